@@ -1,0 +1,1 @@
+//! From vectors to one index file: spool, order, invert, pack, write.

@@ -1,0 +1,66 @@
+//! What every command shares: its common flags, progress bars, exit codes.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::error::{Error, Result};
+
+/// Flags of every command.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Common {
+    /// Worker threads [default: all cores]
+    #[arg(long, value_name = "N", global = true)]
+    pub threads: Option<usize>,
+    /// No progress bars and no summary
+    #[arg(long, global = true)]
+    pub quiet: bool,
+    /// Machine-readable result on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+impl Common {
+    /// Sizes the thread pool; call once, before any parallel work.
+    pub fn init_threads(&self) -> Result<()> {
+        let Some(n) = self.threads else { return Ok(()) };
+        if n == 0 {
+            return Err(Error::Usage("--threads must be at least 1".into()));
+        }
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(n)
+            .build_global()
+            .map_err(|e| Error::Internal(format!("cannot start {n} threads: {e}")))
+    }
+}
+
+/// A progress bar on standard error; hidden when quiet or not a terminal.
+/// `len` 0 means unknown: a spinner with a count and a rate.
+pub fn progress(common: &Common, what: &'static str, len: u64) -> ProgressBar {
+    if common.quiet || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let (bar, template) = if len == 0 {
+        (ProgressBar::new_spinner(), "{msg:>10} {spinner} {human_pos} ({per_sec}) {elapsed}")
+    } else {
+        (
+            ProgressBar::new(len),
+            "{msg:>10} {wide_bar} {human_pos}/{human_len} ({per_sec}, {eta} left)",
+        )
+    };
+    bar.set_style(ProgressStyle::with_template(template).expect("a fixed template"));
+    bar.set_message(what);
+    bar
+}
+
+/// Prints an error as one line and turns it into its exit code.
+pub fn exit(result: Result<ExitCode>) -> ExitCode {
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The encoder: masked-LM checkpoints to SPLADE vectors.

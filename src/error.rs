@@ -1,0 +1,142 @@
+//! The one error type of the library, and the exit code each kind means.
+//!
+//! An error about data says where (file, then line, record or section), what was
+//! expected, what was found, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Result of every fallible function of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Where in a file something was wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// The file as a whole.
+    File,
+    /// A text line, counted from 1.
+    Line(u64),
+    /// A binary record, counted from 1.
+    Record(u64),
+    /// A named part of a structured file and a byte offset in the file.
+    Section(&'static str, u64),
+}
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller's data is not what it must be.
+    #[error("{}", DataMessage(.0))]
+    Data(Box<DataError>),
+    /// The caller's flags or arguments do not go together.
+    #[error("{0}")]
+    Usage(String),
+    /// The operating system said no.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried: "read", "create", "rename".
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A promise inside splindex did not hold: a bug worth reporting.
+    #[error("internal error: {0}; please report this")]
+    Internal(String),
+}
+
+/// A fault in input data; see [`Error::data`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataError {
+    /// The file, `-` for standard input.
+    pub path: PathBuf,
+    /// Where in it.
+    pub place: Place,
+    /// What was expected and what was found.
+    pub problem: String,
+    /// What to do; empty if the problem says it all.
+    pub hint: String,
+}
+
+struct DataMessage<'a>(&'a DataError);
+
+impl fmt::Display for DataMessage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let DataError { path, place, problem, hint } = self.0;
+        write!(f, "{}", path.display())?;
+        match place {
+            Place::File => write!(f, ": ")?,
+            Place::Line(n) => write!(f, ":{n}: ")?,
+            Place::Record(n) => write!(f, ": record {n}: ")?,
+            Place::Section(name, offset) => write!(f, ": section {name} at byte {offset}: ")?,
+        }
+        write!(f, "{problem}")?;
+        if !hint.is_empty() {
+            write!(f, "; {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error {
+    /// A fault in the data of `path`.
+    pub fn data(path: impl AsRef<Path>, place: Place, problem: impl Into<String>) -> Self {
+        Error::Data(Box::new(DataError {
+            path: path.as_ref().to_owned(),
+            place,
+            problem: problem.into(),
+            hint: String::new(),
+        }))
+    }
+
+    /// Adds what the user can do about a data error; other errors are unchanged.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        if let Error::Data(data) = &mut self {
+            data.hint = hint.into();
+        }
+        self
+    }
+
+    /// Wraps a system error; a file that is not there is the caller's bad input.
+    pub fn io(action: &'static str, path: impl AsRef<Path>, source: io::Error) -> Self {
+        let path = path.as_ref().to_owned();
+        if source.kind() == io::ErrorKind::NotFound && matches!(action, "open" | "read" | "map") {
+            return Error::data(path, Place::File, "no such file or directory");
+        }
+        Error::Io { action, path, source }
+    }
+
+    /// Exit code: 2 bad input or usage, 3 I/O or internal. (1 is a check that said no.)
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Data(_) | Error::Usage(_) => 2,
+            Error::Io { .. } | Error::Internal(_) => 3,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_data_error_reads_file_place_problem_hint() {
+        let e = Error::data("docs.tsv", Place::Line(17), "expected id<TAB>text, found no tab")
+            .hint("separate the columns with a tab");
+        assert_eq!(
+            e.to_string(),
+            "docs.tsv:17: expected id<TAB>text, found no tab; separate the columns with a tab"
+        );
+        assert_eq!(e.exit_code(), 2);
+    }
+
+    #[test]
+    fn a_missing_input_is_bad_input_and_a_full_disk_is_not() {
+        let gone = io::Error::from(io::ErrorKind::NotFound);
+        assert_eq!(Error::io("open", "x", gone).exit_code(), 2);
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        assert_eq!(Error::io("write", "x", full).exit_code(), 3);
+    }
+}

@@ -1,0 +1,1 @@
+//! Judgements, runs and measures.

@@ -1,0 +1,1 @@
+//! The bytes of an `.spx` file; FORMAT.md is the specification.

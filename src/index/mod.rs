@@ -1,0 +1,1 @@
+//! The read side of an `.spx` file: open, verify, terms, posting lists.

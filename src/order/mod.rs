@@ -1,0 +1,1 @@
+//! Document orders: input order, recursive graph bisection, from a file.

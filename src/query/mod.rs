@@ -1,0 +1,1 @@
+//! Queries and the algorithms that answer them.

@@ -1,0 +1,67 @@
+//! Sparse vectors in and out: what every encoder produces and every build consumes.
+//!
+//! Architecture invariant: a consumer sees only [`VectorSource`]; it does not know
+//! whether the weights came from a model, a file format or BM25.
+
+use crate::error::Result;
+
+mod tokens;
+
+pub use tokens::TokenTable;
+
+/// One document or query as a sparse vector over its source's [`TokenTable`].
+///
+/// `terms` and `weights` run in parallel. A source yields each term at most once per
+/// record and only finite weights > 0 (zeros are dropped and counted by the source;
+/// negative, NaN and infinite weights are its errors, with file and line).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct VectorRecord {
+    /// External id, unique in a collection.
+    pub id: String,
+    /// Term ids of the source, in any order.
+    pub terms: Vec<u32>,
+    /// Weight of each term.
+    pub weights: Vec<f32>,
+}
+
+impl VectorRecord {
+    /// Empties the record and keeps its buffers.
+    pub fn clear(&mut self) {
+        self.id.clear();
+        self.terms.clear();
+        self.weights.clear();
+    }
+}
+
+/// What is known of all weights of a source, when it is known before reading.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct WeightSummary {
+    /// Largest weight of the collection.
+    pub largest: f32,
+    /// Whether every weight is an integer ≤ 255, so that impacts can be kept as they are.
+    pub small_integers: bool,
+}
+
+/// A stream of sparse vectors in input order.
+pub trait VectorSource {
+    /// Reads the next record into `record` (cleared first); `false` at the end.
+    fn read(&mut self, record: &mut VectorRecord) -> Result<bool>;
+
+    /// Token strings of the term ids handed out so far.
+    fn tokens(&self) -> &TokenTable;
+
+    /// The weights' range, if known without reading everything (a store's manifest).
+    fn weights(&self) -> Option<WeightSummary> {
+        None
+    }
+
+    /// Number of records, if known before reading.
+    fn len_hint(&self) -> Option<u64> {
+        None
+    }
+
+    /// Records read and weights dropped so far because they were zero.
+    fn zero_weights(&self) -> u64 {
+        0
+    }
+}
