@@ -107,9 +107,9 @@ impl<'a> Names<'a> {
 
     /// The id of an ordinal; empty where the section is corrupt.
     pub fn get(&self, ordinal: u32) -> &'a str {
-        let i = ordinal as usize;
-        let start = if i == 0 { 0 } else { self.ends[i - 1] as usize };
-        let bytes = self.bytes.get(start..self.ends[i] as usize).unwrap_or_default();
+        let end = |i: usize| self.ends.get(i).map_or(0, |&end| end as usize);
+        let start = (ordinal as usize).checked_sub(1).map_or(0, end);
+        let bytes = self.bytes.get(start..end(ordinal as usize)).unwrap_or_default();
         std::str::from_utf8(bytes).unwrap_or_default()
     }
 

@@ -14,8 +14,8 @@ pub mod dense;
 pub mod packed;
 pub mod stream;
 
-use super::BLOCK;
 use super::meta::{Codec, Dense};
+use super::{BLOCK, WINDOW};
 
 /// How a list's bytes are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,6 +157,33 @@ pub struct List<'a> {
 }
 
 impl<'a> List<'a> {
+    /// Whether the parts of the list have the lengths that its representation, df and
+    /// document count call for. Decoding relies on it for termination, not for safety.
+    pub fn consistent(&self) -> bool {
+        let (df, documents) = (self.df as usize, self.documents as usize);
+        let (blocks, maxima, windows) = (self.last.len(), self.max.len(), self.windows.len());
+        let parts = (self.offset.len() == blocks).then_some((blocks, maxima, windows));
+        (1..=documents).contains(&df)
+            && match self.representation {
+                Representation::Packed if df <= BLOCK => parts == Some((0, 0, 0)),
+                Representation::Packed => {
+                    parts == Some((df.div_ceil(BLOCK), df.div_ceil(BLOCK), 0))
+                }
+                Representation::Stream => {
+                    parts == Some((maxima, maxima, documents.div_ceil(WINDOW as usize)))
+                        && maxima > 0
+                }
+                Representation::Bitmap => {
+                    parts == Some((0, documents.div_ceil(BLOCK), 0))
+                        && self.bitmap().is_some_and(|bitmap| bitmap.impacts.len() == df)
+                }
+                Representation::Bytes => {
+                    parts == Some((0, documents.div_ceil(BLOCK), 0))
+                        && self.bytes.len() == documents
+                }
+            }
+    }
+
     /// Number of blocks.
     #[inline]
     pub fn blocks(&self) -> usize {
