@@ -7,14 +7,21 @@
 mod block_max_wand;
 mod cursor;
 mod exhaustive;
+mod kernels;
+mod select;
 mod topk;
 mod wand;
+mod windowed;
+
+pub use kernels::SimdLevel;
 
 use crate::error::{Error, Result};
 use crate::format::postings::{Damaged, List};
 use crate::index::{Index, TermId};
 use cursor::Cursor;
+use select::Selector;
 use topk::TopK;
+use windowed::Windowed;
 
 /// One term of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +137,8 @@ algorithms! {
     Wand = "wand";
     /// Ding and Suel, Faster top-k document retrieval using block-max indexes (SIGIR 2011).
     BlockMaxWand = "block_max_wand";
+    /// Scores every posting, window by window, in a few SIMD passes.
+    Windowed = "windowed";
 }
 
 impl std::str::FromStr for Algorithm {
@@ -163,17 +172,26 @@ pub struct Searcher<'a> {
     lists: Vec<Weighted<'a>>,
     cursors: Vec<Cursor<'a>>,
     top: TopK<'a>,
+    selector: Selector<'a>,
+    windowed: Windowed<'a>,
     hits: Vec<Hit>,
 }
 
 impl<'a> Searcher<'a> {
-    /// A searcher without warm buffers.
+    /// A searcher for this machine's best instruction set.
     pub fn new(index: &'a Index) -> Self {
+        Self::with_simd(index, SimdLevel::detect())
+    }
+
+    /// A searcher whose kernels use no more than `level`.
+    pub fn with_simd(index: &'a Index, level: SimdLevel) -> Self {
         Searcher {
             index,
             lists: Vec::new(),
             cursors: Vec::new(),
             top: TopK::new(index.order()),
+            selector: Selector::new(index.order()),
+            windowed: Windowed::new(level),
             hits: Vec::new(),
         }
     }
@@ -202,13 +220,21 @@ impl<'a> Searcher<'a> {
         if algorithm == Algorithm::Exhaustive {
             return exhaustive::search(&self.lists, self.index.order(), k, &mut self.hits);
         }
-        self.top.reset(k, primed(&self.lists, k));
+        let primed = primed(&self.lists, k);
+        if algorithm == Algorithm::Windowed {
+            let bound = self.lists.iter().map(|l| l.weight * u32::from(l.list.max_impact)).sum();
+            self.selector.reset(k, primed, bound);
+            self.windowed.search(&self.lists, &mut self.selector)?;
+            self.selector.drain_into(&mut self.hits);
+            return Ok(());
+        }
+        self.top.reset(k, primed);
         self.cursors.clear();
         for &list in &self.lists {
             self.cursors.push(Cursor::new(list)?);
         }
         match algorithm {
-            Algorithm::Exhaustive => unreachable!("answered above"),
+            Algorithm::Exhaustive | Algorithm::Windowed => unreachable!("answered above"),
             Algorithm::Wand => wand::search(&mut self.cursors, &mut self.top)?,
             Algorithm::BlockMaxWand => block_max_wand::search(&mut self.cursors, &mut self.top)?,
         }

@@ -19,7 +19,7 @@ pub(super) struct TopK<'a> {
 }
 
 /// Greater is better: the score above the complemented ordinal.
-fn key(score: u32, ordinal: u32) -> u64 {
+pub(super) fn key(score: u32, ordinal: u32) -> u64 {
     u64::from(score) << 32 | u64::from(!ordinal)
 }
 
