@@ -7,6 +7,7 @@
 mod block_max_wand;
 mod cursor;
 mod exhaustive;
+pub mod file;
 mod kernels;
 mod select;
 mod topk;

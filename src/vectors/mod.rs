@@ -5,6 +5,7 @@
 
 use crate::error::Result;
 
+pub mod jsonl;
 mod tokens;
 
 pub use tokens::TokenTable;
