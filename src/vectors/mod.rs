@@ -5,6 +5,7 @@
 
 use crate::error::Result;
 
+pub mod store;
 mod tokens;
 
 pub use tokens::TokenTable;
