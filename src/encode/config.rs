@@ -120,7 +120,10 @@ impl ModelConfig {
             vocabulary: size("vocab_size", raw.vocab_size)?,
             hidden: pick(("hidden_size", raw.hidden_size), ("dim", raw.dim))?,
             layers: pick(("num_hidden_layers", raw.num_hidden_layers), ("n_layers", raw.n_layers))?,
-            heads: pick(("num_attention_heads", raw.num_attention_heads), ("n_heads", raw.n_heads))?,
+            heads: pick(
+                ("num_attention_heads", raw.num_attention_heads),
+                ("n_heads", raw.n_heads),
+            )?,
             intermediate: pick(
                 ("intermediate_size", raw.intermediate_size),
                 ("hidden_dim", raw.hidden_dim),

@@ -12,7 +12,7 @@ use super::graph::{MaskedLm, Packed, internal};
 use super::info;
 use super::pool::Projector;
 use super::tokenizer::{TextTokenizer, TokenIds};
-use super::weights::Weights;
+use super::weights::{Weights, all_finite};
 use super::{Encoded, TextEncoder};
 use crate::error::{Error, Place, Result};
 use crate::vectors::TokenTable;
@@ -120,8 +120,12 @@ impl Encoder {
     pub fn load(model_dir: &Path, options: &EncoderOptions) -> Result<Self> {
         let device = open_device(options)?;
         if !model_dir.is_dir() {
-            return Err(Error::data(model_dir, Place::File, "expected a model directory, found none")
-                .hint("give a directory with config.json, tokenizer.json and model.safetensors"));
+            return Err(Error::data(
+                model_dir,
+                Place::File,
+                "expected a model directory, found none",
+            )
+            .hint("give a directory with config.json, tokenizer.json and model.safetensors"));
         }
         let config_path = model_dir.join("config.json");
         let config_bytes = info::read(&config_path)?;
@@ -183,16 +187,19 @@ impl Encoder {
             ids: batch.iter().flat_map(|&i| tokens[i].ids.iter().copied()).collect(),
             lengths: batch.iter().map(|&i| tokens[i].ids.len()).collect(),
         };
-        let vectors = internal(|| {
+        let pooled = internal(|| {
             let hidden = self.model.hidden(&packed)?;
-            self.projector.pool(&hidden, &packed.lengths)
+            // Here, since the maximum over tokens would hide a NaN.
+            match all_finite(&hidden)? {
+                true => self.projector.pool(&hidden, &packed.lengths).map(Some),
+                false => Ok(None),
+            }
         })?;
-        if vectors.iter().flatten().any(|(_, weight)| !weight.is_finite()) {
-            let problem = "the model's output has weights that are not finite numbers";
-            return Err(Error::data(&self.dir, Place::File, problem)
-                .hint("its weights are damaged, or overflow in this --dtype"));
-        }
-        Ok(vectors)
+        pooled.ok_or_else(|| {
+            let problem = "the model computes numbers that are not finite";
+            Error::data(&self.dir, Place::File, problem)
+                .hint("its weights are damaged, or overflow in this --dtype")
+        })
     }
 }
 
@@ -208,10 +215,8 @@ impl TextEncoder for Encoder {
             (_, 0) => rayon::current_num_threads(),
             (_, n) => n,
         };
-        let mut encoded: Vec<Encoded> = tokens
-            .iter()
-            .map(|t| Encoded { terms: Vec::new(), truncated: t.truncated })
-            .collect();
+        let mut encoded: Vec<Encoded> =
+            tokens.iter().map(|t| Encoded { terms: Vec::new(), truncated: t.truncated }).collect();
         done((texts.len() - batches.iter().map(Vec::len).sum::<usize>()) as u64);
         let results = batch::run(&batches, workers, |batch| {
             let vectors = self.run(batch, &tokens)?;
@@ -242,9 +247,9 @@ fn open_device(options: &EncoderOptions) -> Result<Device> {
             let name = options.dtype.name();
             Err(Error::Usage(format!("--dtype {name} needs --device cuda:N; the CPU uses f32")))
         }
-        DeviceChoice::Cuda(_) if !cfg!(feature = "cuda") => Err(Error::Usage(
-            "--device cuda needs a splindex built with --features cuda".into(),
-        )),
+        DeviceChoice::Cuda(_) if !cfg!(feature = "cuda") => {
+            Err(Error::Usage("--device cuda needs a splindex built with --features cuda".into()))
+        }
         DeviceChoice::Cuda(n) => Device::new_cuda(n)
             .map_err(|e| Error::Usage(format!("--device cuda:{n} cannot be used: {e}"))),
     }
@@ -260,6 +265,10 @@ fn weights_path(dir: &Path) -> Result<PathBuf> {
         Some(name) => format!("it has {name}: save the model as one safetensors file"),
         None => "download the model's weights into it".into(),
     };
-    Err(Error::data(dir, Place::File, "expected model.safetensors in the model directory, found none")
-        .hint(hint))
+    Err(Error::data(
+        dir,
+        Place::File,
+        "expected model.safetensors in the model directory, found none",
+    )
+    .hint(hint))
 }

@@ -98,7 +98,7 @@ impl MaskedLm {
         let (h, eps) = (config.hidden, config.layer_norm_eps);
         let n = Names::of(config.architecture);
         let words = format!("{}.word_embeddings.weight", n.embeddings);
-        let word_embeddings = weights.tensor(&words, &[config.vocabulary, h])?;
+        let word_embeddings = weights.first_of(&[&words, n.decoder], &[config.vocabulary, h])?;
         let positions = format!("{}.position_embeddings.weight", n.embeddings);
         let mut position_embeddings = weights.tensor(&positions, &[config.positions, h])?;
         if config.architecture == Architecture::Bert {
@@ -106,7 +106,7 @@ impl MaskedLm {
             let types = weights.tensor(types, &[config.token_types, h])?;
             position_embeddings = internal(|| position_embeddings.broadcast_add(&types.get(0)?))?;
         }
-        // A tied decoder has no tensor of its own in most checkpoints.
+        // A tied pair is stored once, under either name; a checkpoint with both means both.
         let decoder = match weights.has(n.decoder) {
             true => weights.tensor(n.decoder, &[config.vocabulary, h])?,
             false => word_embeddings.clone(),

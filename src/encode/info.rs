@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn the_licence_is_what_the_card_names() {
         let dir = tempfile::tempdir().unwrap();
-        let mut of = |card: &str| {
+        let of = |card: &str| {
             std::fs::write(dir.path().join("README.md"), card).unwrap();
             licence(dir.path())
         };

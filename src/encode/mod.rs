@@ -36,12 +36,12 @@ mod weights;
 pub use config::{Activation, Architecture, ModelConfig, SUPPORTED};
 #[cfg(feature = "encode")]
 pub use encoder::{DeviceChoice, Encoder, EncoderOptions, Precision};
+pub use info::simd_level;
 #[cfg(feature = "encode")]
 pub use pipeline::{EncodeJob, EncodeReport, encode_to_store};
-pub use info::simd_level;
-pub use query::QueryEncoder;
 #[cfg(not(feature = "encode"))]
 pub use query::EncoderOptions;
+pub use query::QueryEncoder;
 pub use tokenizer::{TextTokenizer, TokenIds};
 
 /// A text's sparse vector.

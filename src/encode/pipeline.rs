@@ -49,8 +49,12 @@ pub fn encode_to_store(
     job: &EncodeJob<'_>,
 ) -> Result<EncodeReport> {
     let range = job.range.clone().unwrap_or(0..u64::MAX);
-    let mut input =
-        Input { records, skip_bad: job.skip_bad, left: range.end - range.start, errors: Vec::new() };
+    let mut input = Input {
+        records,
+        skip_bad: job.skip_bad,
+        left: range.end - range.start,
+        errors: Vec::new(),
+    };
     input.discard(range.start)?;
     let resumed = store.totals().documents;
     for entry in store.blocks() {

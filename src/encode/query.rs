@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_table_weighs_distinct_pieces_and_drops_the_rest() {
-        let dir = model(r#"{"river": 3.5, "##s": 0.25, "water": 0, "flow": -1, "absent": 9}"#);
+        let dir = model(r###"{"river": 3.5, "##s": 0.25, "water": 0, "flow": -1, "absent": 9}"###);
         let query = load(&dir).unwrap();
         assert!(query.is_inference_free());
         let got = query.encode("Flows of the river, river water").unwrap();

@@ -90,7 +90,8 @@ impl TextTokenizer {
 
     /// Distinct word pieces of `text` in order of first appearance, without special tokens.
     pub fn distinct_pieces(&self, text: &str) -> Result<TokenIds> {
-        let encoding = self.inner.encode_fast(text, false).map_err(|e| malformed(&self.path, &e))?;
+        let encoding =
+            self.inner.encode_fast(text, false).map_err(|e| malformed(&self.path, &e))?;
         let mut ids = Vec::new();
         for &id in encoding.get_ids() {
             if !ids.contains(&id) {
@@ -133,8 +134,8 @@ fn lower_cases(dir: &Path) -> Result<bool> {
     if !path.exists() {
         return Ok(true);
     }
-    let config: serde_json::Value = serde_json::from_slice(&super::info::read(&path)?)
-        .map_err(|e| malformed(&path, &e))?;
+    let config: serde_json::Value =
+        serde_json::from_slice(&super::info::read(&path)?).map_err(|e| malformed(&path, &e))?;
     Ok(config.get("do_lower_case").and_then(|v| v.as_bool()).unwrap_or(true))
 }
 

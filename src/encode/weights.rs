@@ -49,8 +49,19 @@ impl<'a> Weights<'a> {
             );
             return Err(Error::data(&self.path, Place::File, problem));
         }
-        let load = || self.tensors.load(name, &self.device)?.to_dtype(self.dtype);
-        load().map_err(|e| Error::data(&self.path, Place::File, format!("tensor {name:?}: {e}")))
+        let bad = |found: String| {
+            let problem = format!("expected finite numbers in tensor {name:?}, found {found}");
+            Error::data(&self.path, Place::File, problem).hint("fetch the file again")
+        };
+        let load = || {
+            let tensor = self.tensors.load(name, &self.device)?;
+            Ok((all_finite(&tensor)?, tensor.to_dtype(self.dtype)?))
+        };
+        match load() {
+            Ok((true, tensor)) => Ok(tensor),
+            Ok((false, _)) => Err(bad("NaN or infinity".into())),
+            Err::<_, candle_core::Error>(e) => Err(bad(e.to_string())),
+        }
     }
 
     /// The first of `names` the checkpoint has; an error about the first if it has none.
@@ -75,4 +86,10 @@ impl<'a> Weights<'a> {
         };
         Ok(LayerNorm::new(part("weight", "gamma")?, part("bias", "beta")?, eps))
     }
+}
+
+/// Whether no element is NaN or infinite: either makes the sum so. Sums of finite
+/// weights and states stay far from f32's largest.
+pub(super) fn all_finite(tensor: &Tensor) -> candle_core::Result<bool> {
+    Ok(tensor.to_dtype(DType::F32)?.sum_all()?.to_scalar::<f32>()?.is_finite())
 }

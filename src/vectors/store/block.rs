@@ -302,9 +302,8 @@ mod tests {
 
     #[test]
     fn weights_that_f16_loses_are_dropped_or_refused() {
-        let record = |weight| {
-            [VectorRecord { id: "d".into(), terms: vec![3], weights: vec![weight] }]
-        };
+        let record =
+            |weight| [VectorRecord { id: "d".into(), terms: vec![3], weights: vec![weight] }];
         let mut bytes = Vec::new();
         let totals = write(0, &record(1e-9), WeightFormat::F16, 9, &mut bytes).unwrap();
         assert_eq!((totals.zeros, totals.postings, totals.empty), (1, 0, 1));

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use super::TOKENS;
 use super::block::{Cursor, HEADER, Header};
 use super::manifest::Manifest;
-use super::TOKENS;
 use crate::error::{Error, Place, Result};
 use crate::vectors::{TokenTable, VectorRecord, VectorSource, WeightSummary};
 

@@ -150,13 +150,8 @@ impl StoreWriter {
         assert!(records.len() <= BLOCK_RECORDS, "a block has at most {BLOCK_RECORDS} records");
         let index = self.blocks.len();
         self.buffer.clear();
-        let counted = block::write(
-            index as u64,
-            records,
-            self.plan.weights,
-            self.tokens,
-            &mut self.buffer,
-        )?;
+        let counted =
+            block::write(index as u64, records, self.plan.weights, self.tokens, &mut self.buffer)?;
         let totals = Totals { truncated: seen.truncated, skipped: seen.skipped, ..counted };
         let (part, start) = (index / PART_BLOCKS, index % PART_BLOCKS == 0);
         let path = self.dir.join(part_name(part));
@@ -207,10 +202,8 @@ impl StoreWriter {
     fn cut_parts(&self) -> Result<Option<File>> {
         let Some(last) = self.blocks.last() else { return Ok(None) };
         let path = self.dir.join(part_name(last.part));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .open(&path)
-            .map_err(|e| Error::io("open", &path, e))?;
+        let mut file =
+            OpenOptions::new().write(true).open(&path).map_err(|e| Error::io("open", &path, e))?;
         let found = file.metadata().map_err(|e| Error::io("read", &path, e))?.len();
         if found < last.end {
             let problem = format!("expected at least {} bytes, found {found}", last.end);
@@ -225,9 +218,8 @@ impl StoreWriter {
 
 /// The SIMD level to record if it is all that differs; an error for anything else.
 fn compare(dir: &Path, old: &Plan, new: &Plan, allow_mixed: bool) -> Result<Option<String>> {
-    let json = |plan: &Plan| {
-        serde_json::to_value(plan).map_err(|e| Error::Internal(format!("plan: {e}")))
-    };
+    let json =
+        |plan: &Plan| serde_json::to_value(plan).map_err(|e| Error::Internal(format!("plan: {e}")));
     let (old, new) = (json(old)?, json(new)?);
     let Some((field, was, is)) = difference(&old, &new, String::new()) else { return Ok(None) };
     let refuse = |hint: &str| {
@@ -265,8 +257,7 @@ fn difference(old: &Value, new: &Value, at: String) -> Option<(String, Value, Va
 }
 
 fn lock(path: &Path) -> Result<File> {
-    let file =
-        OpenOptions::new().write(true).open(path).map_err(|e| Error::io("open", path, e))?;
+    let file = OpenOptions::new().write(true).open(path).map_err(|e| Error::io("open", path, e))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
@@ -283,9 +274,7 @@ fn set_len(file: &File, path: &Path, len: u64) -> Result<()> {
 }
 
 fn append(file: &mut File, path: &Path, bytes: &[u8]) -> Result<()> {
-    file.write_all(bytes)
-        .and_then(|()| file.sync_data())
-        .map_err(|e| Error::io("write", path, e))
+    file.write_all(bytes).and_then(|()| file.sync_data()).map_err(|e| Error::io("write", path, e))
 }
 
 fn tokens_file(tokens: &TokenTable) -> Result<(Vec<u8>, String)> {
