@@ -6,6 +6,7 @@
 use crate::error::Result;
 
 pub mod jsonl;
+pub mod store;
 mod tokens;
 
 pub use tokens::TokenTable;
