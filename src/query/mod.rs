@@ -4,7 +4,6 @@
 //! [`exhaustive`](Algorithm::Exhaustive): score descending, then original ordinal
 //! ascending, whatever the document order, codec and number of threads.
 
-mod block_max_wand;
 mod cursor;
 mod exhaustive;
 pub mod file;
@@ -22,6 +21,7 @@ use crate::index::{Index, TermId};
 use cursor::Cursor;
 use select::Selector;
 use topk::TopK;
+use wand::Wand;
 use windowed::Windowed;
 
 /// One term of a query.
@@ -175,6 +175,7 @@ pub struct Searcher<'a> {
     top: TopK<'a>,
     selector: Selector<'a>,
     windowed: Windowed<'a>,
+    wand: Wand,
     hits: Vec<Hit>,
 }
 
@@ -193,6 +194,7 @@ impl<'a> Searcher<'a> {
             top: TopK::new(index.order()),
             selector: Selector::new(index.order()),
             windowed: Windowed::new(level),
+            wand: Wand::default(),
             hits: Vec::new(),
         }
     }
@@ -236,8 +238,10 @@ impl<'a> Searcher<'a> {
         }
         match algorithm {
             Algorithm::Exhaustive | Algorithm::Windowed => unreachable!("answered above"),
-            Algorithm::Wand => wand::search(&mut self.cursors, &mut self.top)?,
-            Algorithm::BlockMaxWand => block_max_wand::search(&mut self.cursors, &mut self.top)?,
+            Algorithm::Wand => self.wand.search::<false>(&mut self.cursors, &mut self.top)?,
+            Algorithm::BlockMaxWand => {
+                self.wand.search::<true>(&mut self.cursors, &mut self.top)?;
+            }
         }
         self.top.drain_into(&mut self.hits);
         Ok(())
