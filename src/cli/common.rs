@@ -1,6 +1,6 @@
 //! What every command shares: its common flags, progress bars, exit codes.
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -52,6 +52,15 @@ pub fn progress(common: &Common, what: &'static str, len: u64) -> ProgressBar {
     bar.set_style(ProgressStyle::with_template(template).expect("a fixed template"));
     bar.set_message(what);
     bar
+}
+
+/// Writes a result to standard output. A reader that went away (`| head`) wants no more of
+/// it and is no error.
+pub fn print(text: &str) -> Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Error::io("write", "-", e)),
+        _ => Ok(()),
+    }
 }
 
 /// Prints an error as one line and turns it into its exit code.

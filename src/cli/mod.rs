@@ -3,5 +3,8 @@
 mod common;
 #[cfg(feature = "encode")]
 pub mod encode;
+pub mod eval;
+mod table;
 
-pub use common::{Common, exit, progress};
+pub use common::{Common, exit, print, progress};
+pub use table::Table;
