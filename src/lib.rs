@@ -24,6 +24,7 @@ pub mod eval;
 pub mod format;
 pub mod index;
 pub mod order;
+pub mod output;
 pub mod progress;
 pub mod quantize;
 pub mod query;
