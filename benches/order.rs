@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::time::Instant;
 
-use splindex::order::{BpOptions, ForwardBuilder, ForwardIndex, bisect, identity, log_gap};
+use splindex::order::{BpOptions, ForwardBuilder, bisect, identity, log_gap};
 
 fn main() {
     let mut args = std::env::args().skip(1).filter(|a| a != "--bench");

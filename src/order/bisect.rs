@@ -10,7 +10,7 @@
 use super::costs::Steps;
 use super::forward::{ForwardIndex, Postings, TermId};
 use super::identity;
-use super::local::{Lists, Local, Part, Picked};
+use super::local::{Local, Part, Picked};
 use super::refine::{Limits, Scratch};
 
 /// How far to go. The defaults are what `docs/` reports.
@@ -30,7 +30,7 @@ pub struct BpOptions {
 
 impl Default for BpOptions {
     fn default() -> Self {
-        BpOptions { iterations: 20, settled: 0.0, leaf: 32, copy_postings: 1 << 28 }
+        BpOptions { iterations: 20, settled: 0.005, leaf: 8, copy_postings: 1 << 28 }
     }
 }
 
@@ -56,11 +56,8 @@ pub fn work(docs: u32, options: &BpOptions) -> u64 {
             return steps;
         }
         // ⌈s/2⌉ and ⌊s/2⌋ of both sizes.
-        (small, large) = if size % 2 == 0 {
-            (2 * small + large, large)
-        } else {
-            (small, 2 * large + small)
-        };
+        (small, large) =
+            if size % 2 == 0 { (2 * small + large, large) } else { (small, 2 * large + small) };
         size /= 2;
     }
 }
@@ -115,8 +112,7 @@ impl Bisection<'_> {
             drop(degrees);
             return self.copied(part, docs, &mut Scratch::default());
         }
-        let halves =
-            Scratch::default().refine(&lists, &degrees, &self.steps, self.limits, true);
+        let halves = Scratch::default().refine(&lists, &degrees, &self.steps, self.limits, true);
         let middle = partition(docs, &halves.right);
         (self.progress)(docs.len() as u64);
         let mut right = degrees;

@@ -21,7 +21,8 @@ impl Steps {
     /// below 2^30. Typical vectors (≤ 512 terms) get 16 fraction bits.
     pub(crate) fn new(longest: usize) -> Self {
         // A gain is at most step(2^32) < 34 < 2^6.
-        let shift = 24u32.saturating_sub((longest.max(2) as u64).next_power_of_two().ilog2()).min(16);
+        let shift =
+            24u32.saturating_sub((longest.max(2) as u64).next_power_of_two().ilog2()).min(16);
         let unit = f64::from(1u32 << shift);
         let f = |d: f64| d * (d + 1.0).log2();
         let mut table = vec![0i32; TABLED + 2];

@@ -25,9 +25,8 @@ fn read(input: impl BufRead, path: &Path, docs: u32) -> Result<Vec<u32>> {
     let mut line_of = vec![0u32; docs as usize];
     for (i, line) in input.lines().enumerate() {
         let line = line.map_err(|e| Error::io("read", path, e))?;
-        let bad = |problem: String| {
-            Error::data(path, Place::Line(i as u64 + 1), problem).hint(HINT)
-        };
+        let bad =
+            |problem: String| Error::data(path, Place::Line(i as u64 + 1), problem).hint(HINT);
         if i >= docs as usize {
             return Err(bad(format!("expected {docs} lines, found more")));
         }

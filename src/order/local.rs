@@ -67,11 +67,7 @@ impl Part {
     /// Copies the documents `picks` of `lists`; `degrees` counts each term of `lists`
     /// among them. Terms of one document and terms of all of them are left out: wherever
     /// the documents go, those cost the same.
-    pub(crate) fn copy<T: TermId>(
-        lists: &impl Lists<T>,
-        picks: &[u32],
-        degrees: &[u32],
-    ) -> Part {
+    pub(crate) fn copy<T: TermId>(lists: &impl Lists<T>, picks: &[u32], degrees: &[u32]) -> Part {
         let mut map = vec![DROPPED; degrees.len()];
         let mut kept = Vec::new();
         for (new, &degree) in map.iter_mut().zip(degrees) {

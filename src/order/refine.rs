@@ -5,6 +5,13 @@
 //! for the left half, and putting the larger half of the numbers there: a selection
 //! instead of two sorts (Mackenzie, Petri, Moffat 2022). Preferences are sums over a
 //! document's terms of a number per (term, side), tabled once per iteration.
+//!
+//! All exchanges of one iteration are decided on the same state, so two documents that
+//! belong together often change sides at once and are apart again; in small parts 38 % of
+//! the documents never came to rest. Hence two brakes: a pseudo-random eighth of the
+//! documents sits each iteration out, and only the stronger half of the exchanges is made.
+//! On 120,000 SPLADE vectors down to 8 documents that is worth 0.13 of 3.35 bits a
+//! posting, and it is what makes parts smaller than 32 documents worth splitting.
 
 use rayon::prelude::*;
 
@@ -19,6 +26,9 @@ pub(crate) struct Scratch {
     on_left: Vec<i32>,
     on_right: Vec<i32>,
     keys: Vec<u64>,
+    /// Keys of the documents that change sides.
+    to_left: Vec<u64>,
+    to_right: Vec<u64>,
 }
 
 /// When to stop exchanging.
@@ -37,7 +47,10 @@ pub(crate) struct Halves {
     pub(crate) left_degrees: Vec<u32>,
 }
 
+/// Key bit of a document now on the right; the low 32 bits are its number.
 const RIGHT: u64 = 1 << 32;
+/// Key of the weakest preference for the left.
+const LAST: u64 = ((1 << 31) - 1) << 33;
 
 impl Scratch {
     /// Splits `lists` into a left half of ⌈n/2⌉ documents and a right half, starting
@@ -56,69 +69,85 @@ impl Scratch {
         self.on_right.resize(table.max(self.on_right.len()), 0);
         self.keys.resize(n, 0);
         let mut left = vec![0u32; degrees.len()];
-        let first: Vec<u32> = (0..middle as u32).collect();
+        let first: Vec<u64> = (0..middle as u64).collect();
         add(lists, &first, &mut left, 1, parallel);
         let mut right: Vec<bool> = (0..n).map(|i| i >= middle).collect();
-        for _ in 0..limits.iterations {
+        for iteration in 0..limits.iterations {
             let (on_left, on_right) = (&mut self.on_left[..table], &mut self.on_right[..table]);
             for (((l, r), &degree), &left) in
                 on_left.iter_mut().zip(on_right.iter_mut()).zip(degrees).zip(&left)
             {
                 (*l, *r) = steps.pulls(left, degree - left);
             }
-            rank(lists, &right, on_left, on_right, &mut self.keys, parallel);
-            self.keys.select_nth_unstable(middle - 1);
-            let (to_left, to_right) = self.keys.split_at(middle);
-            let to_left: Vec<u32> =
-                to_left.iter().filter(|&k| k & RIGHT != 0).map(|&k| k as u32).collect();
-            let to_right: Vec<u32> =
-                to_right.iter().filter(|&k| k & RIGHT == 0).map(|&k| k as u32).collect();
-            add(lists, &to_left, &mut left, 1, parallel);
-            add(lists, &to_right, &mut left, u32::MAX, parallel);
-            to_left.iter().for_each(|&i| right[i as usize] = false);
-            to_right.iter().for_each(|&i| right[i as usize] = true);
-            if (to_left.len() as f64) <= limits.settled * n as f64 {
+            let key = |i: usize| {
+                if frozen(i as u32, iteration) {
+                    return if right[i] { LAST | RIGHT | i as u64 } else { i as u64 };
+                }
+                let table = if right[i] { &*on_right } else { &*on_left };
+                key(T::sum(lists.terms(i), table), right[i], i)
+            };
+            if parallel {
+                let keys = self.keys.par_iter_mut().with_min_len(512).enumerate();
+                keys.for_each(|(i, k)| *k = key(i));
+            } else {
+                self.keys.iter_mut().enumerate().for_each(|(i, k)| *k = key(i));
+            }
+            self.exchange(middle);
+            add(lists, &self.to_left, &mut left, 1, parallel);
+            add(lists, &self.to_right, &mut left, u32::MAX, parallel);
+            self.to_left.iter().for_each(|&k| right[k as u32 as usize] = false);
+            self.to_right.iter().for_each(|&k| right[k as u32 as usize] = true);
+            if self.to_left.len() as f64 <= limits.settled * n as f64 {
                 break;
             }
         }
         Halves { right, left_degrees: left }
     }
-}
 
-/// Sort keys: strongest preference for the left first, then who is there already (no
-/// exchange without gain), then input order.
-fn rank<T: TermId>(
-    lists: &impl Lists<T>,
-    right: &[bool],
-    on_left: &[i32],
-    on_right: &[i32],
-    keys: &mut [u64],
-    parallel: bool,
-) {
-    let key = |i: usize| {
-        let table = if right[i] { on_right } else { on_left };
-        let pull = T::sum(lists.terms(i), table);
-        // |pull| < 2^30, see `Steps::new`.
-        (((1 << 30) - pull) as u64) << 33 | u64::from(right[i]) << 32 | i as u64
-    };
-    if parallel {
-        keys.par_iter_mut().with_min_len(512).enumerate().for_each(|(i, k)| *k = key(i));
-    } else {
-        keys.iter_mut().enumerate().for_each(|(i, k)| *k = key(i));
+    /// From the keys, who changes sides: the stronger half of all exchanges that gain.
+    fn exchange(&mut self, middle: usize) {
+        self.keys.select_nth_unstable(middle - 1);
+        let (first, second) = self.keys.split_at(middle);
+        self.to_left.clear();
+        self.to_left.extend(first.iter().filter(|&k| k & RIGHT != 0));
+        self.to_right.clear();
+        self.to_right.extend(second.iter().filter(|&k| k & RIGHT == 0));
+        let strongest = self.to_left.len().div_ceil(2);
+        if strongest < self.to_left.len() {
+            self.to_left.select_nth_unstable(strongest);
+            self.to_left.truncate(strongest);
+            self.to_right.select_nth_unstable_by(strongest, |a, b| b.cmp(a));
+            self.to_right.truncate(strongest);
+        }
     }
 }
 
-/// Adds `by` (1, or −1 as `u32::MAX`) to the degree of each term of the `picks`.
+/// Sort key of a document: strongest preference for the left first, then who is there
+/// already (no exchange without gain), then input order.
+#[inline]
+fn key(pull: i32, right: bool, i: usize) -> u64 {
+    // |pull| < 2^30, see `Steps::new`.
+    (((1 << 30) - pull) as u64) << 33 | u64::from(right) << 32 | i as u64
+}
+
+/// Whether document `i` sits this iteration out: one in eight, others each time.
+#[inline]
+fn frozen(i: u32, iteration: u32) -> bool {
+    let mixed = i.wrapping_mul(0x9E37_79B1) ^ iteration.wrapping_mul(0x85EB_CA6B);
+    (mixed ^ (mixed >> 15)).wrapping_mul(0x2C1B_3C6D) >> 29 == 0
+}
+
+/// Adds `by` (1, or −1 as `u32::MAX`) to the degree of each term of the `picks` (keys).
 fn add<T: TermId>(
     lists: &impl Lists<T>,
-    picks: &[u32],
+    picks: &[u64],
     degrees: &mut [u32],
     by: u32,
     parallel: bool,
 ) {
-    let count = |degrees: &mut [u32], picks: &[u32]| {
+    let count = |degrees: &mut [u32], picks: &[u64]| {
         for &i in picks {
-            for t in lists.terms(i as usize) {
+            for t in lists.terms(i as u32 as usize) {
                 let degree = &mut degrees[t.index()];
                 *degree = degree.wrapping_add(by);
             }
