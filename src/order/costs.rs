@@ -9,10 +9,11 @@
 /// Degrees up to here are tabled exactly.
 const TABLED: usize = 1 << 16;
 
-/// Table of step(d) · 2^shift.
+/// Table of step(d) and step(d+1), times 2^shift.
 #[derive(Debug, Clone)]
 pub(crate) struct Steps {
-    table: Vec<i32>,
+    /// A fixed length, so that one comparison both picks the table and checks the bound.
+    table: Box<[[i32; 2]; TABLED + 1]>,
     shift: u32,
 }
 
@@ -25,32 +26,34 @@ impl Steps {
             24u32.saturating_sub((longest.max(2) as u64).next_power_of_two().ilog2()).min(16);
         let unit = f64::from(1u32 << shift);
         let f = |d: f64| d * (d + 1.0).log2();
-        let mut table = vec![0i32; TABLED + 2];
-        for (d, step) in table.iter_mut().enumerate().skip(1) {
-            *step = ((f(d as f64) - f(d as f64 - 1.0)) * unit).round() as i32;
-        }
-        Steps { table, shift }
+        let step = |d: usize| {
+            if d == 0 { 0 } else { ((f(d as f64) - f(d as f64 - 1.0)) * unit).round() as i32 }
+        };
+        let table: Vec<[i32; 2]> = (0..=TABLED).map(|d| [step(d), step(d + 1)]).collect();
+        Steps { table: table.into_boxed_slice().try_into().expect("TABLED + 1 pairs"), shift }
     }
 
-    /// step(d), with step(0) = 0 (never charged: a document counts itself).
+    /// step(d) and step(d+1). step(0) = 0 is never charged: a document counts itself.
     #[inline]
-    pub(crate) fn step(&self, d: u32) -> i32 {
+    fn pair(&self, d: u32) -> [i32; 2] {
         if d as usize <= TABLED { self.table[d as usize] } else { self.far(d) }
     }
 
     /// step(d) = log2 d + 1/ln 2 − O(1/d), so halving d takes off exactly one bit once
     /// the tail is below the fixed-point unit.
     #[cold]
-    fn far(&self, d: u32) -> i32 {
+    fn far(&self, d: u32) -> [i32; 2] {
         let halvings = 16 - d.leading_zeros();
-        self.table[(d >> halvings) as usize] + ((halvings << self.shift) as i32)
+        let step = self.table[(d >> halvings) as usize][0] + ((halvings << self.shift) as i32);
+        [step, step]
     }
 
     /// Preference for the left half, of a document that is now on the left and of one
     /// that is now on the right, for a term with `left` and `right` documents there.
     #[inline]
     pub(crate) fn pulls(&self, left: u32, right: u32) -> (i32, i32) {
-        (self.step(left) - self.step(right + 1), self.step(left + 1) - self.step(right))
+        let ([left, left_more], [right, right_more]) = (self.pair(left), self.pair(right));
+        (left - right_more, left_more - right)
     }
 }
 
@@ -66,7 +69,7 @@ mod tests {
             let x = f64::from(d);
             // F(x) − F(x−1) without cancellation.
             let exact = x.log2() + x * (1.0 / x).ln_1p() / std::f64::consts::LN_2;
-            let got = f64::from(steps.step(d)) / 65_536.0;
+            let got = f64::from(steps.pair(d)[0]) / 65_536.0;
             assert!((got - exact).abs() < 6e-5, "step({d}) = {got}, want {exact}");
         }
     }
@@ -82,7 +85,7 @@ mod tests {
     fn the_longest_document_cannot_overflow() {
         for longest in [1usize, 512, 513, 30_522, 65_536, 1 << 22] {
             let steps = Steps::new(longest);
-            let worst = i64::from(steps.step(u32::MAX)) * longest as i64;
+            let worst = i64::from(steps.pair(u32::MAX)[0]) * longest as i64;
             assert!(worst < 1 << 30, "{longest}: {worst}");
         }
     }

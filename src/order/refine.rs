@@ -72,26 +72,25 @@ impl Scratch {
         let first: Vec<u64> = (0..middle as u64).collect();
         add(lists, &first, &mut left, 1, parallel);
         let mut right: Vec<bool> = (0..n).map(|i| i >= middle).collect();
+        let mean = degrees.iter().map(|&d| u64::from(d)).sum::<u64>() as usize / n;
         for iteration in 0..limits.iterations {
+            let changed = (self.to_left.len() + self.to_right.len()) * mean;
             let (on_left, on_right) = (&mut self.on_left[..table], &mut self.on_right[..table]);
-            for (((l, r), &degree), &left) in
-                on_left.iter_mut().zip(on_right.iter_mut()).zip(degrees).zip(&left)
-            {
-                (*l, *r) = steps.pulls(left, degree - left);
-            }
-            let key = |i: usize| {
-                if frozen(i as u32, iteration) {
-                    return if right[i] { LAST | RIGHT | i as u64 } else { i as u64 };
+            if iteration > 0 && changed < degrees.len() / 2 {
+                for &moved in self.to_left.iter().chain(&self.to_right) {
+                    for t in lists.terms(moved as u32 as usize) {
+                        let t = t.index();
+                        (on_left[t], on_right[t]) = steps.pulls(left[t], degrees[t] - left[t]);
+                    }
                 }
-                let table = if right[i] { &*on_right } else { &*on_left };
-                key(T::sum(lists.terms(i), table), right[i], i)
-            };
-            if parallel {
-                let keys = self.keys.par_iter_mut().with_min_len(512).enumerate();
-                keys.for_each(|(i, k)| *k = key(i));
             } else {
-                self.keys.iter_mut().enumerate().for_each(|(i, k)| *k = key(i));
+                for (((l, r), &degree), &left) in
+                    on_left.iter_mut().zip(on_right).zip(degrees).zip(&left)
+                {
+                    (*l, *r) = steps.pulls(left, degree - left);
+                }
             }
+            self.rank::<T>(lists, &right, table, iteration, parallel);
             self.exchange(middle);
             add(lists, &self.to_left, &mut left, 1, parallel);
             add(lists, &self.to_right, &mut left, u32::MAX, parallel);
@@ -102,6 +101,31 @@ impl Scratch {
             }
         }
         Halves { right, left_degrees: left }
+    }
+
+    /// Fills the keys from tables of `table` entries.
+    fn rank<T: TermId>(
+        &mut self,
+        lists: &impl Lists<T>,
+        right: &[bool],
+        table: usize,
+        iteration: u32,
+        parallel: bool,
+    ) {
+        let (on_left, on_right) = (&self.on_left[..table], &self.on_right[..table]);
+        let key = |i: usize| {
+            if frozen(i as u32, iteration) {
+                return if right[i] { LAST | RIGHT | i as u64 } else { i as u64 };
+            }
+            let table = if right[i] { on_right } else { on_left };
+            key(T::sum(lists.terms(i), table), right[i], i)
+        };
+        if parallel {
+            let keys = self.keys.par_iter_mut().with_min_len(512).enumerate();
+            keys.for_each(|(i, k)| *k = key(i));
+        } else {
+            self.keys.iter_mut().enumerate().for_each(|(i, k)| *k = key(i));
+        }
     }
 
     /// From the keys, who changes sides: the stronger half of all exchanges that gain.
