@@ -12,7 +12,7 @@
 //! below it (`error`, `vectors`); `format`, `index` and `query` know no encoder and no
 //! command line; only `cli` prints.
 
-#[cfg(feature = "encode")]
+#[cfg(feature = "tokenize")]
 pub mod encode;
 
 pub mod bm25;
@@ -24,6 +24,7 @@ pub mod eval;
 pub mod format;
 pub mod index;
 pub mod order;
+pub mod progress;
 pub mod quantize;
 pub mod query;
 pub mod vectors;

@@ -1,1 +1,28 @@
-fn main() {}
+//! `splindex`: the offline pipeline.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use splindex::cli::{self, Common};
+
+/// Learned-sparse indexes: encode texts, build, check and evaluate
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Encode(cli::encode::EncodeArgs),
+}
+
+fn main() -> ExitCode {
+    let Cli { common, command } = Cli::parse();
+    cli::exit(match command {
+        Command::Encode(args) => cli::encode::run(&args, &common),
+    })
+}

@@ -1,1 +1,21 @@
 //! Text records in: TSV and JSON Lines, plain, .gz or .zst, from files or standard input.
+//!
+//! [`CorpusReader`] streams documents, the same for every encoder and for BM25. The parts
+//! below it serve all other text readers of the crate: [`open_input`] (decompression),
+//! [`Lines`] (numbered UTF-8 lines) and [`IdSet`] (duplicate ids).
+
+mod fields;
+mod ids;
+mod input;
+pub(crate) mod json;
+mod lines;
+mod reader;
+
+pub use fields::Fields;
+pub use ids::IdSet;
+pub use input::{BytesRead, STDIN, open_counted, open_input, total_bytes};
+pub use lines::Lines;
+pub use reader::{CorpusReader, TextRecord, empty_collection};
+
+pub(crate) use ids::check_id;
+pub(crate) use input::check_inputs;

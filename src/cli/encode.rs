@@ -1,0 +1,240 @@
+//! `splindex encode`: texts through a model into a vector store.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use crate::corpus::{CorpusReader, Fields};
+use crate::encode::{
+    DeviceChoice, EncodeJob, EncodeReport, Encoder, EncoderOptions, Precision, QueryEncoder,
+    TextEncoder, encode_to_store, simd_level,
+};
+use crate::error::{Error, Result};
+use crate::vectors::store::{Encoding, Kind, Manifest, Plan, Shard, StoreWriter, WeightFormat};
+
+use super::{Common, progress};
+
+/// Encode texts into a store of sparse vectors
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  splindex encode --model data/model --input passages.tsv.zst --output vectors
+  splindex build --input vectors --output passages.spx
+
+A killed run continues with the same command and --resume, to the same bytes.")]
+pub struct EncodeArgs {
+    /// Model directory: config.json, tokenizer.json or vocab.txt, model.safetensors
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// TSV or JSON Lines, plain, .gz or .zst; `-` is standard input
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    input: Vec<PathBuf>,
+    /// Directory of the new store
+    #[arg(long, value_name = "STORE")]
+    output: PathBuf,
+    /// Which side of the search the texts are
+    #[arg(long, value_enum, default_value = "document")]
+    kind: KindArg,
+    /// Tokens of a text that are read, special tokens included
+    #[arg(long, value_name = "N", default_value_t = EncoderOptions::default().max_length)]
+    max_length: usize,
+    /// Tokens of a batch
+    #[arg(long, value_name = "N", default_value_t = EncoderOptions::default().batch_tokens)]
+    batch_tokens: usize,
+    /// TSV columns (from 1) or JSON fields that make the text, joined by a space
+    #[arg(long, value_name = "LIST")]
+    fields: Option<Fields>,
+    /// cpu or cuda:N
+    #[arg(long, default_value_t)]
+    device: DeviceChoice,
+    /// Number type of the arithmetic
+    #[arg(long, value_enum, default_value = "f32")]
+    dtype: Precision,
+    /// Number type of stored weights
+    #[arg(long, value_enum, default_value = "f32")]
+    weights: WeightsArg,
+    /// Keep only the N heaviest terms of a text
+    #[arg(long, value_name = "N")]
+    top: Option<usize>,
+    /// Drop weights below W
+    #[arg(long, value_name = "W", default_value_t = 0.0)]
+    min_weight: f32,
+    /// Encode part I (from 0) of N equal parts of the input
+    #[arg(long, value_name = "I/N", value_parser = parse_shard)]
+    shard: Option<Shard>,
+    /// Continue an unfinished store
+    #[arg(long)]
+    resume: bool,
+    /// With --resume: accept blocks from a processor with other SIMD instructions
+    #[arg(long, requires = "resume")]
+    allow_mixed: bool,
+    /// Count bad records and go on
+    #[arg(long)]
+    skip_bad: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum KindArg {
+    /// To be indexed
+    Document,
+    /// To be searched for
+    Query,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum WeightsArg {
+    F32,
+    F16,
+}
+
+fn parse_shard(text: &str) -> std::result::Result<Shard, String> {
+    let shard = text.split_once('/').and_then(|(index, count)| {
+        Some(Shard { index: index.parse().ok()?, count: count.parse().ok()? })
+    });
+    shard
+        .filter(|s| s.index < s.count)
+        .ok_or_else(|| format!("expected I/N with I from 0 to N−1, found {text:?}"))
+}
+
+/// Runs `splindex encode`.
+pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
+    common.init_threads()?;
+    if !(args.min_weight.is_finite() && args.min_weight >= 0.0) {
+        let problem = format!("--min-weight must be 0 or more, found {}", args.min_weight);
+        return Err(Error::Usage(problem));
+    }
+    if args.batch_tokens == 0 {
+        return Err(Error::Usage("--batch-tokens must be at least 1".into()));
+    }
+    let encoder = load(args, common)?;
+    let documents = count(args)?;
+    let range = match (args.shard, documents) {
+        (None, _) => None,
+        (Some(_), None) => {
+            let problem = "--shard needs files: standard input cannot be read twice to count";
+            return Err(Error::Usage(problem.into()));
+        }
+        (Some(shard), Some(n)) => {
+            let at = |i: u64| (u128::from(n) * u128::from(i) / u128::from(shard.count)) as u64;
+            Some(at(shard.index)..at(shard.index + 1))
+        }
+    };
+    let plan = plan(args, &*encoder, range.as_ref().map_or(0, |r| r.start));
+    let store = match args.resume {
+        true => StoreWriter::resume(&args.output, plan, encoder.tokens(), args.allow_mixed)?,
+        false => StoreWriter::create(&args.output, plan, encoder.tokens())?,
+    };
+    if store.is_finished() {
+        drop(store);
+        let manifest = Manifest::read(&args.output)?;
+        let resumed = manifest.totals.documents;
+        let report = EncodeReport { manifest, resumed, skipped: Vec::new() };
+        print(&report, Duration::ZERO, args, common);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let total = range.as_ref().map_or(documents.unwrap_or(0), |r| r.end - r.start);
+    let bar = progress(common, "encode", total);
+    let started = Instant::now();
+    let job = EncodeJob {
+        encoder: &*encoder,
+        top: args.top,
+        min_weight: args.min_weight,
+        skip_bad: args.skip_bad,
+        range,
+        progress: &|n| bar.inc(n),
+    };
+    let records = CorpusReader::open(&args.input, args.fields.as_ref())?;
+    let report = encode_to_store(records, store, &job)?;
+    bar.finish_and_clear();
+    print(&report, started.elapsed(), args, common);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn load(args: &EncodeArgs, common: &Common) -> Result<Box<dyn TextEncoder>> {
+    let options = EncoderOptions {
+        max_length: args.max_length,
+        batch_tokens: args.batch_tokens,
+        dtype: args.dtype,
+        device: args.device,
+        threads: common.threads.unwrap_or(0),
+    };
+    Ok(match args.kind {
+        KindArg::Document => Box::new(Encoder::load(&args.model, &options)?),
+        KindArg::Query => Box::new(QueryEncoder::load(&args.model, &options)?),
+    })
+}
+
+/// Documents of the input; none if it cannot be read twice. Costs a reading, and finds a
+/// bad record before hours of encoding.
+fn count(args: &EncodeArgs) -> Result<Option<u64>> {
+    let mut records = CorpusReader::open(&args.input, args.fields.as_ref())?;
+    if records.bytes_total().is_none() {
+        return Ok(None);
+    }
+    for record in &mut records {
+        match record {
+            Err(Error::Data(_)) if args.skip_bad => (),
+            other => drop(other?),
+        }
+    }
+    records.require_records()?;
+    Ok(Some(records.records()))
+}
+
+fn plan(args: &EncodeArgs, encoder: &dyn TextEncoder, doc_base: u64) -> Plan {
+    let model = encoder.info().clone();
+    let inference_free = model.layers == 0;
+    let encoding = Encoding {
+        pooling: if inference_free { "token weights" } else { "max log(1+relu)" }.into(),
+        model,
+        max_length: args.max_length,
+        dtype: args.dtype.name().into(),
+        device: args.device.to_string(),
+        simd: simd_level().into(),
+        batch_tokens: args.batch_tokens,
+        fields: args.fields.as_ref().map(|f| f.to_string()),
+        top: args.top,
+        min_weight: args.min_weight,
+        skip_bad: args.skip_bad,
+    };
+    let kind = match args.kind {
+        KindArg::Document => Kind::Document,
+        KindArg::Query => Kind::Query,
+    };
+    let weights = match args.weights {
+        WeightsArg::F32 => WeightFormat::F32,
+        WeightsArg::F16 => WeightFormat::F16,
+    };
+    Plan { encoding: Some(encoding), shard: args.shard, doc_base, ..Plan::converted(kind, weights) }
+}
+
+fn print(report: &EncodeReport, elapsed: Duration, args: &EncodeArgs, common: &Common) {
+    let totals = report.manifest.totals;
+    let fresh = totals.documents - report.resumed;
+    let seconds = elapsed.as_secs_f64();
+    let rate = if seconds > 0.0 { fresh as f64 / seconds } else { 0.0 };
+    if common.json {
+        let json = serde_json::json!({
+            "store": args.output, "totals": totals, "resumed": report.resumed,
+            "seconds": seconds, "documents_per_second": rate,
+        });
+        println!("{json}");
+    }
+    if common.quiet {
+        return;
+    }
+    for error in &report.skipped {
+        eprintln!("skipped: {error}");
+    }
+    let per_document = totals.postings as f64 / totals.documents.max(1) as f64;
+    eprintln!(
+        "{}: {} documents ({} resumed, {} empty, {} truncated, {} skipped), {per_document:.1} \
+         terms each, largest weight {:.4}, {rate:.1} documents/s",
+        args.output.display(),
+        totals.documents,
+        report.resumed,
+        totals.empty,
+        totals.truncated,
+        totals.skipped,
+        totals.largest_weight,
+    );
+}

@@ -1,0 +1,211 @@
+//! Reading a few fields of a JSON object without building the whole of it.
+
+use std::fmt;
+
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
+
+/// Names under which a record's id is looked for, best first.
+pub(crate) const ID_NAMES: [&str; 3] = ["id", "_id", "docid"];
+
+/// What is wrong with a line, from serde_json's error: its "line 1" is not our line.
+pub(crate) fn json_problem(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(problem, _)| problem);
+    match error.classify() {
+        serde_json::error::Category::Data => text.to_owned(),
+        _ => format!(
+            "expected one JSON object a line, found malformed JSON at column {}: {text}",
+            error.column()
+        ),
+    }
+}
+
+/// The values of the fields `names` of the JSON object in `line`, in that order; `None`
+/// where there is no such field.
+pub(crate) fn pick(line: &str, names: &[&str]) -> Result<Vec<Option<Scalar>>, String> {
+    let mut json = serde_json::Deserializer::from_str(line);
+    let seed = Pick { names };
+    seed.deserialize(&mut json)
+        .and_then(|values| json.end().map(|()| values))
+        .map_err(|e| json_problem(&e))
+}
+
+/// A JSON value as far as ids and texts are concerned.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Scalar {
+    Text(String),
+    Integer(String),
+    Null,
+    Other(&'static str),
+}
+
+impl Scalar {
+    fn kind(&self) -> &'static str {
+        match self {
+            Scalar::Text(_) => "a string",
+            Scalar::Integer(_) => "a number",
+            Scalar::Null => "null",
+            Scalar::Other(kind) => kind,
+        }
+    }
+
+    /// The text of field `name`; null is an empty text.
+    pub(crate) fn into_text(self, name: &str) -> Result<String, String> {
+        match self {
+            Scalar::Text(text) => Ok(text),
+            Scalar::Null => Ok(String::new()),
+            other => Err(format!("expected a string in field {name:?}, found {}", other.kind())),
+        }
+    }
+
+    /// The value as an id: a string or an integer.
+    pub(crate) fn into_id(self) -> Result<String, String> {
+        match self {
+            Scalar::Text(id) | Scalar::Integer(id) => Ok(id),
+            other => Err(format!("expected an id (string or integer), found {}", other.kind())),
+        }
+    }
+}
+
+/// The first id there is among the values of [`ID_NAMES`].
+pub(crate) fn first_id(values: impl IntoIterator<Item = Option<Scalar>>) -> Result<String, String> {
+    let id = values.into_iter().flatten().next();
+    id.ok_or_else(|| "expected a field \"id\" (or \"_id\", \"docid\"), found none".to_owned())?
+        .into_id()
+}
+
+struct Pick<'a> {
+    names: &'a [&'a str],
+}
+
+impl<'de> DeserializeSeed<'de> for Pick<'_> {
+    type Value = Vec<Option<Scalar>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
+        d.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Pick<'_> {
+    type Value = Vec<Option<Scalar>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("one JSON object a line")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut values = vec![None; self.names.len()];
+        while let Some(slot) = map.next_key_seed(Key(self.names))? {
+            match slot {
+                Some(slot) => values[slot] = Some(map.next_value()?),
+                None => map.next_value::<IgnoredAny>().map(drop)?,
+            }
+        }
+        Ok(values)
+    }
+}
+
+/// Maps an object's key to its position in a list of names, without copying it.
+pub(crate) struct Key<'a>(pub(crate) &'a [&'a str]);
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
+        d.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field name")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(self.0.iter().position(|name| *name == key))
+    }
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        d.deserialize_any(ScalarVisitor)
+    }
+}
+
+struct ScalarVisitor;
+
+impl<'de> Visitor<'de> for ScalarVisitor {
+    type Value = Scalar;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
+        Ok(Scalar::Text(text.to_owned()))
+    }
+
+    fn visit_u64<E>(self, n: u64) -> Result<Scalar, E> {
+        Ok(Scalar::Integer(n.to_string()))
+    }
+
+    fn visit_i64<E>(self, n: i64) -> Result<Scalar, E> {
+        Ok(Scalar::Integer(n.to_string()))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Scalar, E> {
+        Ok(Scalar::Other("a fractional number"))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Scalar, E> {
+        Ok(Scalar::Other("a boolean"))
+    }
+
+    fn visit_unit<E>(self) -> Result<Scalar, E> {
+        Ok(Scalar::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Scalar, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Scalar::Other("an array"))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Scalar::Other("an object"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn picks_named_fields_and_skips_the_rest() {
+        let line = r#"{"x":[{"id":1}],"id":7,"text":"a\u00e9\n","title":null}"#;
+        let values = pick(line, &["id", "text", "title", "gone"]).unwrap();
+        let expected =
+            [Scalar::Integer("7".into()), Scalar::Text("aé\n".into()), Scalar::Null].map(Some);
+        assert_eq!(values[..3], expected);
+        assert_eq!(values[3], None);
+    }
+
+    #[test]
+    fn malformed_lines_name_the_column() {
+        for (line, column) in [("{\"id\":", 6), ("{\"id\":1}}", 9), ("{'id'}", 2)] {
+            let problem = pick(line, &["id"]).unwrap_err();
+            assert!(problem.contains(&format!("at column {column}")), "{line}: {problem}");
+        }
+        assert!(pick("[1]", &["id"]).unwrap_err().contains("one JSON object a line"));
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error_not_a_stack_overflow() {
+        let line = format!("{{\"x\":{}", "[".repeat(100_000));
+        assert!(pick(&line, &["id"]).is_err());
+    }
+}

@@ -1,0 +1,180 @@
+//! Numbered UTF-8 lines of a possibly compressed input.
+
+use std::io::{self, BufRead, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::input::{BytesRead, open_counted};
+use crate::error::{Error, Place, Result};
+
+/// Longest line accepted. Real documents stay far below; a binary file without line ends
+/// must not eat all memory.
+const LONGEST_LINE: usize = 256 << 20;
+
+/// Reads lines one at a time into a reused buffer, skips empty ones, strips `\n`, `\r\n`
+/// and a leading byte order mark, and remembers where it is.
+///
+/// ```no_run
+/// # use splindex::corpus::{BytesRead, Lines};
+/// let mut lines = Lines::open("docs.tsv".as_ref(), &BytesRead::default())?;
+/// while lines.advance()? {
+///     let id = lines.text().split('\t').next();
+///     // … `return Err(lines.error("expected …, found …"))` names file and line.
+/// }
+/// # Ok::<(), splindex::Error>(())
+/// ```
+pub struct Lines {
+    path: Arc<Path>,
+    input: Box<dyn BufRead + Send>,
+    text: String,
+    line: u64,
+    ended: bool,
+}
+
+impl Lines {
+    /// Opens `path`, counting its compressed bytes in `count`.
+    pub fn open(path: &Path, count: &BytesRead) -> Result<Self> {
+        Ok(Self::new(path, open_counted(path, count)?))
+    }
+
+    /// Lines of an input already open; `path` is what errors call it.
+    pub fn new(path: &Path, input: Box<dyn BufRead + Send>) -> Self {
+        Lines { path: path.into(), input, text: String::new(), line: 0, ended: false }
+    }
+
+    /// Moves to the next line that is not empty; `false` at the end.
+    ///
+    /// After invalid UTF-8 reading can go on with the next line. After a read error or a
+    /// line beyond all bounds it has ended.
+    pub fn advance(&mut self) -> Result<bool> {
+        while !self.ended {
+            let mut bytes = std::mem::take(&mut self.text).into_bytes();
+            bytes.clear();
+            let limit = LONGEST_LINE as u64 + 1;
+            let outcome = self.input.by_ref().take(limit).read_until(b'\n', &mut bytes);
+            let n = outcome.map_err(|e| self.broken(e))?;
+            if n == 0 {
+                self.ended = true;
+                break;
+            }
+            self.line += 1;
+            if n > LONGEST_LINE {
+                self.ended = true;
+                return Err(self.error("expected a text line, found one of more than 256 MiB"));
+            }
+            strip(&mut bytes, self.line == 1);
+            self.text = String::from_utf8(bytes).map_err(|e| {
+                let at = e.utf8_error().valid_up_to();
+                let byte = e.as_bytes()[at];
+                self.error(format!(
+                    "expected UTF-8, found the byte 0x{byte:02x} at column {}",
+                    at + 1
+                ))
+                .hint("convert the file to UTF-8")
+            })?;
+            if !self.text.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The current line, without its end.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Number of the current line, from 1.
+    pub fn number(&self) -> u64 {
+        self.line
+    }
+
+    /// The file, shared so that records can carry it.
+    pub fn path(&self) -> &Arc<Path> {
+        &self.path
+    }
+
+    /// A data error at the current line.
+    pub fn error(&self, problem: impl Into<String>) -> Error {
+        Error::data(&self.path, Place::Line(self.line), problem)
+    }
+
+    /// Decompressors report damage as errors without a system error number.
+    fn broken(&mut self, error: io::Error) -> Error {
+        self.ended = true;
+        if error.raw_os_error().is_some() {
+            return Error::io("read", &self.path, error);
+        }
+        let place = Place::Line(self.line + 1);
+        Error::data(&self.path, place, format!("cannot decompress: {error}"))
+            .hint("the file is truncated or damaged")
+    }
+}
+
+fn strip(bytes: &mut Vec<u8>, first: bool) {
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+    }
+    if bytes.last() == Some(&b'\r') {
+        bytes.pop();
+    }
+    if first && bytes.starts_with(b"\xef\xbb\xbf") {
+        bytes.drain(..3);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    fn lines(bytes: &[u8]) -> Lines {
+        Lines::new(Path::new("x"), Box::new(Cursor::new(bytes.to_vec())))
+    }
+
+    #[test]
+    fn line_ends_marks_and_empty_lines_vanish_and_numbers_stay() {
+        let mut l = lines(b"\xef\xbb\xbfone\r\n\n\r\ntwo\rx\nthree");
+        let mut seen = Vec::new();
+        while l.advance().unwrap() {
+            seen.push((l.number(), l.text().to_owned()));
+        }
+        let expected = [(1, "one"), (4, "two\rx"), (5, "three")];
+        assert_eq!(seen, expected.map(|(n, t)| (n, t.to_owned())));
+    }
+
+    #[test]
+    fn invalid_utf8_names_line_and_column_and_reading_goes_on() {
+        let mut l = lines(b"ok\nab\xffc\nend\n");
+        assert!(l.advance().unwrap());
+        let message = l.advance().unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "x:2: expected UTF-8, found the byte 0xff at column 3; convert the file to UTF-8"
+        );
+        assert!(l.advance().unwrap());
+        assert_eq!(l.text(), "end");
+    }
+
+    #[test]
+    fn a_cut_off_gzip_file_is_a_data_error_with_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("docs.tsv.gz");
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        io::Write::write_all(&mut gz, b"1\tone\n2\ttwo\n").unwrap();
+        let packed = gz.finish().unwrap();
+        std::fs::write(&path, &packed[..packed.len() - 6]).unwrap();
+        let mut l = Lines::open(&path, &BytesRead::default()).unwrap();
+        let error = loop {
+            match l.advance() {
+                Ok(true) => (),
+                Ok(false) => panic!("read to the end"),
+                Err(e) => break e,
+            }
+        };
+        assert!(error.to_string().contains("cannot decompress"), "{error}");
+        assert_eq!(error.exit_code(), 2);
+        assert!(!l.advance().unwrap(), "a broken input has ended");
+    }
+}

@@ -1,0 +1,155 @@
+use std::fs;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Writes each text to a file of that name and reads all of them as one collection.
+fn read(files: &[(&str, &str)], fields: Option<&str>) -> Vec<Result<(String, String), String>> {
+    let dir = tempfile::tempdir().unwrap();
+    let paths: Vec<PathBuf> = files.iter().map(|(name, _)| dir.path().join(name)).collect();
+    for (path, (_, text)) in paths.iter().zip(files) {
+        fs::write(path, text).unwrap();
+    }
+    let fields: Option<Fields> = fields.map(|f| f.parse().unwrap());
+    let folder = format!("{}/", dir.path().display());
+    let reader = match CorpusReader::open(&paths, fields.as_ref()) {
+        Ok(reader) => reader,
+        Err(e) => return vec![Err(e.to_string().replace(&folder, ""))],
+    };
+    reader
+        .map(|r| {
+            r.map(|r| (r.id, r.text)).map_err(|e| {
+                assert_eq!(e.exit_code(), 2);
+                e.to_string().replace(&folder, "")
+            })
+        })
+        .collect()
+}
+
+fn ok(id: &str, text: &str) -> Result<(String, String), String> {
+    Ok((id.into(), text.into()))
+}
+
+fn only_error(name: &str, text: &str) -> String {
+    let errors: Vec<String> =
+        read(&[(name, text)], None).into_iter().filter_map(Result::err).collect();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    errors.into_iter().next().unwrap()
+}
+
+#[test]
+fn tsv_takes_the_second_column_and_keeps_empty_texts() {
+    let docs = read(&[("d.tsv", "1\tone\tmore\r\n2\t\n3\tthree")], None);
+    assert_eq!(docs, [ok("1", "one"), ok("2", ""), ok("3", "three")]);
+}
+
+#[test]
+fn tsv_fields_choose_and_join_columns() {
+    let docs = read(&[("d.tsv", "1\ta\tb\n2\t\tc\n3\td\n")], Some("2,3"));
+    assert_eq!(docs[..2], [ok("1", "a b"), ok("2", "c")]);
+    assert_eq!(docs[2], Err("d.tsv:3: expected a column 3, found 2 columns".into()));
+}
+
+#[test]
+fn json_knows_the_usual_names() {
+    let text = r#"{"id":"a","contents":"A"}
+{"_id":"b","title":"T","text":"B","metadata":{"id":"no"}}
+{"docid":3,"title":"","text":"C"}
+{"id":"d","title":null,"contents":"D","text":"ignored"}
+"#;
+    let expected = [ok("a", "A"), ok("b", "T B"), ok("3", "C"), ok("d", "D")];
+    assert_eq!(read(&[("d.jsonl", text)], None), expected);
+    assert_eq!(read(&[("d", text)], None), expected, "recognised by content");
+}
+
+#[test]
+fn json_fields_override_and_must_be_there() {
+    let text = "{\"id\":1,\"a\":\"x\",\"b\":\"y\",\"text\":\"no\"}\n{\"id\":2,\"a\":\"x\"}\n";
+    let docs = read(&[("d.jsonl", text)], Some("b,a"));
+    assert_eq!(docs[0], ok("1", "y x"));
+    assert_eq!(docs[1], Err("d.jsonl:2: expected a field \"b\", found none".into()));
+}
+
+#[test]
+fn fields_of_the_other_format_are_refused() {
+    for (name, text, fields) in [("d.tsv", "1\ta\n", "title"), ("d.jsonl", "{}\n", "2,3")] {
+        let found = read(&[(name, text)], Some(fields));
+        assert!(found[0].as_ref().unwrap_err().contains("--fields"), "{found:?}");
+    }
+    let found = read(&[("d.txt", "1\ta\n")], Some("title"));
+    assert!(found[0].as_ref().unwrap_err().contains("--fields"), "{found:?}");
+}
+
+#[test]
+fn each_fault_names_its_line_and_reading_goes_on() {
+    let docs = read(&[("d.tsv", "1\ta\nno tab\n\tx\n2\tb\n")], None);
+    assert_eq!(
+        docs[1],
+        Err("d.tsv:2: expected id<TAB>text, found no tab; separate the columns with a tab".into())
+    );
+    assert_eq!(docs[2], Err("d.tsv:3: expected an id, found an empty one".into()));
+    assert_eq!(docs[3], ok("2", "b"));
+    assert!(
+        only_error("d.jsonl", "{\"id\":1,\"text\":\"a\"}\n{\"id\":2,").starts_with("d.jsonl:2: ")
+    );
+    assert!(only_error("d.jsonl", "{\"text\":\"a\"}").contains("expected a field \"id\""));
+    assert!(only_error("d.jsonl", "{\"id\":1}").contains("\"contents\" or \"text\""));
+    assert!(only_error("d.jsonl", "{\"id\":1,\"text\":[1]}").contains("found an array"));
+    assert!(only_error("d.jsonl", "{\"id\":1.5,\"text\":\"\"}").contains("fractional"));
+    assert!(only_error("d.tsv", "{\"id\":1}").ends_with("name the file .jsonl"));
+}
+
+#[test]
+fn duplicate_ids_are_found_across_files() {
+    let docs = read(&[("a.tsv", "1\ta\n2\tb\n"), ("b.jsonl", "{\"id\":1,\"text\":\"c\"}\n")], None);
+    assert_eq!(
+        docs[2],
+        Err("b.jsonl:1: expected unique document ids, found \"1\" a second time".into())
+    );
+}
+
+#[test]
+fn an_empty_collection_is_an_error_only_when_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("d.tsv");
+    fs::write(&path, "\n\n").unwrap();
+    let mut reader = CorpusReader::open(&[path], None).unwrap();
+    assert!(reader.next().is_none());
+    let message = reader.require_records().unwrap_err().to_string();
+    assert!(message.ends_with("d.tsv: expected at least one document, found none"), "{message}");
+}
+
+#[test]
+fn progress_runs_to_the_size_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("d.tsv.zst");
+    let text: String = (0..10_000).map(|i| format!("{i}\tdocument {i}\n")).collect();
+    fs::write(&path, zstd::encode_all(text.as_bytes(), 1).unwrap()).unwrap();
+    let mut reader = CorpusReader::open(&[path], None).unwrap();
+    assert_eq!(reader.by_ref().filter_map(Result::ok).count(), 10_000);
+    assert_eq!(Some(reader.bytes_read().get()), reader.bytes_total());
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_the_reader_panic_or_loop(
+        bytes in prop::collection::vec(any::<u8>(), 0..400),
+        name in prop::sample::select(vec!["d.tsv", "d.jsonl", "d"]),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        let lines = bytes.iter().filter(|&&b| b == b'\n').count() + 1;
+        fs::write(&path, bytes).unwrap();
+        let items = CorpusReader::open(&[path], None).unwrap().count();
+        prop_assert!(items <= lines + 1);
+    }
+
+    #[test]
+    fn json_and_tsv_give_the_same_documents(texts in prop::collection::vec("[^\t\r\n]{0,20}", 1..20)) {
+        let tsv: String = texts.iter().enumerate().map(|(i, t)| format!("{i}\t{t}\n")).collect();
+        let json: String = texts.iter().enumerate()
+            .map(|(i, t)| format!("{}\n", serde_json::json!({"id": i, "text": t}))).collect();
+        prop_assert_eq!(read(&[("d.tsv", &tsv)], None), read(&[("d.jsonl", &json)], None));
+    }
+}

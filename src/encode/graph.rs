@@ -1,0 +1,312 @@
+//! The masked language model: embeddings, transformer layers, output transform.
+//!
+//! BERT (Devlin et al. 2019) and DistilBERT (Sanh et al. 2019) are one graph here, since
+//! they differ only in tensor names and in BERT's token types. Sequences are packed: the
+//! rows of one matrix are the tokens of all sequences back to back, so no layer computes
+//! padding and attention needs no mask. Sequences of equal length that lie side by side
+//! attend in one batched product; sorted batches make such runs common.
+
+use candle_core::{Result, Tensor};
+use candle_nn::{LayerNorm, Module, ops::softmax_last_dim};
+
+use super::config::{Activation, Architecture, ModelConfig};
+use super::weights::Weights;
+
+/// y = x · wᵀ + b over packed rows.
+pub(super) struct Linear {
+    /// inputs × outputs: a transposed view of what the checkpoint stores.
+    weight_t: Tensor,
+    bias: Tensor,
+}
+
+impl Linear {
+    /// `weight` is outputs × inputs.
+    pub fn new(weight: Tensor, bias: Tensor) -> Self {
+        let weight_t = weight.t().expect("a checked matrix");
+        Linear { weight_t, bias }
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.matmul(&self.weight_t)?.broadcast_add(&self.bias)
+    }
+}
+
+impl Activation {
+    fn forward(self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            // candle's `gelu` is the tanh approximation; these models use erf.
+            Activation::GeluErf => x.gelu_erf(),
+            Activation::GeluTanh => x.gelu(),
+            Activation::Relu => x.relu(),
+        }
+    }
+}
+
+/// Packed token ids of a batch of sequences.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Packed {
+    /// Token ids of all sequences, back to back.
+    pub ids: Vec<u32>,
+    /// Length of each sequence; they sum to `ids.len()`.
+    pub lengths: Vec<usize>,
+}
+
+impl Packed {
+    /// Runs of neighbouring sequences of one length: (length, how many).
+    fn runs(&self) -> Vec<(usize, usize)> {
+        let mut runs: Vec<(usize, usize)> = Vec::new();
+        for &length in &self.lengths {
+            match runs.last_mut() {
+                Some((l, count)) if *l == length => *count += 1,
+                _ => runs.push((length, 1)),
+            }
+        }
+        runs
+    }
+}
+
+struct Layer {
+    /// Queries, keys and values in one product; queries carry the 1/√d of attention.
+    qkv: Linear,
+    attention_output: Linear,
+    attention_norm: LayerNorm,
+    up: Linear,
+    down: Linear,
+    output_norm: LayerNorm,
+}
+
+/// A loaded checkpoint. Immutable, so threads share it.
+pub(super) struct MaskedLm {
+    word_embeddings: Tensor,
+    /// Position embeddings; for BERT the embedding of token type 0 is added in.
+    position_embeddings: Tensor,
+    embedding_norm: LayerNorm,
+    layers: Vec<Layer>,
+    transform: Linear,
+    transform_norm: LayerNorm,
+    /// vocabulary × hidden, the projection's weight.
+    pub decoder: Tensor,
+    /// The projection's bias, one per vocabulary entry, on the host.
+    pub decoder_bias: Vec<f32>,
+    heads: usize,
+    activation: Activation,
+}
+
+impl MaskedLm {
+    /// Builds the graph from a checkpoint's tensors.
+    pub fn load(config: &ModelConfig, weights: &Weights<'_>) -> crate::Result<Self> {
+        let (h, eps) = (config.hidden, config.layer_norm_eps);
+        let n = Names::of(config.architecture);
+        let words = format!("{}.word_embeddings.weight", n.embeddings);
+        let word_embeddings = weights.first_of(&[&words, n.decoder], &[config.vocabulary, h])?;
+        let positions = format!("{}.position_embeddings.weight", n.embeddings);
+        let mut position_embeddings = weights.tensor(&positions, &[config.positions, h])?;
+        if config.architecture == Architecture::Bert {
+            let types = "bert.embeddings.token_type_embeddings.weight";
+            let types = weights.tensor(types, &[config.token_types, h])?;
+            position_embeddings = internal(|| position_embeddings.broadcast_add(&types.get(0)?))?;
+        }
+        // A tied pair is stored once, under either name; a checkpoint with both means both.
+        let decoder = match weights.has(n.decoder) {
+            true => weights.tensor(n.decoder, &[config.vocabulary, h])?,
+            false => word_embeddings.clone(),
+        };
+        let decoder_bias = weights.first_of(n.decoder_bias, &[config.vocabulary])?;
+        Ok(MaskedLm {
+            embedding_norm: weights.layer_norm(&format!("{}.LayerNorm", n.embeddings), h, eps)?,
+            layers: (0..config.layers)
+                .map(|i| Layer::load(config, &n, weights, &format!("{}.{i}", n.layer)))
+                .collect::<crate::Result<_>>()?,
+            transform: weights.linear(n.transform, h, h)?,
+            transform_norm: weights.layer_norm(n.transform_norm, h, eps)?,
+            decoder_bias: internal(|| decoder_bias.to_dtype(candle_core::DType::F32)?.to_vec1())?,
+            word_embeddings,
+            position_embeddings,
+            decoder,
+            heads: config.heads,
+            activation: config.activation,
+        })
+    }
+
+    /// States that the vocabulary projection takes: (packed rows) × hidden.
+    pub fn hidden(&self, batch: &Packed) -> Result<Tensor> {
+        let device = self.word_embeddings.device();
+        let rows = batch.ids.len();
+        let ids = Tensor::from_slice(&batch.ids, rows, device)?;
+        let positions: Vec<u32> = batch.lengths.iter().flat_map(|&l| 0..l as u32).collect();
+        let positions = Tensor::from_vec(positions, rows, device)?;
+        let words = self.word_embeddings.index_select(&ids, 0)?;
+        let places = self.position_embeddings.index_select(&positions, 0)?;
+        let mut x = self.embedding_norm.forward(&(words + places)?)?;
+        let runs = batch.runs();
+        for layer in &self.layers {
+            x = layer.forward(&x, &runs, self.heads, self.activation)?;
+        }
+        let x = self.activation.forward(&self.transform.forward(&x)?)?;
+        self.transform_norm.forward(&x)
+    }
+}
+
+impl Layer {
+    fn load(
+        config: &ModelConfig,
+        n: &Names,
+        weights: &Weights<'_>,
+        name: &str,
+    ) -> crate::Result<Self> {
+        let (h, eps) = (config.hidden, config.layer_norm_eps);
+        let scale = 1.0 / ((h / config.heads) as f64).sqrt();
+        let mut parts = (Vec::new(), Vec::new());
+        for (i, part) in [n.query, n.key, n.value].into_iter().enumerate() {
+            let weight = weights.tensor(&format!("{name}.{part}.weight"), &[h, h])?;
+            let bias = weights.tensor(&format!("{name}.{part}.bias"), &[h])?;
+            let scaled = |t: Tensor| internal(|| if i == 0 { &t * scale } else { Ok(t.clone()) });
+            parts.0.push(scaled(weight)?);
+            parts.1.push(scaled(bias)?);
+        }
+        let norm = |part: &str| weights.layer_norm(&format!("{name}.{part}"), h, eps);
+        let linear = |part: &str, inputs, outputs| {
+            weights.linear(&format!("{name}.{part}"), inputs, outputs)
+        };
+        Ok(Layer {
+            qkv: Linear::new(
+                internal(|| Tensor::cat(&parts.0, 0))?,
+                internal(|| Tensor::cat(&parts.1, 0))?,
+            ),
+            attention_output: linear(n.attention_output, h, h)?,
+            attention_norm: norm(n.attention_norm)?,
+            up: linear(n.up, h, config.intermediate)?,
+            down: linear(n.down, config.intermediate, h)?,
+            output_norm: norm(n.output_norm)?,
+        })
+    }
+
+    fn forward(
+        &self,
+        x: &Tensor,
+        runs: &[(usize, usize)],
+        heads: usize,
+        activation: Activation,
+    ) -> Result<Tensor> {
+        let context = attention(&self.qkv.forward(x)?, runs, heads)?;
+        let attended = self.attention_output.forward(&context)?;
+        let x = self.attention_norm.forward(&(attended + x)?)?;
+        let inner = activation.forward(&self.up.forward(&x)?)?;
+        self.output_norm.forward(&(self.down.forward(&inner)? + x)?)
+    }
+}
+
+/// Softmax attention of each sequence to itself. `qkv` is rows × (3 · hidden), queries
+/// already scaled; the result is rows × hidden.
+fn attention(qkv: &Tensor, runs: &[(usize, usize)], heads: usize) -> Result<Tensor> {
+    let hidden = qkv.dim(1)? / 3;
+    let mut contexts = Vec::with_capacity(runs.len());
+    let mut start = 0;
+    for &(length, count) in runs {
+        let rows = length * count;
+        let parts = qkv
+            .narrow(0, start, rows)?
+            .reshape((count, length, 3, heads, hidden / heads))?
+            .permute((2, 0, 3, 1, 4))?
+            .contiguous()?
+            .reshape((3, count * heads, length, hidden / heads))?;
+        let (q, k, v) = (parts.get(0)?, parts.get(1)?, parts.get(2)?);
+        let weights = softmax_last_dim(&q.matmul(&k.t()?)?)?;
+        let context = weights
+            .matmul(&v)?
+            .reshape((count, heads, length, hidden / heads))?
+            .transpose(1, 2)?
+            .reshape((rows, hidden))?;
+        contexts.push(context);
+        start += rows;
+    }
+    Tensor::cat(&contexts, 0)
+}
+
+/// What each family calls its tensors.
+struct Names {
+    embeddings: &'static str,
+    layer: &'static str,
+    query: &'static str,
+    key: &'static str,
+    value: &'static str,
+    attention_output: &'static str,
+    attention_norm: &'static str,
+    up: &'static str,
+    down: &'static str,
+    output_norm: &'static str,
+    transform: &'static str,
+    transform_norm: &'static str,
+    decoder: &'static str,
+    decoder_bias: &'static [&'static str],
+}
+
+impl Names {
+    fn of(architecture: Architecture) -> Self {
+        match architecture {
+            Architecture::Bert => Names {
+                embeddings: "bert.embeddings",
+                layer: "bert.encoder.layer",
+                query: "attention.self.query",
+                key: "attention.self.key",
+                value: "attention.self.value",
+                attention_output: "attention.output.dense",
+                attention_norm: "attention.output.LayerNorm",
+                up: "intermediate.dense",
+                down: "output.dense",
+                output_norm: "output.LayerNorm",
+                transform: "cls.predictions.transform.dense",
+                transform_norm: "cls.predictions.transform.LayerNorm",
+                decoder: "cls.predictions.decoder.weight",
+                decoder_bias: &["cls.predictions.bias", "cls.predictions.decoder.bias"],
+            },
+            Architecture::DistilBert => Names {
+                embeddings: "distilbert.embeddings",
+                layer: "distilbert.transformer.layer",
+                query: "attention.q_lin",
+                key: "attention.k_lin",
+                value: "attention.v_lin",
+                attention_output: "attention.out_lin",
+                attention_norm: "sa_layer_norm",
+                up: "ffn.lin1",
+                down: "ffn.lin2",
+                output_norm: "output_layer_norm",
+                transform: "vocab_transform",
+                transform_norm: "vocab_layer_norm",
+                decoder: "vocab_projector.weight",
+                decoder_bias: &["vocab_projector.bias"],
+            },
+        }
+    }
+}
+
+/// Runs tensor arithmetic on checked shapes: a failure is ours, not the caller's.
+pub(super) fn internal<T>(f: impl FnOnce() -> Result<T>) -> crate::Result<T> {
+    f().map_err(|e| crate::Error::Internal(format!("encoder arithmetic: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    #[test]
+    fn attention_in_runs_equals_attention_one_by_one() {
+        let lengths = [3usize, 3, 1, 5];
+        let rows = lengths.iter().sum::<usize>();
+        let qkv = Tensor::randn(0f32, 1.0, (rows, 24), &Device::Cpu).unwrap();
+        let packed = Packed { ids: vec![0; rows], lengths: lengths.to_vec() };
+        assert_eq!(packed.runs(), [(3, 2), (1, 1), (5, 1)]);
+        let together = attention(&qkv, &packed.runs(), 2).unwrap().to_vec2::<f32>().unwrap();
+        let mut alone = Vec::new();
+        let mut start = 0;
+        for length in lengths {
+            let part = qkv.narrow(0, start, length).unwrap();
+            alone.extend(attention(&part, &[(length, 1)], 2).unwrap().to_vec2::<f32>().unwrap());
+            start += length;
+        }
+        for (a, b) in together.iter().flatten().zip(alone.iter().flatten()) {
+            assert!((a - b).abs() < 1e-6, "{a} {b}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What a model directory says about itself: digests and licence.
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Reads a whole file of a model directory.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|e| Error::io("read", path, e))
+}
+
+/// The last part of the directory's real path: a name, not a place on this machine.
+pub(super) fn name(dir: &Path) -> String {
+    let real = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    real.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The licence that the model card (`README.md`) names in its front matter, as model
+/// hubs write it: `license: apache-2.0`, or `license_name` where `license` is "other".
+pub(super) fn licence(dir: &Path) -> Option<String> {
+    let card = std::fs::read_to_string(dir.join("README.md")).ok()?;
+    let mut lines = card.lines();
+    if lines.next()?.trim_end() != "---" {
+        return None;
+    }
+    let (mut licence, mut name) = (None, None);
+    for line in lines.take_while(|l| l.trim_end() != "---") {
+        if let Some(value) = line.strip_prefix("license:") {
+            licence = Some(unquote(value));
+        } else if let Some(value) = line.strip_prefix("license_name:") {
+            name = Some(unquote(value));
+        }
+    }
+    match licence.as_deref() {
+        Some("other") if name.is_some() => name,
+        Some("") => None,
+        _ => licence,
+    }
+}
+
+fn unquote(value: &str) -> String {
+    value.trim().trim_matches(['"', '\'']).to_owned()
+}
+
+/// The SIMD level that float products run at; sums differ between levels in the last bits.
+pub fn simd_level() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f") {
+            return "avx512f";
+        }
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            return "avx2+fma";
+        }
+    }
+    std::env::consts::ARCH
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_licence_is_what_the_card_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let of = |card: &str| {
+            std::fs::write(dir.path().join("README.md"), card).unwrap();
+            licence(dir.path())
+        };
+        assert_eq!(of("---\nlicense: \"cc0-1.0\"\ntags: [x]\n---\n# T"), Some("cc0-1.0".into()));
+        assert_eq!(of("---\nlicense: other\nlicense_name: own\n---\n"), Some("own".into()));
+        assert_eq!(of("# T\nlicense: mit\n"), None);
+        assert_eq!(of("---\ntags: []\n---\nlicense: mit\n"), None);
+        std::fs::remove_file(dir.path().join("README.md")).unwrap();
+        assert_eq!(licence(dir.path()), None);
+    }
+}

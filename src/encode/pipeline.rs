@@ -1,0 +1,214 @@
+//! From a stream of texts to a store, block by block.
+
+use std::ops::Range;
+
+use super::{Encoded, TextEncoder};
+use crate::corpus::TextRecord;
+use crate::error::{Error, Result};
+use crate::vectors::VectorRecord;
+use crate::vectors::store::{BLOCK_RECORDS, BlockEntry, Manifest, StoreWriter, Totals};
+
+/// Errors of skipped records that a report shows.
+const SHOWN_ERRORS: usize = 5;
+
+/// How to turn a stream of texts into a store.
+pub struct EncodeJob<'a> {
+    /// What encodes.
+    pub encoder: &'a dyn TextEncoder,
+    /// Heaviest terms kept per text; of equal weights the smaller term id stays.
+    pub top: Option<usize>,
+    /// Smaller weights are dropped.
+    pub min_weight: f32,
+    /// Count bad records and go on, in place of stopping at the first.
+    pub skip_bad: bool,
+    /// Only these documents of the stream, counted from 0 (bad records not counted).
+    pub range: Option<Range<u64>>,
+    /// Told how many documents each step finished, resumed ones included.
+    pub progress: &'a (dyn Fn(u64) + Sync),
+}
+
+/// What a run did.
+#[derive(Debug)]
+pub struct EncodeReport {
+    /// The finished store's manifest.
+    pub manifest: Manifest,
+    /// Documents that an earlier run had encoded.
+    pub resumed: u64,
+    /// The first errors of skipped records of this run.
+    pub skipped: Vec<Error>,
+}
+
+/// Encodes `records` into `store` after what it already holds, and finishes it.
+///
+/// # Errors
+/// The first bad record unless `skip_bad`; an I/O error in any case; a stream that does
+/// not repeat the records of the blocks already in the store; no record at all.
+pub fn encode_to_store(
+    records: impl Iterator<Item = Result<TextRecord>>,
+    mut store: StoreWriter,
+    job: &EncodeJob<'_>,
+) -> Result<EncodeReport> {
+    let range = job.range.clone().unwrap_or(0..u64::MAX);
+    let mut input = Input {
+        records,
+        skip_bad: job.skip_bad,
+        left: range.end - range.start,
+        errors: Vec::new(),
+    };
+    input.discard(range.start)?;
+    let resumed = store.totals().documents;
+    for entry in store.blocks() {
+        input.check_resumed(entry)?;
+    }
+    (job.progress)(resumed);
+    // The errors of blocks that an earlier run wrote were its to show.
+    input.errors.clear();
+    loop {
+        let block = input.block(BLOCK_RECORDS as u64)?;
+        if block.consumed == 0 {
+            break;
+        }
+        let (records, truncated) = encode_block(&block.records, job)?;
+        let seen = Totals { truncated, skipped: block.skipped, ..Totals::default() };
+        store.write_block(&records, block.consumed, block.crc, seen)?;
+    }
+    if store.totals().documents == 0 && job.range.is_none() {
+        return Err(Error::Usage("the input has no documents: nothing to encode".into()));
+    }
+    Ok(EncodeReport { manifest: store.finish()?, resumed, skipped: input.errors })
+}
+
+fn encode_block(records: &[TextRecord], job: &EncodeJob<'_>) -> Result<(Vec<VectorRecord>, u64)> {
+    let texts: Vec<&str> = records.iter().map(|r| r.text.as_str()).collect();
+    let encoded = job.encoder.encode_texts(&texts, job.progress)?;
+    let truncated = encoded.iter().filter(|e| e.truncated).count() as u64;
+    let vectors = records.iter().zip(encoded).map(|(record, encoded)| {
+        let kept = prune(encoded, job.top, job.min_weight);
+        let (terms, weights) = kept.into_iter().unzip();
+        VectorRecord { id: record.id.clone(), terms, weights }
+    });
+    Ok((vectors.collect(), truncated))
+}
+
+/// Drops light terms; the rest stays sorted by term id.
+fn prune(encoded: Encoded, top: Option<usize>, min_weight: f32) -> Vec<(u32, f32)> {
+    let mut terms = encoded.terms;
+    terms.retain(|&(_, weight)| weight >= min_weight);
+    if let Some(top) = top.filter(|&n| n < terms.len()) {
+        terms.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        terms.truncate(top);
+        terms.sort_unstable_by_key(|&(id, _)| id);
+    }
+    terms
+}
+
+/// The stream, with account of what was taken from it.
+struct Input<I> {
+    records: I,
+    skip_bad: bool,
+    /// Documents still to hand out.
+    left: u64,
+    errors: Vec<Error>,
+}
+
+/// Up to a block's worth of the stream.
+struct Taken {
+    records: Vec<TextRecord>,
+    consumed: u64,
+    skipped: u64,
+    crc: u32,
+}
+
+impl<I: Iterator<Item = Result<TextRecord>>> Input<I> {
+    /// The next record or the next bad one; `None` at the end.
+    fn next(&mut self) -> Result<Option<Option<TextRecord>>> {
+        match self.records.next() {
+            None => Ok(None),
+            Some(Ok(record)) => Ok(Some(Some(record))),
+            Some(Err(error @ Error::Data(_))) if self.skip_bad => {
+                if self.errors.len() < SHOWN_ERRORS {
+                    self.errors.push(error);
+                }
+                Ok(Some(None))
+            }
+            Some(Err(error)) => Err(error),
+        }
+    }
+
+    /// Passes over `documents` good records.
+    fn discard(&mut self, mut documents: u64) -> Result<()> {
+        while documents > 0 {
+            match self.next()? {
+                None => return Ok(()),
+                Some(record) => documents -= u64::from(record.is_some()),
+            }
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, size: u64) -> Result<Taken> {
+        let mut taken = Taken { records: Vec::new(), consumed: 0, skipped: 0, crc: 0 };
+        let mut crc = crc32fast::Hasher::new();
+        while (taken.records.len() as u64) < size.min(self.left) {
+            let Some(record) = self.next()? else { break };
+            taken.consumed += 1;
+            match record {
+                Some(record) => {
+                    add_to_crc(&mut crc, &record);
+                    taken.records.push(record);
+                }
+                None => taken.skipped += 1,
+            }
+        }
+        self.left -= taken.records.len() as u64;
+        taken.crc = crc.finalize();
+        Ok(taken)
+    }
+
+    /// Reads what a block of an earlier run had read, and checks that it is the same.
+    fn check_resumed(&mut self, entry: &BlockEntry) -> Result<()> {
+        let (mut crc, mut documents) = (crc32fast::Hasher::new(), 0);
+        for _ in 0..entry.consumed {
+            if let Some(record) = self.next()?.flatten() {
+                add_to_crc(&mut crc, &record);
+                documents += 1;
+            }
+        }
+        self.left -= documents;
+        if crc.finalize() == entry.input_crc && documents == entry.totals.documents {
+            return Ok(());
+        }
+        Err(Error::Usage(
+            "the input differs from what the unfinished store was made from; resume with the \
+             same input, or remove the store and encode again"
+                .into(),
+        ))
+    }
+}
+
+fn add_to_crc(crc: &mut crc32fast::Hasher, record: &TextRecord) {
+    for part in [&record.id, &record.text] {
+        crc.update(&(part.len() as u64).to_le_bytes());
+        crc.update(part.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(weights: &[f32]) -> Encoded {
+        let terms = weights.iter().enumerate().map(|(i, &w)| (i as u32, w)).collect();
+        Encoded { terms, truncated: false }
+    }
+
+    #[test]
+    fn pruning_keeps_the_heaviest_terms_in_term_order() {
+        let of = |top, min| prune(encoded(&[0.5, 2.0, 0.1, 2.0, 1.0]), top, min);
+        assert_eq!(of(Some(2), 0.0), [(1, 2.0), (3, 2.0)]);
+        assert_eq!(of(Some(3), 0.0), [(1, 2.0), (3, 2.0), (4, 1.0)]);
+        assert_eq!(of(Some(1), 0.0), [(1, 2.0)]);
+        assert_eq!(of(None, 0.5), [(0, 0.5), (1, 2.0), (3, 2.0), (4, 1.0)]);
+        assert_eq!(of(Some(0), 0.0), []);
+    }
+}

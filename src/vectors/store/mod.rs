@@ -1,0 +1,35 @@
+//! The native vector store: what `encode` writes and `build` reads.
+//!
+//! A directory:
+//!
+//! | file | what |
+//! |---|---|
+//! | `part-00000.vec`, … | blocks of records, appended, each with its CRC (`block`) |
+//! | `tokens.json` | token strings by term id |
+//! | `journal.jsonl` | the plan, then a line per block that is safely on disk (`journal`) |
+//! | `manifest.json` | what was done and counted; renamed into place last |
+//!
+//! A store without a manifest is unfinished: its writer can resume, no reader takes it.
+//! Nothing in it names a time, a machine or a path, so the same work gives the same bytes.
+
+mod block;
+mod journal;
+mod manifest;
+mod reader;
+mod writer;
+
+pub use journal::BlockEntry;
+pub use manifest::{Encoding, Kind, Manifest, ModelInfo, Part, Plan, Shard, Totals, WeightFormat};
+pub use reader::StoreReader;
+pub use writer::StoreWriter;
+
+/// Records of a block, the unit of writing and of resuming; the last may have fewer.
+pub const BLOCK_RECORDS: usize = 4096;
+
+const TOKENS: &str = "tokens.json";
+const JOURNAL: &str = "journal.jsonl";
+const MANIFEST: &str = "manifest.json";
+
+fn part_name(index: usize) -> String {
+    format!("part-{index:05}.vec")
+}

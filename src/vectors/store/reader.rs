@@ -1,0 +1,162 @@
+//! Reading a finished store, one block in memory at a time.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use super::TOKENS;
+use super::block::{Cursor, HEADER, Header};
+use super::manifest::Manifest;
+use crate::error::{Error, Place, Result};
+use crate::vectors::{TokenTable, VectorRecord, VectorSource, WeightSummary};
+
+/// A store's records in order. Each block's CRC is checked when it is read.
+pub struct StoreReader {
+    dir: PathBuf,
+    manifest: Manifest,
+    tokens: TokenTable,
+    part: Option<OpenPart>,
+    next_part: usize,
+    block: Cursor,
+    /// Where the current block starts in its part, for messages.
+    block_at: u64,
+    next_block: u64,
+}
+
+struct OpenPart {
+    file: BufReader<File>,
+    path: PathBuf,
+    at: u64,
+    len: u64,
+}
+
+impl StoreReader {
+    /// Opens the finished store in `dir`.
+    ///
+    /// # Errors
+    /// An unfinished store, missing or shortened files, token strings that do not match.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let manifest = Manifest::read(dir)?;
+        let path = dir.join(TOKENS);
+        let bytes = std::fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+        let digest = blake3::hash(&bytes).to_hex().to_string();
+        if digest != manifest.tokens_digest {
+            let problem = format!("expected digest {}, found {digest}", manifest.tokens_digest);
+            return Err(Error::data(&path, Place::File, problem));
+        }
+        let list: Vec<String> = serde_json::from_slice(&bytes).map_err(|e| {
+            Error::data(&path, Place::File, format!("expected a list of tokens, found {e}"))
+        })?;
+        for part in &manifest.parts {
+            let path = dir.join(&part.file);
+            let found = std::fs::metadata(&path).map_err(|e| Error::io("read", &path, e))?.len();
+            if found != part.bytes {
+                let problem = format!("expected {} bytes, found {found}", part.bytes);
+                return Err(Error::data(&path, Place::File, problem)
+                    .hint("the store is damaged: copy or encode it again"));
+            }
+        }
+        Ok(StoreReader {
+            dir: dir.to_owned(),
+            manifest,
+            tokens: TokenTable::from_tokens(list),
+            part: None,
+            next_part: 0,
+            block: Cursor::default(),
+            block_at: 0,
+            next_block: 0,
+        })
+    }
+
+    /// Whether `path` is a directory with a store in it, finished or not.
+    pub fn is_store(path: &Path) -> bool {
+        path.join(super::MANIFEST).exists() || path.join(super::JOURNAL).exists()
+    }
+
+    /// What the store says about itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Makes the next block current; `false` after the last.
+    fn next_block(&mut self) -> Result<bool> {
+        loop {
+            if let Some(part) = self.part.as_mut().filter(|part| part.at < part.len) {
+                self.block_at = part.at;
+                self.block = part.read_block(self.next_block)?;
+                self.next_block += 1;
+                return Ok(true);
+            }
+            let Some(part) = self.manifest.parts.get(self.next_part) else { return Ok(false) };
+            self.part = Some(OpenPart::open(self.dir.join(&part.file), part.bytes)?);
+            self.next_part += 1;
+        }
+    }
+}
+
+impl OpenPart {
+    fn open(path: PathBuf, len: u64) -> Result<Self> {
+        let file = File::open(&path).map_err(|e| Error::io("open", &path, e))?;
+        Ok(OpenPart { file: BufReader::new(file), path, at: 0, len })
+    }
+
+    fn read_block(&mut self, index: u64) -> Result<Cursor> {
+        let bad = |problem: String| {
+            Error::data(&self.path, Place::Section("block", self.at), problem)
+                .hint("the store is damaged: copy or encode it again")
+        };
+        let left = u128::from(self.len - self.at);
+        let mut bytes = [0; HEADER];
+        if left < HEADER as u128 {
+            return Err(bad(format!("expected a block header, found {left} bytes")));
+        }
+        self.file.read_exact(&mut bytes).map_err(|e| Error::io("read", &self.path, e))?;
+        let header = Header::parse(&bytes).map_err(bad)?;
+        if header.index != index {
+            return Err(bad(format!("expected block {index}, found {}", header.index)));
+        }
+        let len = header.body_len();
+        if len > left - HEADER as u128 {
+            return Err(bad(format!("expected {len} bytes, found {}", left - HEADER as u128)));
+        }
+        let mut body = vec![0; len as usize];
+        self.file.read_exact(&mut body).map_err(|e| Error::io("read", &self.path, e))?;
+        let cursor = Cursor::open(&header, body).map_err(bad)?;
+        self.at += HEADER as u64 + len as u64;
+        Ok(cursor)
+    }
+}
+
+impl VectorSource for StoreReader {
+    fn read(&mut self, record: &mut VectorRecord) -> Result<bool> {
+        loop {
+            record.clear();
+            let read = self.block.read(record, self.tokens.len()).map_err(|problem| {
+                let path = self.part.as_ref().map_or(&self.dir, |part| &part.path);
+                Error::data(path, Place::Section("block", self.block_at), problem)
+            })?;
+            if read {
+                return Ok(true);
+            }
+            if !self.next_block()? {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn tokens(&self) -> &TokenTable {
+        &self.tokens
+    }
+
+    fn weights(&self) -> Option<WeightSummary> {
+        Some(self.manifest.summary())
+    }
+
+    fn len_hint(&self) -> Option<u64> {
+        Some(self.manifest.totals.documents)
+    }
+
+    fn zero_weights(&self) -> u64 {
+        self.manifest.totals.zeros
+    }
+}

@@ -1,0 +1,299 @@
+//! Writing a store, block by block, so that a killed run resumes to the same bytes.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::journal::{BlockEntry, Journal, Line};
+use super::manifest::{Manifest, Part, Plan, Totals};
+use super::{BLOCK_RECORDS, JOURNAL, MANIFEST, TOKENS, block, part_name};
+use crate::error::{Error, Place, Result};
+use crate::vectors::{TokenTable, VectorRecord};
+
+/// Blocks of a part file: 262,144 records, about 240 MB of BERT-vocabulary SPLADE vectors.
+const PART_BLOCKS: usize = 64;
+
+/// Appends records to a store. One writer at a time: the journal is locked.
+pub struct StoreWriter {
+    dir: PathBuf,
+    plan: Plan,
+    mixed_simd: Vec<String>,
+    tokens: usize,
+    tokens_digest: String,
+    journal: File,
+    blocks: Vec<BlockEntry>,
+    part: Option<File>,
+    buffer: Vec<u8>,
+}
+
+impl StoreWriter {
+    /// Starts a store in `dir`, which must be absent or empty.
+    pub fn create(dir: &Path, plan: Plan, tokens: &TokenTable) -> Result<Self> {
+        let used = std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
+        if used || dir.is_file() {
+            return Err(Error::data(dir, Place::File, "the output exists already")
+                .hint("choose another, remove it, or continue it with --resume"));
+        }
+        Self::start(dir, plan, tokens)
+    }
+
+    /// Continues the store in `dir` after its last whole block, or starts one if there is
+    /// none. A finished store comes back with [`StoreWriter::is_finished`].
+    ///
+    /// # Errors
+    /// A store made under another plan; another SIMD level unless `allow_mixed`.
+    pub fn resume(dir: &Path, plan: Plan, tokens: &TokenTable, allow_mixed: bool) -> Result<Self> {
+        let path = dir.join(JOURNAL);
+        if !path.exists() {
+            return Self::create(dir, plan, tokens);
+        }
+        let mut journal = lock(&path)?;
+        let read = Journal::read(&path)?;
+        let Some((old, tokens_digest)) = read.plan else {
+            drop(journal);
+            return Self::start(dir, plan, tokens);
+        };
+        let mut mixed_simd = read.mixed_simd;
+        let level = compare(dir, &old, &plan, allow_mixed)?;
+        let (_, digest) = tokens_file(tokens)?;
+        if digest != tokens_digest {
+            let problem = "expected the token strings the store was started with, found others";
+            return Err(Error::data(dir.join(TOKENS), Place::File, problem));
+        }
+        set_len(&journal, &path, read.len)?;
+        journal.seek(SeekFrom::End(0)).map_err(|e| Error::io("write", &path, e))?;
+        let known = |l: &String| mixed_simd.contains(l);
+        if let Some(level) = level.filter(|l| !known(l)) {
+            append(&mut journal, &path, Line::Simd(level.clone()).text()?.as_bytes())?;
+            mixed_simd.push(level);
+        }
+        let blocks = read.blocks;
+        let mut writer = StoreWriter {
+            dir: dir.to_owned(),
+            plan: old,
+            mixed_simd,
+            tokens: tokens.len(),
+            tokens_digest,
+            journal,
+            part: None,
+            blocks,
+            buffer: Vec::new(),
+        };
+        if !writer.is_finished() {
+            writer.part = writer.cut_parts()?;
+        }
+        Ok(writer)
+    }
+
+    fn start(dir: &Path, plan: Plan, tokens: &TokenTable) -> Result<Self> {
+        std::fs::create_dir_all(dir).map_err(|e| Error::io("create", dir, e))?;
+        let path = dir.join(JOURNAL);
+        File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|e| Error::io("create", &path, e))?;
+        let mut journal = lock(&path)?;
+        let (bytes, tokens_digest) = tokens_file(tokens)?;
+        replace(dir, TOKENS, &bytes)?;
+        set_len(&journal, &path, 0)?;
+        let line =
+            Line::Plan { plan: Box::new(plan.clone()), tokens_digest: tokens_digest.clone() };
+        append(&mut journal, &path, line.text()?.as_bytes())?;
+        Ok(StoreWriter {
+            dir: dir.to_owned(),
+            plan,
+            mixed_simd: Vec::new(),
+            tokens: tokens.len(),
+            tokens_digest,
+            journal,
+            blocks: Vec::new(),
+            part: None,
+            buffer: Vec::new(),
+        })
+    }
+
+    /// Whether the store was finished before it was opened.
+    pub fn is_finished(&self) -> bool {
+        self.dir.join(MANIFEST).exists()
+    }
+
+    /// The plan it is written under.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Blocks on disk so far.
+    pub fn blocks(&self) -> &[BlockEntry] {
+        &self.blocks
+    }
+
+    /// Counts of the blocks on disk.
+    pub fn totals(&self) -> Totals {
+        self.blocks.iter().fold(Totals::default(), |sum, block| sum.merge(&block.totals))
+    }
+
+    /// Writes the next block and returns when it is safely on disk. All blocks but the
+    /// last have [`BLOCK_RECORDS`] records. `consumed`, `input_crc`, and the `truncated`
+    /// and `skipped` of `seen` are the caller's account of its input; the rest of the
+    /// totals is counted here.
+    pub fn write_block(
+        &mut self,
+        records: &[VectorRecord],
+        consumed: u64,
+        input_crc: u32,
+        seen: Totals,
+    ) -> Result<()> {
+        assert!(records.len() <= BLOCK_RECORDS, "a block has at most {BLOCK_RECORDS} records");
+        let index = self.blocks.len();
+        self.buffer.clear();
+        let counted =
+            block::write(index as u64, records, self.plan.weights, self.tokens, &mut self.buffer)?;
+        let totals = Totals { truncated: seen.truncated, skipped: seen.skipped, ..counted };
+        let (part, start) = (index / PART_BLOCKS, index % PART_BLOCKS == 0);
+        let path = self.dir.join(part_name(part));
+        if start {
+            let file = File::create(&path).map_err(|e| Error::io("create", &path, e))?;
+            self.part = Some(file);
+        }
+        let file = self.part.as_mut().expect("open from the part's first block on");
+        append(file, &path, &self.buffer)?;
+        let before = if start { 0 } else { self.blocks.last().map_or(0, |b| b.end) };
+        let end = before + self.buffer.len() as u64;
+        let entry = BlockEntry { part, end, consumed, input_crc, totals };
+        let line = Line::Block(entry).text()?;
+        append(&mut self.journal, &self.dir.join(JOURNAL), line.as_bytes())?;
+        self.blocks.push(entry);
+        Ok(())
+    }
+
+    /// Writes the manifest, which makes the store one that readers take.
+    pub fn finish(self) -> Result<Manifest> {
+        let mut parts: Vec<Part> = Vec::new();
+        for block in &self.blocks {
+            if block.part == parts.len() {
+                parts.push(Part { file: part_name(block.part), bytes: 0, records: 0 });
+            }
+            let part = parts.last_mut().expect("blocks start at part 0");
+            part.bytes = block.end;
+            part.records += block.totals.documents;
+        }
+        let manifest = Manifest {
+            format: Manifest::FORMAT.into(),
+            version: Manifest::VERSION,
+            totals: self.totals(),
+            plan: self.plan,
+            mixed_simd: self.mixed_simd,
+            tokens: self.tokens as u64,
+            tokens_digest: self.tokens_digest,
+            parts,
+        };
+        let mut json = serde_json::to_vec_pretty(&manifest)
+            .map_err(|e| Error::Internal(format!("manifest: {e}")))?;
+        json.push(b'\n');
+        replace(&self.dir, MANIFEST, &json)?;
+        Ok(manifest)
+    }
+
+    /// Cuts off what the journal does not name; gives the part to append to, if any.
+    fn cut_parts(&self) -> Result<Option<File>> {
+        let Some(last) = self.blocks.last() else { return Ok(None) };
+        let path = self.dir.join(part_name(last.part));
+        let mut file =
+            OpenOptions::new().write(true).open(&path).map_err(|e| Error::io("open", &path, e))?;
+        let found = file.metadata().map_err(|e| Error::io("read", &path, e))?.len();
+        if found < last.end {
+            let problem = format!("expected at least {} bytes, found {found}", last.end);
+            return Err(Error::data(&path, Place::File, problem)
+                .hint("the store is damaged: remove it and encode again"));
+        }
+        set_len(&file, &path, last.end)?;
+        file.seek(SeekFrom::End(0)).map_err(|e| Error::io("write", &path, e))?;
+        Ok(Some(file))
+    }
+}
+
+/// The SIMD level to record if it is all that differs; an error for anything else.
+fn compare(dir: &Path, old: &Plan, new: &Plan, allow_mixed: bool) -> Result<Option<String>> {
+    let json =
+        |plan: &Plan| serde_json::to_value(plan).map_err(|e| Error::Internal(format!("plan: {e}")));
+    let (old, new) = (json(old)?, json(new)?);
+    let Some((field, was, is)) = difference(&old, &new, String::new()) else { return Ok(None) };
+    let refuse = |hint: &str| {
+        let problem = format!("the store was started with {field} = {was}, found {is}");
+        Err(Error::data(dir, Place::File, problem).hint(hint))
+    };
+    if field != "encoding.simd" {
+        return refuse("resume with the flags and model it was started with");
+    }
+    if !allow_mixed {
+        return refuse("resume on the same kind of processor, or accept it with --allow-mixed");
+    }
+    let mut rest = new.clone();
+    rest["encoding"]["simd"] = old["encoding"]["simd"].clone();
+    match difference(&old, &rest, String::new()) {
+        None => Ok(new["encoding"]["simd"].as_str().map(str::to_owned)),
+        Some((field, was, is)) => {
+            let problem = format!("the store was started with {field} = {was}, found {is}");
+            Err(Error::data(dir, Place::File, problem)
+                .hint("resume with the flags and model it was started with"))
+        }
+    }
+}
+
+/// The first field that differs, dotted, with both values.
+fn difference(old: &Value, new: &Value, at: String) -> Option<(String, Value, Value)> {
+    match (old, new) {
+        (Value::Object(a), Value::Object(b)) => a.iter().find_map(|(key, value)| {
+            let at = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+            difference(value, b.get(key).unwrap_or(&Value::Null), at)
+        }),
+        _ if old == new => None,
+        _ => Some((at, old.clone(), new.clone())),
+    }
+}
+
+fn lock(path: &Path) -> Result<File> {
+    let file = OpenOptions::new().write(true).open(path).map_err(|e| Error::io("open", path, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let dir = path.parent().unwrap_or(path);
+            Err(Error::data(dir, Place::File, "another process is writing this store")
+                .hint("wait for it, or choose another output"))
+        }
+        Err(TryLockError::Error(e)) => Err(Error::io("lock", path, e)),
+    }
+}
+
+fn set_len(file: &File, path: &Path, len: u64) -> Result<()> {
+    file.set_len(len).map_err(|e| Error::io("truncate", path, e))
+}
+
+fn append(file: &mut File, path: &Path, bytes: &[u8]) -> Result<()> {
+    file.write_all(bytes).and_then(|()| file.sync_data()).map_err(|e| Error::io("write", path, e))
+}
+
+fn tokens_file(tokens: &TokenTable) -> Result<(Vec<u8>, String)> {
+    let list: Vec<&str> = (0..tokens.len() as u32).map(|id| tokens.token(id)).collect();
+    let bytes =
+        serde_json::to_vec(&list).map_err(|e| Error::Internal(format!("token list: {e}")))?;
+    let digest = blake3::hash(&bytes).to_hex().to_string();
+    Ok((bytes, digest))
+}
+
+/// Writes a small file completely or not at all.
+fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let (path, temporary) = (dir.join(name), dir.join(format!("{name}.tmp")));
+    let write = || {
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, &path)?;
+        File::open(dir)?.sync_all()
+    };
+    write().map_err(|e| Error::io("write", &path, e))
+}

@@ -1,0 +1,89 @@
+"""Reference SPLADE vectors from transformers, and readers of splindex stores."""
+
+import inspect
+import json
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+
+def reference(model_dir, texts, max_length=256, batch=16):
+    """One {token id: weight} per text: max over tokens of log(1 + relu(logit))."""
+    import torch
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model_dir)
+    model = AutoModelForMaskedLM.from_pretrained(model_dir, dtype=torch.float32).eval()
+    out = []
+    with torch.no_grad():
+        for i in range(0, len(texts), batch):
+            inputs = tokenizer(
+                texts[i : i + batch],
+                padding=True,
+                truncation=True,
+                max_length=max_length,
+                return_tensors="pt",
+            )
+            # DistilBERT's forward takes no token types.
+            names = ("input_ids", "attention_mask", "token_type_ids")
+            takes = inspect.signature(type(model).forward).parameters
+            logits = model(**{n: inputs[n] for n in names if n in inputs and n in takes}).logits
+            mask = inputs["attention_mask"].unsqueeze(-1)
+            weights = torch.amax(torch.log1p(torch.relu(logits)) * mask, dim=1)
+            for row in weights:
+                ids = torch.nonzero(row).flatten()
+                out.append(dict(zip(ids.tolist(), row[ids].tolist())))
+    return out
+
+
+def read_store(path):
+    """(document ids, one {token id: weight} each, token strings) of a splindex store."""
+    path = Path(path)
+    manifest = json.loads((path / "manifest.json").read_text())
+    tokens = json.loads((path / "tokens.json").read_text())
+    ids, vectors = [], []
+    for part in manifest["parts"]:
+        data = (path / part["file"]).read_bytes()
+        at = 0
+        while at < len(data):
+            magic, flags, _, records, id_bytes, postings, crc, _ = struct.unpack_from(
+                "<4sIQIIQII", data, at
+            )
+            assert magic == b"SPVB"
+            at += 40
+            id_type = np.dtype("<u2" if flags & 1 else "<u4")
+            weight_type = np.dtype("<f2" if flags & 2 else "<f4")
+            size = records * 8 + id_bytes + postings * (id_type.itemsize + weight_type.itemsize)
+            body = data[at : at + size]
+            assert zlib.crc32(body) == crc
+            lengths = np.frombuffer(body, "<u4", records)
+            counts = np.frombuffer(body, "<u4", records, records * 4)
+            names = body[records * 8 : records * 8 + id_bytes]
+            terms = np.frombuffer(body, id_type, postings, records * 8 + id_bytes)
+            weights = np.frombuffer(body, weight_type, postings, size - postings * weight_type.itemsize)
+            name_at = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
+            post_at = np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
+            for i in range(records):
+                ids.append(names[name_at[i] : name_at[i + 1]].decode())
+                a, b = post_at[i], post_at[i + 1]
+                vectors.append(dict(zip(terms[a:b].tolist(), weights[a:b].astype(float).tolist())))
+            at += size
+    return ids, vectors, tokens
+
+
+def compare(ours, theirs):
+    """Largest weight difference, and terms only one side has with their largest weight."""
+    largest = 0.0
+    only, only_weight, both = 0, 0.0, 0
+    for a, b in zip(ours, theirs, strict=True):
+        for term in a.keys() | b.keys():
+            x, y = a.get(term, 0.0), b.get(term, 0.0)
+            largest = max(largest, abs(x - y))
+            if x == 0.0 or y == 0.0:
+                only += 1
+                only_weight = max(only_weight, x, y)
+            else:
+                both += 1
+    return {"largest_difference": largest, "one_sided": only, "one_sided_weight": only_weight, "common": both}
