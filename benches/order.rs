@@ -46,7 +46,7 @@ fn main() {
     let (start, cpu) = (Instant::now(), cpu_seconds());
     let order = match mode.as_str() {
         "plain" => plain::bisect(&docs, options.leaf as usize, options.iterations),
-        _ => bisect(&forward, &options, &|_| {}),
+        _ => bisect(&forward, &options, &splindex::progress::Silent),
     };
     let (wall, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds() - cpu);
     println!(

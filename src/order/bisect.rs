@@ -12,8 +12,9 @@ use super::forward::{ForwardIndex, Postings, TermId};
 use super::identity;
 use super::local::{Local, Part, Picked};
 use super::refine::{Limits, Scratch};
+use crate::progress::Progress;
 
-/// How far to go. The defaults are what `docs/` reports.
+/// How far to go. `docs/order.md` says what the defaults cost and give.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BpOptions {
     /// Most iterations of one bisection.
@@ -39,8 +40,8 @@ const JOIN_ABOVE: usize = 4096;
 /// Parts of more postings than this use all workers inside one iteration.
 const PARALLEL_ABOVE: u64 = 1 << 20;
 
-/// The steps that [`bisect`] reports for `docs` documents: one per document and level.
-pub fn work(docs: u32, options: &BpOptions) -> u64 {
+/// Steps of progress for `docs` documents: one per document and level.
+fn work(docs: u32, options: &BpOptions) -> u64 {
     let leaf = u64::from(options.leaf.max(1));
     // A level has parts of only two sizes, `size` and `size` + 1.
     let (mut size, mut small, mut large) = (u64::from(docs), 1u64, 0u64);
@@ -65,15 +66,11 @@ pub fn work(docs: u32, options: &BpOptions) -> u64 {
 /// An order under which the posting lists of `forward` have small gaps:
 /// `order[new docid]` = input ordinal. The same for any number of threads.
 ///
-/// `progress` is told of steps done, [`work`] in all, from any thread. Memory on top of
-/// `forward`: 4 bytes a posting of a part that is copied (at most
+/// Progress is one step per document and level. Memory on top of `forward`: 4 bytes a posting of a part that is copied (at most
 /// [`BpOptions::copy_postings`]), 20 bytes a document, and per worker 512 KiB or, beyond
 /// 65,536 terms, 12 bytes a term.
-pub fn bisect(
-    forward: &ForwardIndex,
-    options: &BpOptions,
-    progress: &(dyn Fn(u64) + Sync),
-) -> Vec<u32> {
+pub fn bisect(forward: &ForwardIndex, options: &BpOptions, progress: &dyn Progress) -> Vec<u32> {
+    progress.begin("ordering", work(forward.len(), options));
     let mut order = identity(forward.len());
     let bisection = Bisection {
         forward,
@@ -97,7 +94,7 @@ struct Bisection<'a> {
     limits: Limits,
     leaf: usize,
     copy_postings: u64,
-    progress: &'a (dyn Fn(u64) + Sync),
+    progress: &'a dyn Progress,
 }
 
 impl Bisection<'_> {
@@ -114,7 +111,7 @@ impl Bisection<'_> {
         }
         let halves = Scratch::default().refine(&lists, &degrees, &self.steps, self.limits, true);
         let middle = partition(docs, &halves.right);
-        (self.progress)(docs.len() as u64);
+        self.progress.advance(docs.len() as u64);
         let mut right = degrees;
         right.iter_mut().zip(&halves.left_degrees).for_each(|(d, l)| *d -= l);
         let (first, second) = docs.split_at_mut(middle);
@@ -151,7 +148,7 @@ impl Bisection<'_> {
         drop(local);
         let middle = partition(docs, &halves.right);
         drop(halves);
-        (self.progress)(n as u64);
+        self.progress.advance(n as u64);
         let (first, second) = docs.split_at_mut(middle);
         if n > JOIN_ABOVE {
             rayon::join(
@@ -189,6 +186,7 @@ mod tests {
 
     use super::*;
     use crate::order::{ForwardBuilder, log_gap};
+    use crate::progress::Silent;
 
     fn forward(docs: &[Vec<u32>]) -> ForwardIndex {
         let mut builder = ForwardBuilder::new();
@@ -213,8 +211,24 @@ mod tests {
         forward(&docs)
     }
 
+    #[derive(Default)]
+    struct Steps {
+        announced: AtomicU64,
+        done: AtomicU64,
+    }
+
+    impl Progress for Steps {
+        fn begin(&self, _: &'static str, total: u64) {
+            self.announced.fetch_add(total, Ordering::Relaxed);
+        }
+
+        fn advance(&self, steps: u64) {
+            self.done.fetch_add(steps, Ordering::Relaxed);
+        }
+    }
+
     fn run(forward: &ForwardIndex, options: &BpOptions) -> Vec<u32> {
-        bisect(forward, options, &|_| {})
+        bisect(forward, options, &Silent)
     }
 
     #[test]
@@ -270,11 +284,10 @@ mod tests {
         for n in [0u32, 1, 32, 33, 64, 65, 66, 67, 1000, 4097, 9999] {
             for leaf in [1, 5, 32] {
                 let options = BpOptions { leaf, iterations: 1, ..Default::default() };
-                let done = AtomicU64::new(0);
-                bisect(&clustered(n, 4), &options, &|steps| {
-                    done.fetch_add(steps, Ordering::Relaxed);
-                });
-                assert_eq!(done.into_inner(), work(n, &options), "{n} documents, leaf {leaf}");
+                let steps = Steps::default();
+                bisect(&clustered(n, 4), &options, &steps);
+                let Steps { announced, done } = steps;
+                assert_eq!(done.into_inner(), announced.into_inner(), "{n} documents, {leaf}");
             }
         }
     }

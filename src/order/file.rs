@@ -1,22 +1,21 @@
 //! Orders computed elsewhere, read from a text file.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::path::Path;
 
+use crate::corpus::open_input;
 use crate::error::{Error, Place, Result};
 
 const HINT: &str = "line i of an order file holds the input ordinal (from 0, not the external \
                     id) of the document that gets docid i; each ordinal comes once";
 
-/// Reads an order of `docs` documents: one input ordinal a line, from 0; line i (from 0)
+/// Reads an order of `docs` documents (plain, .gz or .zst; `-` is standard input): one input ordinal a line, from 0; line i (from 0)
 /// names the document that gets docid i.
 ///
 /// Errors name the line of what is no number, out of range, repeated or missing.
 pub fn from_file(path: impl AsRef<Path>, docs: u32) -> Result<Vec<u32>> {
     let path = path.as_ref();
-    let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
-    read(BufReader::new(file), path, docs)
+    read(open_input(path)?, path, docs)
 }
 
 fn read(input: impl BufRead, path: &Path, docs: u32) -> Result<Vec<u32>> {
