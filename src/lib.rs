@@ -29,6 +29,7 @@ pub mod progress;
 pub mod quantize;
 pub mod query;
 pub mod retrieve;
+pub mod synth;
 pub mod vectors;
 
 pub use error::{Error, Result};
