@@ -65,6 +65,10 @@ pub fn run(args: &EvalArgs, common: &Common) -> Result<ExitCode> {
     };
     super::print(&text)?;
     if !common.quiet {
+        if qrels.regraded() > 0 {
+            let (file, n) = (args.qrels.display(), qrels.regraded());
+            eprintln!("{file}: {n} judgements change an earlier grade; the last one counts");
+        }
         results.iter().for_each(|(name, result)| warn(name, result, args.complete));
     }
     Ok(ExitCode::SUCCESS)
