@@ -24,8 +24,10 @@ pub mod eval;
 pub mod format;
 pub mod index;
 pub mod order;
+pub mod progress;
 pub mod quantize;
 pub mod query;
+pub mod retrieve;
 pub mod vectors;
 
 pub use error::{Error, Result};

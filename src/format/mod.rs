@@ -1,1 +1,34 @@
 //! The bytes of an `.spx` file; FORMAT.md is the specification.
+//!
+//! Architecture invariant: only this module knows byte offsets. Everything above it
+//! sees typed slices and [`postings`] lists.
+
+#[cfg(target_endian = "big")]
+compile_error!(
+    "splindex maps little-endian sections as they are; big-endian targets are unsupported"
+);
+
+pub mod header;
+pub mod layout;
+pub mod lexicon;
+pub mod meta;
+pub mod names;
+pub mod postings;
+pub mod terms;
+pub mod writer;
+
+pub use header::{Section, SectionKind};
+pub use layout::Layout;
+pub use meta::{Codec, Dense, FieldKind, FieldMeta, Meta, Provenance};
+pub use terms::TermRecord;
+pub use writer::FileWriter;
+
+/// Documents in one window of the `fast` codec: the accumulators of a window (128 KiB
+/// of u32) stay in the L2 cache; smaller and larger windows measured slower.
+pub const WINDOW: u32 = 1 << 15;
+
+/// Postings in a block: the unit that is decoded at once and has one block maximum.
+pub const BLOCK: usize = 128;
+
+/// Most documents of one index: leaves headroom above every docid for sentinels.
+pub const MAX_DOCUMENTS: u64 = (1 << 32) - (1 << 16);

@@ -1,1 +1,242 @@
 //! The read side of an `.spx` file: open, verify, terms, posting lists.
+//!
+//! Three levels of trust: [`Index::open`] checks the frame and every length (cheap, no
+//! scan), [`Index::verify`] the checksums, [`Index::verify_deep`] every promise that the
+//! posting lists make. A file that only passed `open` can give wrong scores, but no
+//! docid out of range and no access outside the map.
+
+mod source;
+mod verify;
+
+pub use source::Load;
+pub use verify::VerifyReport;
+
+use std::path::{Path, PathBuf};
+
+use zerocopy::FromBytes;
+
+use crate::error::{Error, Result};
+use crate::format::header::Section;
+use crate::format::layout::{self, corrupt};
+use crate::format::lexicon::Lexicon;
+use crate::format::names::Names;
+use crate::format::postings::{List, Representation};
+use crate::format::{Layout, Meta, Provenance, SectionKind, TermRecord};
+use source::Source;
+
+/// A term of one index: its position in the lexicon.
+pub type TermId = u32;
+
+/// An open index; shared by any number of threads without locks.
+#[derive(Debug)]
+pub struct Index {
+    path: PathBuf,
+    source: Source,
+    layout: Layout,
+    meta: Meta,
+    order: Option<std::ops::Range<usize>>,
+}
+
+impl Index {
+    /// Maps a file and checks its frame: header, section table, lengths. Reads no
+    /// posting.
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::open_with(path, Load::Mmap)
+    }
+
+    /// As [`open`](Self::open), with a choice of how the bytes get into memory.
+    pub fn open_with(path: &Path, load: Load) -> Result<Self> {
+        let source = Source::open(path, load)?;
+        let bytes = source.bytes();
+        let layout = Layout::parse(path, bytes)?;
+        let at = layout.required(path, SectionKind::Meta)?;
+        let meta = Meta::decode(path, &bytes[at.clone()], at.start as u64)?;
+        let order = layout.range(SectionKind::Order);
+        let index = Index { path: path.to_owned(), source, layout, meta, order };
+        index.check_lengths()?;
+        Ok(index)
+    }
+
+    /// Every accessor below relies on what is checked here.
+    fn check_lengths(&self) -> Result<()> {
+        use SectionKind::*;
+        for kind in [Postings, BlockLast, BlockOffset, BlockMax, Windows, Terms, Lexicon, Names] {
+            self.layout.required(&self.path, kind)?;
+        }
+        let expect = |kind: SectionKind, expected: u64| {
+            let found = self.section(kind).len() as u64;
+            if found == expected {
+                return Ok(());
+            }
+            let at = self.layout.range(kind).map_or(0, |r| r.start as u64);
+            let problem = format!("expected {expected} bytes, found {found}");
+            Err(corrupt(&self.path, kind.label(), at, problem).hint("copy or build the file again"))
+        };
+        expect(Terms, (self.meta.terms + 1) * size_of::<TermRecord>() as u64)?;
+        expect(BlockOffset, self.section(BlockLast).len() as u64)?;
+        for kind in [BlockLast, Windows] {
+            expect(kind, self.section(kind).len() as u64 / 4 * 4)?;
+        }
+        expect(Order, if self.meta.reordered { self.meta.documents * 4 } else { 0 })?;
+        let at = |kind| self.layout.range(kind).map_or(0, |r: std::ops::Range<usize>| r.start);
+        crate::format::lexicon::Lexicon::parse(
+            &self.path,
+            self.section(Lexicon),
+            at(Lexicon) as u64,
+            self.meta.terms,
+        )?;
+        crate::format::names::Names::parse(
+            &self.path,
+            self.section(Names),
+            at(Names) as u64,
+            self.meta.documents,
+        )?;
+        Ok(())
+    }
+
+    /// Bytes of a section; empty if the file does not have it.
+    pub(crate) fn section(&self, kind: SectionKind) -> &[u8] {
+        self.layout.range(kind).map_or(&[], |range| &self.source.bytes()[range])
+    }
+
+    fn words(&self, kind: SectionKind) -> &[u32] {
+        <[u32]>::ref_from_bytes(self.section(kind))
+            .expect("sections are aligned, and `open` checked their lengths")
+    }
+
+    /// The file this index was opened from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Build parameters and statistics.
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// Who made the file and from what.
+    pub fn provenance(&self) -> Provenance {
+        serde_json::from_slice(self.section(SectionKind::Provenance)).unwrap_or_default()
+    }
+
+    /// First 128 bits of BLAKE3 over the file's content: equal for equal indexes.
+    pub fn content_id(&self) -> String {
+        hex(&self.layout.header.content_id)
+    }
+
+    /// Sections in file order, for reports.
+    pub fn sections(&self) -> impl Iterator<Item = (SectionKind, &Section)> {
+        self.layout.sections()
+    }
+
+    /// Bytes of the whole file.
+    pub fn file_len(&self) -> u64 {
+        self.layout.header.file_len.get()
+    }
+
+    /// Documents, those without a term included.
+    pub fn documents(&self) -> u32 {
+        self.meta.documents as u32
+    }
+
+    /// The tokens.
+    pub fn lexicon(&self) -> Lexicon<'_> {
+        Lexicon::parse(&self.path, self.section(SectionKind::Lexicon), 0, self.meta.terms)
+            .expect("`open` checked the lexicon's lengths")
+    }
+
+    /// External ids by ordinal.
+    pub fn names(&self) -> Names<'_> {
+        Names::parse(&self.path, self.section(SectionKind::Names), 0, self.meta.documents)
+            .expect("`open` checked the lengths of names")
+    }
+
+    /// Original ordinal of each docid; `None` when they are equal.
+    pub fn order(&self) -> Option<&[u32]> {
+        self.order.as_ref().map(|range| {
+            <[u32]>::ref_from_bytes(&self.source.bytes()[range.clone()])
+                .expect("sections are aligned, and `open` checked their lengths")
+        })
+    }
+
+    /// Original ordinal of a docid.
+    #[inline]
+    pub fn ordinal(&self, docid: u32) -> u32 {
+        self.order().map_or(docid, |order| order[docid as usize])
+    }
+
+    /// The record of a term.
+    pub fn term(&self, term: TermId) -> &TermRecord {
+        &self.records()[term as usize]
+    }
+
+    fn records(&self) -> &[TermRecord] {
+        <[TermRecord]>::ref_from_bytes(self.section(SectionKind::Terms))
+            .expect("`open` checked the length of TERMS")
+    }
+
+    /// The posting list of a term.
+    ///
+    /// # Errors
+    /// The record points outside its sections or contradicts itself.
+    pub fn list(&self, term: TermId) -> Result<List<'_>> {
+        self.checked_list(term).ok_or_else(|| self.damaged(term))
+    }
+
+    fn checked_list(&self, term: TermId) -> Option<List<'_>> {
+        let [record, next] = self.records().get(term as usize..term as usize + 2)? else {
+            return None;
+        };
+        let bytes =
+            span(self.section(SectionKind::Postings), record.offset.get(), next.offset.get())?;
+        let blocks = (u64::from(record.blocks.get()), u64::from(next.blocks.get()));
+        let maxima = (u64::from(record.maxima.get()), u64::from(next.maxima.get()));
+        let windows = (u64::from(record.windows.get()), u64::from(next.windows.get()));
+        let list = List {
+            representation: Representation::from_number(record.representation)?,
+            df: record.df.get(),
+            documents: self.documents(),
+            max_impact: record.max_impact,
+            kth_impacts: record.kth_impacts,
+            bytes,
+            last: span(self.words(SectionKind::BlockLast), blocks.0, blocks.1)?,
+            offset: span(self.words(SectionKind::BlockOffset), blocks.0, blocks.1)?,
+            max: span(self.section(SectionKind::BlockMax), maxima.0, maxima.1)?,
+            windows: span(self.words(SectionKind::Windows), windows.0, windows.1)?,
+        };
+        list.consistent().then_some(list)
+    }
+
+    /// The error for a list whose bytes contradict the format.
+    pub fn damaged(&self, term: TermId) -> Error {
+        let at = self.layout.range(SectionKind::Postings).map_or(0, |r| r.start as u64)
+            + self.records().get(term as usize).map_or(0, |r| r.offset.get());
+        let (_, token) = self.lexicon().token(term);
+        corrupt(&self.path, "POSTINGS", at, format!("the list of term {token:?} is damaged"))
+            .hint("run `splindex verify`, then copy or build the file again")
+    }
+
+    /// Names of sections whose checksum does not hold, after reading all of them.
+    pub fn verify(&self) -> Result<VerifyReport> {
+        verify::checksums(self)
+    }
+
+    /// [`verify`](Self::verify), then decodes everything and checks every promise.
+    pub fn verify_deep(&self) -> Result<VerifyReport> {
+        let mut report = verify::checksums(self)?;
+        report.faults.extend(verify::structure(self));
+        Ok(report)
+    }
+
+    pub(crate) fn section_bytes(&self, section: &Section) -> &[u8] {
+        &self.source.bytes()[layout::range(section)]
+    }
+}
+
+fn span<T>(all: &[T], start: u64, end: u64) -> Option<&[T]> {
+    all.get(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,1 +1,262 @@
 //! Queries and the algorithms that answer them.
+//!
+//! Architecture invariant: every exact algorithm returns the list of
+//! [`exhaustive`](Algorithm::Exhaustive): score descending, then original ordinal
+//! ascending, whatever the document order, codec and number of threads.
+
+mod block_max_wand;
+mod cursor;
+mod exhaustive;
+pub mod file;
+mod kernels;
+mod select;
+mod topk;
+mod wand;
+mod windowed;
+
+pub use kernels::SimdLevel;
+
+use crate::error::{Error, Result};
+use crate::format::postings::{Damaged, List};
+use crate::index::{Index, TermId};
+use cursor::Cursor;
+use select::Selector;
+use topk::TopK;
+use windowed::Windowed;
+
+/// One term of a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueryTerm {
+    /// The term in the index.
+    pub term: TermId,
+    /// Integer weight, ≥ 1.
+    pub weight: u32,
+}
+
+/// A query against one index: known terms, each once, by term id.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Query {
+    /// Terms in increasing order.
+    pub terms: Vec<QueryTerm>,
+    /// Tokens that the index does not have.
+    pub unknown: u32,
+}
+
+/// Largest weight of one query term.
+pub const MAX_QUERY_WEIGHT: u32 = 65_535;
+
+impl Query {
+    /// Looks tokens up in a field of the index. Repeated tokens are summed, zero weights
+    /// dropped, unknown tokens counted.
+    ///
+    /// # Errors
+    /// A weight above 65,535, or a query that could score above `i32::MAX`: kernels
+    /// compare scores as signed numbers.
+    pub fn new<'t>(
+        index: &Index,
+        field: u8,
+        tokens: impl IntoIterator<Item = (&'t str, u32)>,
+    ) -> Result<Self> {
+        let lexicon = index.lexicon();
+        let mut query = Query::default();
+        for (token, weight) in tokens {
+            match lexicon.find(field, token) {
+                Some(term) => query.terms.push(QueryTerm { term, weight }),
+                None => query.unknown += 1,
+            }
+        }
+        query.terms.sort_unstable_by_key(|t| t.term);
+        query.terms.dedup_by(|next, kept| {
+            let same = next.term == kept.term;
+            if same {
+                kept.weight = kept.weight.saturating_add(next.weight);
+            }
+            same
+        });
+        query.terms.retain(|t| t.weight > 0);
+        query.check(index)?;
+        Ok(query)
+    }
+
+    fn check(&self, index: &Index) -> Result<()> {
+        if let Some(heavy) = self.terms.iter().find(|t| t.weight > MAX_QUERY_WEIGHT) {
+            let (_, token) = index.lexicon().token(heavy.term);
+            return Err(Error::Usage(format!(
+                "token {token:?} has weight {}, the largest allowed is {MAX_QUERY_WEIGHT}; scale \
+                 the query's weights down",
+                heavy.weight
+            )));
+        }
+        let bound: u64 = self
+            .terms
+            .iter()
+            .map(|t| u64::from(t.weight) * u64::from(index.term(t.term).max_impact))
+            .sum();
+        if bound > i32::MAX as u64 {
+            return Err(Error::Usage(format!(
+                "the query could score {bound}, the largest score allowed is {}; scale its \
+                 weights down",
+                i32::MAX
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// One answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hit {
+    /// Position of the document in the original input; `Index::names` has its id.
+    pub ordinal: u32,
+    /// Σ query weight × impact.
+    pub score: u32,
+}
+
+macro_rules! algorithms {
+    ($($(#[$doc:meta])* $name:ident = $label:literal;)*) => {
+        /// How the top k are found.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Algorithm { $($(#[$doc])* $name,)* }
+
+        impl Algorithm {
+            /// Every algorithm.
+            pub const ALL: &'static [Algorithm] = &[$(Algorithm::$name,)*];
+
+            /// Its name on the command line and in reports.
+            pub fn name(self) -> &'static str {
+                match self { $(Algorithm::$name => $label,)* }
+            }
+        }
+    };
+}
+
+algorithms! {
+    /// Scores every posting of every term and sorts: the oracle.
+    Exhaustive = "exhaustive";
+    /// Broder et al., Efficient query evaluation using a two-level retrieval process
+    /// (CIKM 2003).
+    Wand = "wand";
+    /// Ding and Suel, Faster top-k document retrieval using block-max indexes (SIGIR 2011).
+    BlockMaxWand = "block_max_wand";
+    /// Scores every posting, window by window, in a few SIMD passes.
+    Windowed = "windowed";
+}
+
+impl std::str::FromStr for Algorithm {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        if name == "ranked_or" {
+            return Ok(Algorithm::Exhaustive);
+        }
+        Algorithm::ALL.iter().copied().find(|a| a.name() == name).ok_or_else(|| {
+            let known: Vec<&str> = Algorithm::ALL.iter().map(|a| a.name()).collect();
+            Error::Usage(format!(
+                "unknown algorithm {name:?}; known are {} and ranked_or (= exhaustive)",
+                known.join(", ")
+            ))
+        })
+    }
+}
+
+/// A list with its query weight, as the algorithms take it.
+#[derive(Debug, Clone, Copy)]
+struct Weighted<'a> {
+    list: List<'a>,
+    weight: u32,
+}
+
+/// Answers queries on one index, one at a time; its buffers are reused. Make one a
+/// thread.
+pub struct Searcher<'a> {
+    index: &'a Index,
+    lists: Vec<Weighted<'a>>,
+    cursors: Vec<Cursor<'a>>,
+    top: TopK<'a>,
+    selector: Selector<'a>,
+    windowed: Windowed<'a>,
+    hits: Vec<Hit>,
+}
+
+impl<'a> Searcher<'a> {
+    /// A searcher for this machine's best instruction set.
+    pub fn new(index: &'a Index) -> Self {
+        Self::with_simd(index, SimdLevel::detect())
+    }
+
+    /// A searcher whose kernels use no more than `level`.
+    pub fn with_simd(index: &'a Index, level: SimdLevel) -> Self {
+        Searcher {
+            index,
+            lists: Vec::new(),
+            cursors: Vec::new(),
+            top: TopK::new(index.order()),
+            selector: Selector::new(index.order()),
+            windowed: Windowed::new(level),
+            hits: Vec::new(),
+        }
+    }
+
+    /// The `k` best documents with a score above 0, best first, ties by ordinal.
+    ///
+    /// # Errors
+    /// The file is damaged where the query reads it.
+    pub fn search(&mut self, query: &Query, k: usize, algorithm: Algorithm) -> Result<&[Hit]> {
+        self.lists.clear();
+        for &QueryTerm { term, weight } in &query.terms {
+            self.lists.push(Weighted { list: self.index.list(term)?, weight });
+        }
+        self.hits.clear();
+        let outcome = self.run(k.min(self.index.documents() as usize), algorithm);
+        match outcome {
+            Ok(()) => Ok(&self.hits),
+            Err(Damaged) => Err(self.name_damage(query)),
+        }
+    }
+
+    fn run(&mut self, k: usize, algorithm: Algorithm) -> Result<(), Damaged> {
+        if k == 0 || self.lists.is_empty() {
+            return Ok(());
+        }
+        if algorithm == Algorithm::Exhaustive {
+            return exhaustive::search(&self.lists, self.index.order(), k, &mut self.hits);
+        }
+        let primed = primed(&self.lists, k);
+        if algorithm == Algorithm::Windowed {
+            let bound = self.lists.iter().map(|l| l.weight * u32::from(l.list.max_impact)).sum();
+            self.selector.reset(k, primed, bound);
+            self.windowed.search(&self.lists, &mut self.selector)?;
+            self.selector.drain_into(&mut self.hits);
+            return Ok(());
+        }
+        self.top.reset(k, primed);
+        self.cursors.clear();
+        for &list in &self.lists {
+            self.cursors.push(Cursor::new(list)?);
+        }
+        match algorithm {
+            Algorithm::Exhaustive | Algorithm::Windowed => unreachable!("answered above"),
+            Algorithm::Wand => wand::search(&mut self.cursors, &mut self.top)?,
+            Algorithm::BlockMaxWand => block_max_wand::search(&mut self.cursors, &mut self.top)?,
+        }
+        self.top.drain_into(&mut self.hits);
+        Ok(())
+    }
+
+    /// Which list was it? Decodes the query's lists again, off the hot path.
+    fn name_damage(&self, query: &Query) -> Error {
+        let broken =
+            query.terms.iter().zip(&self.lists).find(|(_, l)| l.list.decode_all().is_err());
+        self.index.damaged(broken.map_or(query.terms[0].term, |(t, _)| t.term))
+    }
+}
+
+/// A score that at least `k` documents reach: any list with that many postings promises
+/// its stored k-th largest impact times its weight.
+fn primed(lists: &[Weighted<'_>], k: usize) -> u32 {
+    let promise = |l: &Weighted<'_>| {
+        let stored = crate::format::terms::KTH.iter().position(|&stored| stored >= k);
+        stored.map_or(0, |i| l.weight * u32::from(l.list.kth_impacts[i]))
+    };
+    lists.iter().map(promise).max().unwrap_or(0)
+}

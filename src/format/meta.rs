@@ -1,0 +1,203 @@
+//! META: what a reader must know of a build; PROVENANCE: what a person may want to.
+
+use std::path::Path;
+
+use bincode::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+use super::layout::corrupt;
+use crate::error::{Error, Result};
+use crate::quantize::Clipping;
+
+/// How posting lists are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Codec {
+    /// Bit-packed blocks: fewest bytes.
+    Small,
+    /// Byte streams and bitmaps that need no decoding: fastest.
+    Fast,
+}
+
+impl Codec {
+    /// Every codec, the default first.
+    pub const ALL: [Codec; 2] = [Codec::Fast, Codec::Small];
+
+    /// The name used on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Codec::Small => "small",
+            Codec::Fast => "fast",
+        }
+    }
+}
+
+/// How `fast` stores terms of an eighth of the documents or more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dense {
+    /// Bitmap and impacts: fewer bytes.
+    Bitmap,
+    /// One byte a document: faster.
+    Bytes,
+}
+
+/// Where the weights of a field come from, with all that a query needs to match them.
+#[derive(Debug, Clone, PartialEq, Encode, Decode, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum FieldKind {
+    /// Weights of a model, or of a file of vectors.
+    Learned,
+    /// BM25: the impact holds the tf part, the query weight the idf part.
+    Bm25 {
+        /// Term frequency saturation.
+        k1: f64,
+        /// Length normalisation.
+        b: f64,
+        /// Mean document length in tokens, as used.
+        avgdl: f64,
+        /// `english` or `none`.
+        stemmer: String,
+        /// `english` or `none`.
+        stopwords: String,
+    },
+}
+
+/// One field of an index.
+#[derive(Debug, Clone, PartialEq, Encode, Decode, Serialize, Deserialize)]
+pub struct FieldMeta {
+    /// Origin of the weights.
+    #[serde(flatten)]
+    pub kind: FieldKind,
+    /// Impacts per unit of weight.
+    pub scale: f64,
+    /// Weights cut off at the top and lifted to 1, of all.
+    pub clipped: u64,
+    /// See `clipped`.
+    pub lifted: u64,
+    /// Postings of the field.
+    pub postings: u64,
+}
+
+impl FieldMeta {
+    /// A field as its build left it.
+    pub fn new(kind: FieldKind, scale: f64, clipping: Clipping) -> Self {
+        let Clipping { clipped, lifted, total } = clipping;
+        FieldMeta { kind, scale, clipped, lifted, postings: total }
+    }
+}
+
+/// The META section.
+#[derive(Debug, Clone, PartialEq, Encode, Decode, Serialize, Deserialize)]
+pub struct Meta {
+    /// Documents, those without a term included.
+    pub documents: u64,
+    /// Postings of all lists.
+    pub postings: u64,
+    /// Terms with a posting list.
+    pub terms: u64,
+    /// Layout of the posting lists.
+    pub codec: Codec,
+    /// Layout of frequent terms.
+    pub dense: Dense,
+    /// Postings a block at most.
+    pub block_size: u32,
+    /// Documents are not in input order: section ORDER maps docids to ordinals.
+    pub reordered: bool,
+    /// Bits of an impact.
+    pub bits: u8,
+    /// Fields by field byte.
+    pub fields: Vec<FieldMeta>,
+}
+
+/// META is a few hundred bytes; a corrupt length must not allocate more than this.
+const META_LIMIT: usize = 1 << 20;
+
+impl Meta {
+    /// The section's bytes: bincode's fixed-width little-endian form.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        bincode::encode_to_vec(self, bincode::config::legacy().with_limit::<META_LIMIT>())
+            .map_err(|e| Error::Internal(format!("META does not encode: {e}")))
+    }
+
+    /// Reads and checks the section.
+    pub fn decode(path: &Path, bytes: &[u8], offset: u64) -> Result<Self> {
+        let bad = |problem: String| corrupt(path, "META", offset, problem);
+        let config = bincode::config::legacy().with_limit::<META_LIMIT>();
+        let (meta, read): (Meta, usize) = bincode::decode_from_slice(bytes, config)
+            .map_err(|e| bad(format!("does not decode ({e})")).hint("run `splindex verify`"))?;
+        if read != bytes.len() {
+            return Err(bad(format!("expected {read} bytes, found {}", bytes.len())));
+        }
+        if meta.documents > super::MAX_DOCUMENTS || meta.terms > u64::from(u32::MAX) {
+            return Err(bad(format!("{} documents, {} terms", meta.documents, meta.terms)));
+        }
+        if meta.block_size as usize != super::BLOCK || meta.fields.is_empty() {
+            return Err(bad(format!(
+                "expected blocks of {} and at least one field, found {} and {}",
+                super::BLOCK,
+                meta.block_size,
+                meta.fields.len()
+            )));
+        }
+        Ok(meta)
+    }
+}
+
+/// The PROVENANCE section: JSON, for people and for merge checks of the model.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Provenance {
+    /// Program and version that wrote the file.
+    pub tool: String,
+    /// Names of the inputs, without directories.
+    pub inputs: Vec<String>,
+    /// The encoder as the vectors' manifest recorded it.
+    pub model: Option<serde_json::Value>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meta() -> Meta {
+        Meta {
+            documents: 3,
+            postings: 5,
+            terms: 2,
+            codec: Codec::Small,
+            dense: Dense::Bitmap,
+            block_size: 128,
+            reordered: false,
+            bits: 8,
+            fields: vec![FieldMeta::new(FieldKind::Learned, 1.0, Clipping::default())],
+        }
+    }
+
+    #[test]
+    fn meta_bytes_stay_what_they_are() {
+        // Golden: the file format must not move with a version of bincode.
+        let bytes = meta().encode().unwrap();
+        let mut golden = Vec::new();
+        for count in [3u64, 5, 2] {
+            golden.extend(count.to_le_bytes());
+        }
+        golden.extend([0; 8]); // codec, dense
+        golden.extend(128u32.to_le_bytes());
+        golden.extend([0, 8]); // reordered, bits
+        golden.extend(1u64.to_le_bytes()); // fields
+        golden.extend(0u32.to_le_bytes()); // learned
+        golden.extend(1f64.to_le_bytes());
+        golden.extend([0; 24]); // clipped, lifted, postings
+        assert_eq!(bytes, golden);
+        assert_eq!(Meta::decode(Path::new("x"), &bytes, 64).unwrap(), meta());
+    }
+
+    #[test]
+    fn a_hostile_length_is_an_error_and_no_allocation() {
+        let mut bytes = meta().encode().unwrap();
+        bytes[38..46].copy_from_slice(&u64::MAX.to_le_bytes());
+        assert!(Meta::decode(Path::new("x"), &bytes, 64).is_err());
+        assert!(Meta::decode(Path::new("x"), &bytes[..10], 64).is_err());
+    }
+}

@@ -1,0 +1,124 @@
+//! Lists of terms that stand in an eighth of the documents or more.
+//!
+//! Bitmap: `ranks u32 × ⌈N/512⌉ | bitmap u64 × ⌈N/64⌉ | impacts u8 × df`, where a rank
+//! counts the postings before its 512 documents. Bytes: one impact a document, 0 where
+//! the term is not. Blocks are fixed at 128 documents, so only their maxima are kept.
+
+use super::{Block, Encoded, List, Representation};
+use crate::format::BLOCK;
+
+/// Documents between two rank samples: eight words to count at most.
+const RANK_STEP: usize = 512;
+const WORDS_PER_RANK: usize = RANK_STEP / 64;
+
+fn push_maxima(docids: &[u32], impacts: &[u8], documents: u32, out: &mut Encoded) {
+    let first = out.max.len();
+    out.max.resize(first + (documents as usize).div_ceil(BLOCK), 0);
+    for (&docid, &impact) in docids.iter().zip(impacts) {
+        let max = &mut out.max[first + docid as usize / BLOCK];
+        *max = (*max).max(impact);
+    }
+}
+
+/// Appends a list as a bitmap.
+pub fn encode_bitmap(docids: &[u32], impacts: &[u8], documents: u32, out: &mut Encoded) {
+    push_maxima(docids, impacts, documents, out);
+    let mut words = vec![0u64; (documents as usize).div_ceil(64)];
+    for &docid in docids {
+        words[docid as usize / 64] |= 1 << (docid % 64);
+    }
+    let mut rank = 0u32;
+    for words in words.chunks(WORDS_PER_RANK) {
+        out.bytes.extend(rank.to_le_bytes());
+        rank += words.iter().map(|w| w.count_ones()).sum::<u32>();
+    }
+    out.bytes.extend(words.iter().flat_map(|w| w.to_le_bytes()));
+    out.bytes.extend_from_slice(impacts);
+}
+
+/// Appends a list as one byte a document.
+pub fn encode_bytes(docids: &[u32], impacts: &[u8], documents: u32, out: &mut Encoded) {
+    push_maxima(docids, impacts, documents, out);
+    let start = out.bytes.len();
+    out.bytes.resize(start + documents as usize, 0);
+    for (&docid, &impact) in docids.iter().zip(impacts) {
+        out.bytes[start + docid as usize] = impact;
+    }
+}
+
+/// The three parts of a bitmap list.
+#[derive(Debug, Clone, Copy)]
+pub struct Bitmap<'a> {
+    ranks: &'a [[u8; 4]],
+    /// Little-endian words; bit `d % 64` of word `d / 64` says that document `d` has the term.
+    pub words: &'a [[u8; 8]],
+    /// Impacts of those documents in order.
+    pub impacts: &'a [u8],
+}
+
+impl Bitmap<'_> {
+    /// Postings before word `word`, as the ranks and the words say.
+    #[inline]
+    pub fn rank(&self, word: usize) -> Option<usize> {
+        let sample = word / WORDS_PER_RANK;
+        let before: u32 = self
+            .words
+            .get(sample * WORDS_PER_RANK..word)?
+            .iter()
+            .map(|&w| u64::from_le_bytes(w).count_ones())
+            .sum();
+        Some((u32::from_le_bytes(*self.ranks.get(sample)?) + before) as usize)
+    }
+}
+
+impl<'a> List<'a> {
+    /// The parts of a bitmap list; `None` if its length does not fit.
+    #[inline]
+    pub fn bitmap(&self) -> Option<Bitmap<'a>> {
+        debug_assert_eq!(self.representation, Representation::Bitmap);
+        let documents = self.documents as usize;
+        let (ranks, rest) = self.bytes.split_at_checked(documents.div_ceil(RANK_STEP) * 4)?;
+        let (words, impacts) = rest.split_at_checked(documents.div_ceil(64) * 8)?;
+        Some(Bitmap { ranks: ranks.as_chunks().0, words: words.as_chunks().0, impacts })
+    }
+
+    /// The impacts of a bytes list by docid; `None` if its length does not fit.
+    #[inline]
+    pub fn impact_bytes(&self) -> Option<&'a [u8]> {
+        debug_assert_eq!(self.representation, Representation::Bytes);
+        self.bytes.get(..self.documents as usize)
+    }
+}
+
+/// Decodes block `b` of a bitmap list.
+pub fn decode_bitmap(list: &List<'_>, b: usize, out: &mut Block) -> Option<()> {
+    let bitmap = list.bitmap()?;
+    let first_word = b * (BLOCK / 64);
+    let mut impacts = bitmap.impacts.get(bitmap.rank(first_word)?..)?.iter();
+    let words = bitmap.words.get(first_word..)?;
+    for (i, &word) in words.iter().take(BLOCK / 64).enumerate() {
+        let mut bits = u64::from_le_bytes(word);
+        while bits != 0 {
+            let docid = ((first_word + i) * 64) as u32 + bits.trailing_zeros();
+            if docid >= list.documents {
+                return None;
+            }
+            out.push(docid, *impacts.next()?)?;
+            bits &= bits - 1;
+        }
+    }
+    Some(())
+}
+
+/// Decodes block `b` of a bytes list.
+pub fn decode_bytes(list: &List<'_>, b: usize, out: &mut Block) -> Option<()> {
+    let impacts = list.impact_bytes()?;
+    let start = b * BLOCK;
+    let end = (start + BLOCK).min(impacts.len());
+    for (i, &impact) in impacts.get(start..end)?.iter().enumerate() {
+        if impact != 0 {
+            out.push((start + i) as u32, impact)?;
+        }
+    }
+    Some(())
+}

@@ -1,0 +1,374 @@
+//! Posting lists: how (docid, impact) pairs become bytes and come back.
+//!
+//! A list is cut into blocks, the unit that is decoded at once and that has one
+//! maximum. Four representations share that view; see their modules for the bytes.
+//!
+//! | representation | block | used by |
+//! |---|---|---|
+//! | [`packed`] | 128 postings, bit-packed with exceptions | `small`; rare terms of `fast` |
+//! | [`stream`] | ≤ 128 postings of one window, (gap, impact) bytes | `fast` |
+//! | [`dense`] bitmap | 128 documents, bitmap and impact bytes | frequent terms of `fast` |
+//! | [`dense`] bytes | 128 documents, one impact byte each | same, with `--dense bytes` |
+
+pub mod dense;
+pub mod packed;
+pub mod stream;
+
+use super::meta::{Codec, Dense};
+use super::{BLOCK, WINDOW};
+
+/// How a list's bytes are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Representation {
+    /// See [`packed`].
+    Packed = 0,
+    /// See [`stream`].
+    Stream = 1,
+    /// See [`dense`].
+    Bitmap = 2,
+    /// See [`dense`].
+    Bytes = 3,
+}
+
+impl Representation {
+    /// Every representation by number.
+    pub const ALL: [Representation; 4] = [
+        Representation::Packed,
+        Representation::Stream,
+        Representation::Bitmap,
+        Representation::Bytes,
+    ];
+
+    /// The layout of a list: a function of these values only, never of the machine.
+    ///
+    /// A stream spends two bytes per 255 documents of gap, so below one posting per 128
+    /// documents a packed list is smaller; above one in eight a bitmap is.
+    pub fn choose(codec: Codec, dense: Dense, df: u32, documents: u32) -> Self {
+        let (df, documents) = (u64::from(df), u64::from(documents));
+        if codec == Codec::Small || df <= BLOCK as u64 || df * 128 < documents {
+            Representation::Packed
+        } else if df * 8 < documents {
+            Representation::Stream
+        } else {
+            match dense {
+                Dense::Bitmap => Representation::Bitmap,
+                Dense::Bytes => Representation::Bytes,
+            }
+        }
+    }
+
+    /// The representation with this number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(number as usize).copied()
+    }
+}
+
+/// Lists of consecutive terms as they are written: every vector grows list by list.
+#[derive(Debug, Clone, Default)]
+pub struct Encoded {
+    /// POSTINGS.
+    pub bytes: Vec<u8>,
+    /// BLOCK_LAST.
+    pub last: Vec<u32>,
+    /// BLOCK_OFFSET, relative to the start of the list.
+    pub offset: Vec<u32>,
+    /// BLOCK_MAX.
+    pub max: Vec<u8>,
+    /// WINDOWS, relative to the start of the list.
+    pub windows: Vec<u32>,
+}
+
+impl Encoded {
+    /// Appends one list: docids strictly increasing and < `documents`, impacts ≥ 1.
+    pub fn push(
+        &mut self,
+        representation: Representation,
+        docids: &[u32],
+        impacts: &[u8],
+        documents: u32,
+    ) {
+        match representation {
+            Representation::Packed => packed::encode(docids, impacts, self),
+            Representation::Stream => stream::encode(docids, impacts, documents, self),
+            Representation::Bitmap => dense::encode_bitmap(docids, impacts, documents, self),
+            Representation::Bytes => dense::encode_bytes(docids, impacts, documents, self),
+        }
+    }
+}
+
+/// Postings of one block, decoded.
+#[derive(Debug, Clone)]
+#[repr(align(64))]
+pub struct Block {
+    /// Docids, strictly increasing; the first [`len`](Self::len) count.
+    pub docids: [u32; BLOCK],
+    /// Impacts of those documents.
+    pub impacts: [u8; BLOCK],
+    /// Postings in the block.
+    pub len: usize,
+}
+
+impl Default for Block {
+    fn default() -> Self {
+        Block { docids: [0; BLOCK], impacts: [0; BLOCK], len: 0 }
+    }
+}
+
+impl Block {
+    fn push(&mut self, docid: u32, impact: u8) -> Option<()> {
+        *self.docids.get_mut(self.len)? = docid;
+        self.impacts[self.len] = impact;
+        self.len += 1;
+        Some(())
+    }
+}
+
+/// The bytes of a block contradict the format: the file is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Damaged;
+
+/// One term's posting list, in place in a mapped file.
+///
+/// Its lengths were checked against the sections; its bytes were not, and decoding
+/// checks them block by block: no docid ≥ [`documents`](Self::documents) comes out.
+#[derive(Debug, Clone, Copy)]
+pub struct List<'a> {
+    /// Layout of `bytes`.
+    pub representation: Representation,
+    /// Number of postings.
+    pub df: u32,
+    /// Documents of the index.
+    pub documents: u32,
+    /// Largest impact.
+    pub max_impact: u8,
+    /// 10th, 100th and 1000th largest impact, 0 where there are fewer.
+    pub kth_impacts: [u8; 3],
+    /// The list's part of POSTINGS.
+    pub bytes: &'a [u8],
+    /// Last docid of each block; empty where blocks are implied.
+    pub last: &'a [u32],
+    /// Byte offset of each block; empty where blocks are implied.
+    pub offset: &'a [u32],
+    /// Largest impact of each block; empty for a list of one block.
+    pub max: &'a [u8],
+    /// Byte offset of each window; only of a stream.
+    pub windows: &'a [u32],
+}
+
+impl<'a> List<'a> {
+    /// Whether the parts of the list have the lengths that its representation, df and
+    /// document count call for. Decoding relies on it for termination, not for safety.
+    pub fn consistent(&self) -> bool {
+        let (df, documents) = (self.df as usize, self.documents as usize);
+        let (blocks, maxima, windows) = (self.last.len(), self.max.len(), self.windows.len());
+        let parts = (self.offset.len() == blocks).then_some((blocks, maxima, windows));
+        (1..=documents).contains(&df)
+            && match self.representation {
+                Representation::Packed if df <= BLOCK => parts == Some((0, 0, 0)),
+                Representation::Packed => {
+                    parts == Some((df.div_ceil(BLOCK), df.div_ceil(BLOCK), 0))
+                }
+                Representation::Stream => {
+                    parts == Some((maxima, maxima, documents.div_ceil(WINDOW as usize)))
+                        && maxima > 0
+                }
+                Representation::Bitmap => {
+                    parts == Some((0, documents.div_ceil(BLOCK), 0))
+                        && self.bitmap().is_some_and(|bitmap| bitmap.impacts.len() == df)
+                }
+                Representation::Bytes => {
+                    parts == Some((0, documents.div_ceil(BLOCK), 0))
+                        && self.bytes.len() == documents
+                }
+            }
+    }
+
+    /// Number of blocks.
+    #[inline]
+    pub fn blocks(&self) -> usize {
+        if self.max.is_empty() { usize::from(self.df > 0) } else { self.max.len() }
+    }
+
+    /// An upper bound of the docids of block `b`, below those of block `b + 1`: its last
+    /// docid, or the last document that it could hold.
+    #[inline]
+    pub fn block_last(&self, b: usize) -> u32 {
+        if let Some(&last) = self.last.get(b) {
+            return last;
+        }
+        if self.max.is_empty() {
+            return self.documents - 1;
+        }
+        ((b + 1) * BLOCK - 1).min(self.documents as usize - 1) as u32
+    }
+
+    /// Largest impact of block `b`.
+    #[inline]
+    pub fn block_max(&self, b: usize) -> u8 {
+        self.max.get(b).copied().unwrap_or(self.max_impact)
+    }
+
+    /// Decodes block `b` into `out`.
+    ///
+    /// # Errors
+    /// The bytes contradict the format, or a docid would be ≥ `documents`.
+    #[inline]
+    pub fn decode(&self, b: usize, out: &mut Block) -> Result<(), Damaged> {
+        out.len = 0;
+        let decoded = match self.representation {
+            Representation::Packed => packed::decode(self, b, out),
+            Representation::Stream => stream::decode(self, b, out),
+            Representation::Bitmap => dense::decode_bitmap(self, b, out),
+            Representation::Bytes => dense::decode_bytes(self, b, out),
+        };
+        decoded.ok_or(Damaged)
+    }
+
+    /// The impact of one document, if the list has it; decodes one block.
+    pub fn impact_of(&self, docid: u32) -> Result<Option<u8>, Damaged> {
+        // `partition_point` over implied bounds: the first block that reaches `docid`.
+        let (mut low, mut high) = (0, self.blocks());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.block_last(middle) < docid {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        if low == self.blocks() {
+            return Ok(None);
+        }
+        let mut block = Block::default();
+        self.decode(low, &mut block)?;
+        let at = block.docids[..block.len].binary_search(&docid);
+        Ok(at.ok().map(|at| block.impacts[at]))
+    }
+
+    /// Decodes the whole list, in order.
+    pub fn decode_all(&self) -> Result<(Vec<u32>, Vec<u8>), Damaged> {
+        let mut block = Block::default();
+        let (mut docids, mut impacts) = (Vec::new(), Vec::new());
+        for b in 0..self.blocks() {
+            self.decode(b, &mut block)?;
+            docids.extend_from_slice(&block.docids[..block.len]);
+            impacts.extend_from_slice(&block.impacts[..block.len]);
+        }
+        Ok((docids, impacts))
+    }
+
+    /// Bytes of block `b` up to the next block or the end of the list.
+    fn block_bytes(&self, b: usize) -> Option<&'a [u8]> {
+        if self.offset.is_empty() {
+            return (b == 0).then_some(self.bytes);
+        }
+        let start = *self.offset.get(b)? as usize;
+        let end = self.offset.get(b + 1).map_or(self.bytes.len(), |&o| o as usize);
+        self.bytes.get(start..end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A list over its encoded parts, as `Index` would hand it out.
+    pub(super) fn view<'a>(
+        encoded: &'a Encoded,
+        representation: Representation,
+        df: u32,
+        documents: u32,
+    ) -> List<'a> {
+        List {
+            representation,
+            df,
+            documents,
+            max_impact: 255,
+            kth_impacts: [0; 3],
+            bytes: &encoded.bytes,
+            last: &encoded.last,
+            offset: &encoded.offset,
+            max: &encoded.max,
+            windows: &encoded.windows,
+        }
+    }
+
+    /// Documents and postings with long gaps, runs and both ends of the collection.
+    fn postings() -> impl Strategy<Value = (u32, Vec<u32>, Vec<u8>)> {
+        let gap = prop_oneof![4 => 1u32..4, 3 => 1u32..300, 1 => 1u32..70_000];
+        (prop::collection::vec((gap, 1u8..=255), 1..700), 0u32..70_000).prop_map(|(pairs, tail)| {
+            let (mut docids, mut impacts, mut next) = (Vec::new(), Vec::new(), 0u32);
+            for (gap, impact) in pairs {
+                next += gap;
+                docids.push(next - 1);
+                impacts.push(impact);
+            }
+            (next + tail, docids, impacts)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_representation_returns_what_was_put_in((documents, docids, impacts) in postings()) {
+            for representation in Representation::ALL {
+                let mut encoded = Encoded::default();
+                encoded.push(representation, &docids, &impacts, documents);
+                let list = view(&encoded, representation, docids.len() as u32, documents);
+                prop_assert_eq!(list.decode_all(), Ok((docids.clone(), impacts.clone())));
+            }
+        }
+
+        #[test]
+        fn block_bounds_hold_for_every_representation((documents, docids, impacts) in postings()) {
+            for representation in Representation::ALL {
+                let mut encoded = Encoded::default();
+                encoded.push(representation, &docids, &impacts, documents);
+                let list = view(&encoded, representation, docids.len() as u32, documents);
+                let (mut block, mut before) = (Block::default(), None);
+                for b in 0..list.blocks() {
+                    list.decode(b, &mut block).unwrap();
+                    let docids = &block.docids[..block.len];
+                    prop_assert!(docids.iter().all(|&d| d <= list.block_last(b) && Some(d) > before));
+                    let max = block.impacts[..block.len].iter().max().copied().unwrap_or(0);
+                    prop_assert!(list.max.is_empty() || list.block_max(b) == max);
+                    before = Some(list.block_last(b));
+                }
+            }
+        }
+
+        #[test]
+        fn damaged_bytes_never_panic_and_never_leave_the_collection(
+            (documents, docids, impacts) in postings(),
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
+        ) {
+            for representation in Representation::ALL {
+                let mut encoded = Encoded::default();
+                encoded.push(representation, &docids, &impacts, documents);
+                for (at, byte) in &damage {
+                    let at = at.index(encoded.bytes.len());
+                    encoded.bytes[at] = *byte;
+                }
+                let list = view(&encoded, representation, docids.len() as u32, documents);
+                let mut block = Block::default();
+                for b in 0..list.blocks() {
+                    if list.decode(b, &mut block).is_ok() {
+                        prop_assert!(block.docids[..block.len].iter().all(|&d| d < documents));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_choice_of_representation_follows_density() {
+        let choose = |df, n| Representation::choose(Codec::Fast, Dense::Bitmap, df, n);
+        assert_eq!(choose(128, 128), Representation::Packed);
+        assert_eq!(choose(999, 128_000), Representation::Packed);
+        assert_eq!(choose(1_000, 128_000), Representation::Stream);
+        assert_eq!(choose(16_000, 128_000), Representation::Bitmap);
+        let small = Representation::choose(Codec::Small, Dense::Bytes, 16_000, 16_000);
+        assert_eq!(small, Representation::Packed);
+    }
+}

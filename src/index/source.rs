@@ -1,0 +1,77 @@
+//! Getting a file's bytes into memory.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use memmap2::{Mmap, MmapOptions};
+
+use crate::error::{Error, Result};
+
+/// How an index file is brought into memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Load {
+    /// Map it; pages are read when they are touched.
+    #[default]
+    Mmap,
+    /// Map it and read all pages now.
+    Populate,
+    /// Read it into anonymous memory, which no one else can change.
+    Ram,
+}
+
+impl std::str::FromStr for Load {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "mmap" => Ok(Load::Mmap),
+            "populate" => Ok(Load::Populate),
+            "ram" => Ok(Load::Ram),
+            _ => Err(Error::Usage(format!("--load is mmap, populate or ram, found {name:?}"))),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum Source {
+    Map(Mmap),
+    /// u64 words, because sections want aligned starts; the length in bytes.
+    Ram(Vec<u64>, usize),
+}
+
+impl Source {
+    pub(super) fn open(path: &Path, load: Load) -> Result<Self> {
+        let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+        let len = file.metadata().map_err(|e| Error::io("read", path, e))?.len();
+        if load == Load::Ram {
+            return Self::read(path, file, len as usize);
+        }
+        let mut options = MmapOptions::new();
+        if load == Load::Populate {
+            options.populate();
+        }
+        // SAFETY: the map is only sound while nobody truncates or rewrites the file.
+        // Published files are immutable: builds write elsewhere and rename, and the
+        // documentation forbids changing a mapped file in place. `Load::Ram` is the
+        // choice for those who cannot promise it.
+        let map = unsafe { options.map(&file) }.map_err(|e| Error::io("map", path, e))?;
+        Ok(Source::Map(map))
+    }
+
+    fn read(path: &Path, mut file: File, len: usize) -> Result<Self> {
+        use zerocopy::IntoBytes;
+        let mut words = vec![0u64; len.div_ceil(8)];
+        file.read_exact(&mut words.as_mut_bytes()[..len])
+            .map_err(|e| Error::io("read", path, e))?;
+        Ok(Source::Ram(words, len))
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        use zerocopy::IntoBytes;
+        match self {
+            Source::Map(map) => map,
+            Source::Ram(words, len) => &words.as_bytes()[..*len],
+        }
+    }
+}

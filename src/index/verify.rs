@@ -1,0 +1,132 @@
+//! `verify` and `verify --deep`: what a file promises, checked by reading all of it.
+
+use rayon::prelude::*;
+
+use super::Index;
+use crate::error::Result;
+use crate::format::SectionKind;
+use crate::format::postings::{Block, List};
+use crate::format::terms::impact_statistics;
+
+/// Outcome of a verification; the file is sound if there are no faults.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VerifyReport {
+    /// Sections whose checksum was computed, with their lengths in bytes.
+    pub sections: Vec<(&'static str, u64)>,
+    /// Each names the section, the byte offset, what was expected and what was found.
+    pub faults: Vec<String>,
+}
+
+pub(super) fn checksums(index: &Index) -> Result<VerifyReport> {
+    let mut report = VerifyReport::default();
+    for (kind, section) in index.sections() {
+        let found = crc32fast::hash(index.section_bytes(section));
+        let (expected, at) = (section.crc.get(), section.offset.get());
+        report.sections.push((kind.label(), section.len.get()));
+        if found != expected {
+            report.faults.push(format!(
+                "section {} at byte {at}: expected checksum {expected:#010x}, found {found:#010x}",
+                kind.label()
+            ));
+        }
+    }
+    let content = content_id(index);
+    if content != index.content_id() {
+        report
+            .faults
+            .push(format!("header: expected content id {}, found {content}", index.content_id()));
+    }
+    Ok(report)
+}
+
+fn content_id(index: &Index) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for (kind, section) in index.sections() {
+        if kind != SectionKind::Provenance {
+            hasher.update(index.section_bytes(section));
+        }
+    }
+    super::hex(&hasher.finalize().as_bytes()[..16])
+}
+
+/// Faults of everything that decodes; at most one a term, in term order.
+pub(super) fn structure(index: &Index) -> Vec<String> {
+    let mut faults = Vec::new();
+    let lexicon = index.lexicon();
+    for term in 1..lexicon.len() {
+        if lexicon.key(term - 1) >= lexicon.key(term) {
+            faults.push(format!("section LEXICON: terms {} and {term} are not in order", term - 1));
+        }
+    }
+    faults.extend(index.names().fault().map(|f| format!("section NAMES: {f}")));
+    faults.extend(order_fault(index));
+    let lists: Vec<(u64, Option<String>)> =
+        (0..lexicon.len()).into_par_iter().map(|term| list_fault(index, term)).collect();
+    let postings: u64 = lists.iter().map(|(df, _)| df).sum();
+    faults.extend(lists.into_iter().filter_map(|(_, fault)| fault));
+    if postings != index.meta().postings {
+        let expected = index.meta().postings;
+        faults.push(format!("section META: expected {expected} postings, found {postings}"));
+    }
+    faults
+}
+
+fn order_fault(index: &Index) -> Option<String> {
+    let mut seen = vec![false; index.documents() as usize];
+    for (docid, &ordinal) in index.order()?.iter().enumerate() {
+        match seen.get_mut(ordinal as usize) {
+            Some(seen) if !*seen => *seen = true,
+            _ => {
+                return Some(format!(
+                    "section ORDER: docid {docid} has ordinal {ordinal}, which is out of range or taken"
+                ));
+            }
+        }
+    }
+    None
+}
+
+/// The list's df and what is wrong with it.
+fn list_fault(index: &Index, term: u32) -> (u64, Option<String>) {
+    let list = match index.list(term) {
+        Ok(list) => list,
+        Err(error) => return (0, Some(error.to_string())),
+    };
+    let fault = match block_fault(&list) {
+        Ok(()) => None,
+        Err(problem) => {
+            let (_, token) = index.lexicon().token(term);
+            Some(format!("section POSTINGS: list of term {token:?}: {problem}"))
+        }
+    };
+    (u64::from(list.df), fault)
+}
+
+fn block_fault(list: &List<'_>) -> Result<(), String> {
+    let mut block = Block::default();
+    let (mut impacts, mut before) = (Vec::with_capacity(list.df as usize), None);
+    for b in 0..list.blocks() {
+        list.decode(b, &mut block).map_err(|_| format!("block {b} does not decode"))?;
+        for (&docid, &impact) in block.docids[..block.len].iter().zip(&block.impacts) {
+            if before.is_some_and(|before| docid <= before) || docid > list.block_last(b) {
+                return Err(format!("block {b} has docid {docid} out of order"));
+            }
+            if impact == 0 {
+                return Err(format!("block {b} has impact 0 at docid {docid}"));
+            }
+            before = Some(docid);
+        }
+        let max = block.impacts[..block.len].iter().copied().max().unwrap_or(0);
+        if !list.max.is_empty() && list.block_max(b) != max {
+            return Err(format!("block {b}: expected maximum {}, found {max}", list.block_max(b)));
+        }
+        impacts.extend_from_slice(&block.impacts[..block.len]);
+    }
+    if impacts.len() != list.df as usize {
+        return Err(format!("expected df {}, found {} postings", list.df, impacts.len()));
+    }
+    if impact_statistics(&impacts) != (list.max_impact, list.kth_impacts) {
+        return Err("the largest impacts are not those of its record".into());
+    }
+    Ok(())
+}

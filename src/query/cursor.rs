@@ -1,0 +1,183 @@
+//! A position in one posting list, for algorithms that go document by document.
+
+use super::Weighted;
+use crate::format::postings::{Block, Damaged, List};
+
+/// Docid of a cursor past its last posting; above every docid of an index.
+pub(super) const END: u32 = u32::MAX;
+
+/// A position in a list, with the decoded block around it.
+pub(super) struct Cursor<'a> {
+    /// Docid at the position, or [`END`].
+    pub(super) docid: u32,
+    /// Query weight × largest impact of the list.
+    pub(super) max_score: u32,
+    weight: u32,
+    at: usize,
+    block: usize,
+    blocks: usize,
+    /// Block that the last bound was asked for: never behind `block`.
+    shallow: usize,
+    list: List<'a>,
+    decoded: Block,
+}
+
+impl<'a> Cursor<'a> {
+    /// A cursor at the first posting.
+    pub(super) fn new(Weighted { list, weight }: Weighted<'a>) -> Result<Self, Damaged> {
+        let mut cursor = Cursor {
+            docid: 0,
+            max_score: weight * u32::from(list.max_impact),
+            weight,
+            at: 0,
+            block: 0,
+            blocks: list.blocks(),
+            shallow: 0,
+            list,
+            decoded: Block::default(),
+        };
+        cursor.load(0)?;
+        Ok(cursor)
+    }
+
+    /// Decodes block `b`, or the next one that has a posting: blocks of dense lists may
+    /// be empty.
+    fn load(&mut self, mut b: usize) -> Result<(), Damaged> {
+        while b < self.blocks {
+            self.list.decode(b, &mut self.decoded)?;
+            if self.decoded.len > 0 {
+                (self.block, self.at, self.docid) = (b, 0, self.decoded.docids[0]);
+                return Ok(());
+            }
+            b += 1;
+        }
+        (self.block, self.docid) = (self.blocks, END);
+        Ok(())
+    }
+
+    /// Score of the list at the position.
+    #[inline]
+    pub(super) fn score(&self) -> u32 {
+        self.weight * u32::from(self.decoded.impacts[self.at])
+    }
+
+    /// Moves to the next posting.
+    #[inline]
+    pub(super) fn next(&mut self) -> Result<(), Damaged> {
+        self.at += 1;
+        if self.at < self.decoded.len {
+            self.docid = self.decoded.docids[self.at];
+            return Ok(());
+        }
+        self.load(self.block + 1)
+    }
+
+    /// Moves to the first posting with a docid ≥ `target`; never backwards.
+    #[inline]
+    pub(super) fn next_geq(&mut self, target: u32) -> Result<(), Damaged> {
+        if self.docid >= target {
+            return Ok(());
+        }
+        if self.list.block_last(self.block) < target {
+            let b = self.seek_block(self.block.max(self.shallow), target);
+            self.load(b)?;
+            if self.docid >= target {
+                return Ok(());
+            }
+        }
+        let rest = &self.decoded.docids[self.at..self.decoded.len];
+        let skipped = rest.iter().take_while(|&&d| d < target).count();
+        if skipped < rest.len() {
+            self.at += skipped;
+            self.docid = self.decoded.docids[self.at];
+            return Ok(());
+        }
+        // The bound of a block may lie behind its last docid.
+        self.load(self.block + 1)
+    }
+
+    /// First block from `b` on whose bound reaches `target`: galloping, then bisection.
+    fn seek_block(&self, mut b: usize, target: u32) -> usize {
+        if b >= self.blocks || self.list.block_last(b) >= target {
+            return b;
+        }
+        let mut step = 1;
+        while b + step < self.blocks && self.list.block_last(b + step) < target {
+            b += step;
+            step *= 2;
+        }
+        let (mut low, mut high) = (b + 1, (b + step).min(self.blocks));
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.list.block_last(middle) < target {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    /// An upper bound of the list's score at `docid`, and the last docid it holds for.
+    /// Decodes nothing; docids must not decrease from call to call.
+    #[inline]
+    pub(super) fn block_bound(&mut self, docid: u32) -> (u32, u32) {
+        self.shallow = self.seek_block(self.shallow.max(self.block), docid);
+        if self.shallow >= self.blocks {
+            return (0, END - 1);
+        }
+        let max = self.weight * u32::from(self.list.block_max(self.shallow));
+        (max, self.list.block_last(self.shallow))
+    }
+}
+
+/// Cursor indices by docid, kept sorted by insertion: only a few cursors move at a time.
+pub(super) struct DocidOrder(Vec<u32>);
+
+impl DocidOrder {
+    pub(super) fn new(cursors: &[Cursor<'_>]) -> Self {
+        let mut order: Vec<u32> = (0..cursors.len() as u32).collect();
+        order.sort_by_key(|&i| cursors[i as usize].docid);
+        DocidOrder(order)
+    }
+
+    pub(super) fn as_slice(&self) -> &[u32] {
+        &self.0
+    }
+
+    /// Restores the order after the cursor at `position` moved forward.
+    #[inline]
+    pub(super) fn sink(&mut self, cursors: &[Cursor<'_>], mut position: usize) {
+        let moved = self.0[position];
+        let docid = cursors[moved as usize].docid;
+        while let Some(&next) = self.0.get(position + 1)
+            && cursors[next as usize].docid < docid
+        {
+            self.0[position] = next;
+            position += 1;
+        }
+        self.0[position] = moved;
+    }
+
+    /// The first position at which the bounds of all lists up to it reach `enter`, with
+    /// every further cursor on the same document included; `None` if no document can.
+    #[inline]
+    pub(super) fn pivot(&self, cursors: &[Cursor<'_>], enter: u32) -> Option<usize> {
+        let mut bound = 0;
+        for (position, &i) in self.0.iter().enumerate() {
+            let cursor = &cursors[i as usize];
+            if cursor.docid == END {
+                return None;
+            }
+            bound += cursor.max_score;
+            if bound >= enter {
+                let same = self.0[position + 1..]
+                    .iter()
+                    .take_while(|&&j| cursors[j as usize].docid == cursor.docid)
+                    .count();
+                return Some(position + same);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,33 @@
+//! The oracle: every posting of every term, then a full sort.
+
+use std::cmp::Reverse;
+
+use super::{Hit, Weighted};
+use crate::format::postings::{Block, Damaged};
+
+pub(super) fn search(
+    lists: &[Weighted<'_>],
+    order: Option<&[u32]>,
+    k: usize,
+    hits: &mut Vec<Hit>,
+) -> Result<(), Damaged> {
+    let documents = lists.first().map_or(0, |l| l.list.documents as usize);
+    let mut scores = vec![0u32; documents];
+    let mut block = Block::default();
+    for Weighted { list, weight } in lists {
+        for b in 0..list.blocks() {
+            list.decode(b, &mut block)?;
+            for (&docid, &impact) in block.docids[..block.len].iter().zip(&block.impacts) {
+                // A damaged list may repeat a docid; wrapping keeps that an odd score.
+                let score = &mut scores[docid as usize];
+                *score = score.wrapping_add(weight * u32::from(impact));
+            }
+        }
+    }
+    let ordinal = |docid: usize| order.map_or(docid as u32, |order| order[docid]);
+    let scored = scores.iter().enumerate().filter(|&(_, &score)| score > 0);
+    hits.extend(scored.map(|(docid, &score)| Hit { ordinal: ordinal(docid), score }));
+    hits.sort_unstable_by_key(|h| (Reverse(h.score), h.ordinal));
+    hits.truncate(k);
+    Ok(())
+}

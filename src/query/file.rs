@@ -1,0 +1,274 @@
+//! Query files: texts, weighted tokens, repeated tokens, JSON Lines.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::corpus::{BytesRead, IdSet, Lines, check_id};
+use crate::error::{Error, Place, Result};
+
+mod json;
+
+/// What a query file holds; text and repeated tokens cannot be told apart by content.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum QueryKind {
+    /// Weighted if the lines are `token:weight` lists, JSON Lines if they start with `{`,
+    /// else text.
+    #[default]
+    Auto,
+    /// `qid<TAB>text` (further columns ignored), PISA's `qid:text`, or JSON with `text`,
+    /// `contents` or `query`.
+    Text,
+    /// `qid<TAB>token:weight token:weight …`, split at each token's last colon, or JSON
+    /// with `vector`.
+    Weighted,
+    /// Anserini's `qid<TAB>token token …` or PISA's `qid:token token …`: a token's weight
+    /// is how often it stands there.
+    Repeated,
+}
+
+impl FromStr for QueryKind {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "auto" => Ok(QueryKind::Auto),
+            "text" => Ok(QueryKind::Text),
+            "weighted" => Ok(QueryKind::Weighted),
+            "repeated" => Ok(QueryKind::Repeated),
+            _ => Err(Error::Usage(format!(
+                "unknown query kind {name:?}: expected auto, text, weighted or repeated"
+            ))),
+        }
+    }
+}
+
+impl fmt::Display for QueryKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            QueryKind::Auto => "auto",
+            QueryKind::Text => "text",
+            QueryKind::Weighted => "weighted",
+            QueryKind::Repeated => "repeated",
+        })
+    }
+}
+
+/// What a query asks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum QueryBody {
+    /// A text for an analyzer or an encoder.
+    Text(String),
+    /// Tokens with finite weights ≥ 0, in file order, repeated tokens as they stand.
+    Weighted(Vec<(String, f64)>),
+}
+
+/// One query and its line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueryInput {
+    /// Query id, unique in the file.
+    pub id: String,
+    /// Line in the file, from 1.
+    pub line: u64,
+    /// What it asks.
+    pub body: QueryBody,
+}
+
+/// All queries of one file, in file order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueryFile {
+    /// The file, for errors about its lines.
+    pub path: PathBuf,
+    /// The queries.
+    pub queries: Vec<QueryInput>,
+}
+
+/// A query ready for integer scoring.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IntegerQuery {
+    /// Query id.
+    pub id: String,
+    /// Line in the file, from 1.
+    pub line: u64,
+    /// Different tokens in order of first appearance, weights 1..=65535.
+    pub terms: Vec<(String, u32)>,
+    /// Tokens whose weight was or became 0.
+    pub dropped: u32,
+}
+
+/// Largest integer query weight.
+pub const LARGEST_QUERY_WEIGHT: u32 = 65_535;
+
+/// Reads a query file (plain, .gz or .zst; `-` is standard input).
+///
+/// A query may be empty. Errors name the line: no id, an id that occurs twice, a malformed
+/// token list or JSON object, a weight that is negative or not finite. Under `Auto`, a
+/// file of which most lines are token lists is one: its other lines are errors, not texts.
+pub fn read_queries(path: &Path, kind: QueryKind) -> Result<QueryFile> {
+    let mut lines = Lines::open(path, &BytesRead::default())?;
+    let mut raw = Vec::new();
+    let mut ids = IdSet::default();
+    let mut is_json = None;
+    while lines.advance()? {
+        let line = lines.text();
+        let is_json = *is_json.get_or_insert(line.trim_start().starts_with('{'));
+        let query = if is_json { json::parse(line, kind) } else { split_line(line) };
+        let (id, body) = query.map_err(|problem| lines.error(problem))?;
+        check_id(&id).map_err(|problem| lines.error(problem))?;
+        if !ids.insert(&id) {
+            return Err(
+                lines.error(format!("expected unique query ids, found {id:?} a second time"))
+            );
+        }
+        raw.push(QueryInput { id, line: lines.number(), body });
+    }
+    let mut file = QueryFile { path: path.to_owned(), queries: raw };
+    if is_json == Some(false) {
+        interpret(&mut file, kind)?;
+    }
+    Ok(file)
+}
+
+/// Splits a text line into id and rest: at the tab, else at the first colon (PISA).
+fn split_line(line: &str) -> Result<(String, QueryBody), String> {
+    let (id, rest) = match line.split_once('\t') {
+        Some(parts) => parts,
+        None => line
+            .split_once(':')
+            .filter(|(id, _)| !id.contains(' '))
+            .ok_or("expected qid<TAB>query (or qid:query), found neither tab nor colon")?,
+    };
+    Ok((id.to_owned(), QueryBody::Text(rest.to_owned())))
+}
+
+/// Turns the rests of all lines into what `kind` says they are.
+fn interpret(file: &mut QueryFile, kind: QueryKind) -> Result<()> {
+    let kind = if kind == QueryKind::Auto { guess(&file.queries) } else { kind };
+    for query in &mut file.queries {
+        let QueryBody::Text(rest) = &mut query.body else { continue };
+        let parsed = match kind {
+            QueryKind::Weighted => weighted(rest),
+            QueryKind::Repeated => Ok(repeated(rest)),
+            QueryKind::Text | QueryKind::Auto => {
+                // Further columns are not part of the text, as in document files.
+                rest.truncate(rest.find('\t').unwrap_or(rest.len()));
+                continue;
+            }
+        };
+        query.body = QueryBody::Weighted(
+            parsed.map_err(|problem| Error::data(&file.path, Place::Line(query.line), problem))?,
+        );
+    }
+    Ok(())
+}
+
+/// One malformed token must not turn a file of token lists into texts; nor do a few texts
+/// such as "12:30" make a file of token lists.
+fn guess(queries: &[QueryInput]) -> QueryKind {
+    let texts = queries.iter().filter_map(|q| match &q.body {
+        QueryBody::Text(text) if !text.trim().is_empty() => Some(text),
+        _ => None,
+    });
+    let (mut lists, mut all) = (0usize, 0usize);
+    for text in texts {
+        all += 1;
+        lists += usize::from(text.split_ascii_whitespace().all(|t| split_token(t).is_some()));
+    }
+    if all > 0 && 2 * lists > all { QueryKind::Weighted } else { QueryKind::Text }
+}
+
+fn split_token(token: &str) -> Option<(&str, f64)> {
+    let (token, weight) = token.rsplit_once(':')?;
+    (!token.is_empty()).then_some((token, weight.parse().ok()?))
+}
+
+fn weighted(list: &str) -> Result<Vec<(String, f64)>, String> {
+    list.split_ascii_whitespace()
+        .map(|token| {
+            let (token, weight) = split_token(token)
+                .ok_or_else(|| format!("expected token:weight, found {token:?}"))?;
+            check_weight(token, weight)?;
+            Ok((token.to_owned(), weight))
+        })
+        .collect()
+}
+
+fn check_weight(token: &str, weight: f64) -> Result<(), String> {
+    if weight.is_finite() && weight >= 0.0 {
+        return Ok(());
+    }
+    Err(format!("expected a finite weight ≥ 0 for token {token:?}, found {weight}"))
+}
+
+fn repeated(list: &str) -> Vec<(String, f64)> {
+    list.split_ascii_whitespace().map(|token| (token.to_owned(), 1.0)).collect()
+}
+
+/// Weights for integer scoring: taken as written when every weight of the file is an
+/// integer, else × `scale` and rounded half up. Repeated tokens are summed first; what is 0
+/// after rounding is dropped and counted.
+///
+/// # Errors
+/// A query that is text, a weight above 65535, a `scale` that is no positive number.
+pub fn integer_weights(file: &QueryFile, scale: f64) -> Result<Vec<IntegerQuery>> {
+    if !(scale.is_finite() && scale > 0.0) {
+        return Err(Error::Usage(format!("--query-scale must be positive, found {scale}")));
+    }
+    let weighted = file.queries.iter().map(|query| match &query.body {
+        QueryBody::Weighted(tokens) => Ok((query, tokens)),
+        QueryBody::Text(_) => {
+            let problem = "expected weighted tokens, found a text query";
+            Err(Error::data(&file.path, Place::Line(query.line), problem).hint(
+                "text needs a BM25 index or a query model; weighted lines are token:weight …",
+            ))
+        }
+    });
+    let weighted = weighted.collect::<Result<Vec<_>>>()?;
+    let integers = weighted.iter().flat_map(|(_, tokens)| *tokens).all(|(_, w)| w.fract() == 0.0);
+    let scale = if integers { 1.0 } else { scale };
+    weighted
+        .into_iter()
+        .map(|(query, tokens)| {
+            let (terms, dropped) = integer_terms(tokens, scale)
+                .map_err(|problem| Error::data(&file.path, Place::Line(query.line), problem))?;
+            Ok(IntegerQuery { id: query.id.clone(), line: query.line, terms, dropped })
+        })
+        .collect()
+}
+
+/// Sums repeated `tokens`, then scales and rounds each weight half up; also the number of
+/// tokens dropped because theirs became 0. The one rounding rule of query weights, for
+/// files and encoders alike.
+pub fn integer_terms(
+    tokens: &[(String, f64)],
+    scale: f64,
+) -> Result<(Vec<(String, u32)>, u32), String> {
+    let mut positions: HashMap<&str, usize> = HashMap::with_capacity(tokens.len());
+    let mut sums: Vec<(&str, f64)> = Vec::with_capacity(tokens.len());
+    for (token, weight) in tokens {
+        let position = *positions.entry(token).or_insert(sums.len());
+        match sums.get_mut(position) {
+            Some((_, sum)) => *sum += weight,
+            None => sums.push((token, *weight)),
+        }
+    }
+    let mut terms = Vec::with_capacity(sums.len());
+    for &(token, sum) in &sums {
+        let weight = (sum * scale + 0.5).floor();
+        if weight > f64::from(LARGEST_QUERY_WEIGHT) {
+            return Err(format!(
+                "expected query weights up to {LARGEST_QUERY_WEIGHT}, found {weight} for token \
+                 {token:?} ({sum} × {scale})"
+            ));
+        }
+        if weight >= 1.0 {
+            terms.push((token.to_owned(), weight as u32));
+        }
+    }
+    let dropped = (sums.len() - terms.len()) as u32;
+    Ok((terms, dropped))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! Queries as JSON Lines: `{"id": …, "vector": {token: weight}}` or `{"id": …, "text": …}`.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use super::{QueryBody, QueryKind, check_weight, repeated};
+use crate::corpus::json::{ID_NAMES, Key, Scalar, first_id, json_problem};
+
+const TEXT: usize = ID_NAMES.len() + 1;
+const VECTOR: usize = TEXT + 3;
+const NAMES: [&str; VECTOR + 1] =
+    [ID_NAMES[0], ID_NAMES[1], ID_NAMES[2], "qid", "text", "contents", "query", "vector"];
+
+/// Parses one line. An object with both a text and a vector gives what `kind` asks for,
+/// by default the vector.
+pub(super) fn parse(line: &str, kind: QueryKind) -> Result<(String, QueryBody), String> {
+    let mut json = serde_json::Deserializer::from_str(line);
+    let object = Object
+        .deserialize(&mut json)
+        .and_then(|object| json.end().map(|()| object))
+        .map_err(|e| json_problem(&e))?;
+    let mut scalars = object.scalars;
+    let texts = scalars.split_off(TEXT);
+    let id = first_id(scalars)?;
+    let text = texts.into_iter().zip(&NAMES[TEXT..]).find_map(|(value, name)| Some((value?, name)));
+    let wants_text = matches!(kind, QueryKind::Text | QueryKind::Repeated);
+    let body = match (object.vector, text) {
+        (Some(vector), _) if !wants_text => {
+            vector.iter().try_for_each(|(token, weight)| check_weight(token, *weight))?;
+            QueryBody::Weighted(vector)
+        }
+        (_, Some((text, name))) if kind != QueryKind::Weighted => {
+            let text = text.into_text(name)?;
+            if kind == QueryKind::Repeated {
+                QueryBody::Weighted(repeated(&text))
+            } else {
+                QueryBody::Text(text)
+            }
+        }
+        _ => {
+            let wanted = match kind {
+                QueryKind::Weighted => "a field \"vector\"",
+                QueryKind::Text | QueryKind::Repeated => {
+                    "a field \"text\" (or \"contents\", \"query\")"
+                }
+                QueryKind::Auto => "a field \"vector\" or \"text\" (or \"contents\", \"query\")",
+            };
+            return Err(format!("expected {wanted}, found none"));
+        }
+    };
+    Ok((id, body))
+}
+
+struct Object;
+
+struct Fields {
+    scalars: Vec<Option<Scalar>>,
+    vector: Option<Vec<(String, f64)>>,
+}
+
+impl<'de> DeserializeSeed<'de> for Object {
+    type Value = Fields;
+
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Fields, D::Error> {
+        d.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Object {
+    type Value = Fields;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("one JSON object a line")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+        let mut fields = Fields { scalars: vec![None; VECTOR], vector: None };
+        while let Some(slot) = map.next_key_seed(Key(&NAMES))? {
+            match slot {
+                Some(VECTOR) => fields.vector = Some(map.next_value_seed(Pairs)?),
+                Some(slot) => fields.scalars[slot] = Some(map.next_value()?),
+                None => map.next_value::<IgnoredAny>().map(drop)?,
+            }
+        }
+        Ok(fields)
+    }
+}
+
+/// `{token: weight, …}` in file order, repeated tokens kept.
+struct Pairs;
+
+impl<'de> DeserializeSeed<'de> for Pairs {
+    type Value = Vec<(String, f64)>;
+
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
+        d.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Pairs {
+    type Value = Vec<(String, f64)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"vector\" to be an object of token: weight")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(pairs)
+    }
+}

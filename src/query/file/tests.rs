@@ -1,0 +1,177 @@
+use std::fs;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn read(name: &str, bytes: impl AsRef<[u8]>, kind: QueryKind) -> Result<QueryFile, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    read_queries(&path, kind).map_err(|e| {
+        assert_eq!(e.exit_code(), 2);
+        e.to_string().replace(&format!("{}/", dir.path().display()), "")
+    })
+}
+
+fn bodies(text: &str, kind: QueryKind) -> Vec<(String, QueryBody)> {
+    let file = read("q.tsv", text, kind).unwrap();
+    file.queries.into_iter().map(|q| (q.id, q.body)).collect()
+}
+
+fn text(id: &str, text: &str) -> (String, QueryBody) {
+    (id.into(), QueryBody::Text(text.into()))
+}
+
+fn tokens(id: &str, tokens: &[(&str, f64)]) -> (String, QueryBody) {
+    let tokens = tokens.iter().map(|&(t, w)| (t.to_owned(), w)).collect();
+    (id.into(), QueryBody::Weighted(tokens))
+}
+
+#[test]
+fn auto_tells_lists_from_texts() {
+    let lists = "1\ta:b:2 ##c:0.5\r\n2\t\n3\t::1e1\n";
+    let expected =
+        [tokens("1", &[("a:b", 2.0), ("##c", 0.5)]), tokens("2", &[]), tokens("3", &[(":", 10.0)])];
+    assert_eq!(bodies(lists, QueryKind::Auto), expected);
+    let texts = "1\twhat is 12:30\tignored\n2\t\n3\t12:30\n4\tx y\n";
+    let expected =
+        [text("1", "what is 12:30"), text("2", ""), text("3", "12:30"), text("4", "x y")];
+    assert_eq!(bodies(texts, QueryKind::Auto), expected);
+}
+
+#[test]
+fn one_malformed_token_does_not_make_a_file_of_lists_a_file_of_texts() {
+    let message = read("q.tsv", "1\ta:1\n2\tb:1 c\n3\td:1\n", QueryKind::Auto).unwrap_err();
+    assert_eq!(message, "q.tsv:2: expected token:weight, found \"c\"");
+}
+
+#[test]
+fn the_caller_decides_between_text_and_repeated_tokens() {
+    let line = "1\tb a b\n";
+    assert_eq!(bodies(line, QueryKind::Text), [text("1", "b a b")]);
+    assert_eq!(
+        bodies(line, QueryKind::Repeated),
+        [tokens("1", &[("b", 1.0), ("a", 1.0), ("b", 1.0)])]
+    );
+}
+
+#[test]
+fn pisa_queries_split_at_the_first_colon() {
+    assert_eq!(bodies("q1:a b:c\nq2:\n", QueryKind::Text), [text("q1", "a b:c"), text("q2", "")]);
+    assert_eq!(bodies("7:a b\n", QueryKind::Repeated), [tokens("7", &[("a", 1.0), ("b", 1.0)])]);
+}
+
+#[test]
+fn json_lines_hold_vectors_or_texts() {
+    let lines = r#"{"id":1,"vector":{"a":2,"b":0.5,"a":1}}
+{"qid":"x","query":"how"}
+{"_id":"y","text":"t","vector":{}}
+"#;
+    let vector = tokens("1", &[("a", 2.0), ("b", 0.5), ("a", 1.0)]);
+    assert_eq!(bodies(lines, QueryKind::Auto), [vector, text("x", "how"), tokens("y", &[])]);
+    let last = lines.lines().last().unwrap();
+    assert_eq!(bodies(last, QueryKind::Text), [text("y", "t")]);
+    let missing = read("q.jsonl", "{\"id\":1,\"text\":\"t\"}", QueryKind::Weighted).unwrap_err();
+    assert_eq!(missing, "q.jsonl:1: expected a field \"vector\", found none");
+}
+
+#[test]
+fn each_fault_names_its_line() {
+    let fails = |text: &str, kind| read("q", format!("0\ta:1\n{text}\n"), kind).unwrap_err();
+    let auto = QueryKind::Auto;
+    assert!(fails("no tab", auto).starts_with("q:2: expected qid<TAB>query"));
+    assert!(fails("no tab:1", auto).starts_with("q:2: expected qid<TAB>query"));
+    assert!(fails("\ta:1", auto).starts_with("q:2: expected an id"));
+    assert_eq!(fails("0\tb:1", auto), "q:2: expected unique query ids, found \"0\" a second time");
+    for weight in ["-1", "nan", "inf", "1e999"] {
+        let message = fails(&format!("1\ta:{weight}"), auto);
+        assert!(message.starts_with("q:2: expected a finite weight ≥ 0 for token \"a\""));
+    }
+    assert!(fails("1\t:5", QueryKind::Weighted).ends_with("expected token:weight, found \":5\""));
+    let json = |line: &str| read("q", format!("{{\"id\":0,\"text\":\"\"}}\n{line}"), auto);
+    assert!(json("{\"id\":1,").unwrap_err().starts_with("q:2: expected one JSON object"));
+    assert!(json("{\"id\":1}").unwrap_err().contains("expected a field \"vector\" or \"text\""));
+    assert!(json("{\"id\":1,\"vector\":{\"a\":-2}}").unwrap_err().contains("found -2"));
+    assert!(json("{\"id\":1,\"vector\":{\"a\":null}}").unwrap_err().contains("expected f64"));
+}
+
+fn integers(text: &str, scale: f64) -> Result<Vec<IntegerQuery>, String> {
+    integer_weights(&read("q", text, QueryKind::Weighted).unwrap(), scale)
+        .map_err(|e| e.to_string())
+}
+
+fn terms(text: &str, scale: f64) -> Vec<(String, u32)> {
+    integers(text, scale).unwrap().swap_remove(0).terms
+}
+
+fn pairs(pairs: &[(&str, u32)]) -> Vec<(String, u32)> {
+    pairs.iter().map(|&(t, w)| (t.to_owned(), w)).collect()
+}
+
+#[test]
+fn integers_stay_and_fractions_anywhere_in_the_file_scale_all_of_it() {
+    assert_eq!(terms("1\ta:3 b:7\n", 100.0), pairs(&[("a", 3), ("b", 7)]));
+    assert_eq!(terms("1\ta:3 b:7\n2\tc:0.5\n", 100.0), pairs(&[("a", 300), ("b", 700)]));
+}
+
+#[test]
+fn repeated_tokens_are_summed_before_rounding() {
+    assert_eq!(terms("1\ta:0.004 b:1 a:0.004\n", 100.0), pairs(&[("a", 1), ("b", 100)]));
+    assert_eq!(terms("1\ta:2 b:1 a:3\n", 100.0), pairs(&[("a", 5), ("b", 1)]));
+}
+
+#[test]
+fn weights_that_round_to_zero_are_dropped_and_counted() {
+    let queries = integers("1\ta:0.0049 b:0.005 c:0\n2\t\n", 100.0).unwrap();
+    assert_eq!((&queries[0].terms, queries[0].dropped), (&pairs(&[("b", 1)]), 2));
+    assert_eq!((queries[1].terms.len(), queries[1].dropped, queries[1].line), (0, 0, 2));
+}
+
+#[test]
+fn weights_beyond_16_bits_are_errors_with_their_line() {
+    assert_eq!(terms("1\ta:65535\n", 1.0), pairs(&[("a", 65_535)]));
+    assert!(integers("1\ta:1\n2\ta:65536\n", 1.0).unwrap_err().contains(":2: expected query"));
+    assert!(integers("1\ta:40000 a:40000\n", 1.0).is_err());
+    assert!(integers("1\ta:655.354\n", 100.0).is_ok());
+    assert!(integers("1\ta:655.355\n", 100.0).is_err());
+    assert!(integers("1\ta:1\n", 0.0).unwrap_err().contains("--query-scale"));
+}
+
+#[test]
+fn a_text_query_has_no_weights() {
+    let file = read("q", "1\thow\n", QueryKind::Text).unwrap();
+    let message = integer_weights(&file, 100.0).unwrap_err().to_string();
+    assert!(message.contains(":1: expected weighted tokens, found a text query"), "{message}");
+}
+
+proptest! {
+    #[test]
+    fn weighted_lines_read_back(
+        queries in prop::collection::vec(
+            prop::collection::vec(("[^ \t\r\n\x0b\x0c]{1,6}", 0.0f64..1e6), 1..8), 1..8),
+    ) {
+        let lines = queries.iter().enumerate().map(|(i, tokens)| {
+            let list: Vec<String> = tokens.iter().map(|(t, w)| format!("{t}:{w}")).collect();
+            format!("q{i}\t{}\n", list.join(" "))
+        });
+        let lines: String = lines.collect();
+        let file = read("q", &lines, QueryKind::Auto).unwrap();
+        let read: Vec<QueryBody> = file.queries.into_iter().map(|q| q.body).collect();
+        let written: Vec<QueryBody> = queries.into_iter().map(QueryBody::Weighted).collect();
+        prop_assert_eq!(read, written);
+    }
+
+    #[test]
+    fn no_bytes_make_the_reader_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        json in any::<bool>(),
+    ) {
+        let bytes = if json { [b"{\"id\":1,", &bytes[..]].concat() } else { bytes };
+        for kind in [QueryKind::Auto, QueryKind::Text, QueryKind::Weighted, QueryKind::Repeated] {
+            if let Ok(file) = read("q", &bytes, kind) {
+                drop(integer_weights(&file, 100.0));
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! AVX2 forms.
+
+use std::arch::x86_64::*;
+
+use super::{CHUNK, ChunkBytes, Lane, scalar};
+
+/// For each 8-bit mask, where each of 8 documents finds its impact among the next ones;
+/// 0x80 makes the shuffle write 0.
+static SPREAD: [[u8; 8]; 256] = {
+    let mut table = [[0x80; 8]; 256];
+    let mut mask = 0;
+    while mask < 256 {
+        let (mut bit, mut next) = (0, 0);
+        while bit < 8 {
+            if mask >> bit & 1 == 1 {
+                table[mask][bit] = next;
+                next += 1;
+            }
+            bit += 1;
+        }
+        mask += 1;
+    }
+    table
+};
+
+/// `impacts` must have 64 bytes more than the words have bits.
+#[target_feature(enable = "avx2,popcnt")]
+pub(super) fn expand(words: &[[u8; 8]; CHUNK / 64], impacts: &[u8], out: &mut ChunkBytes) {
+    let bits: u32 = words.iter().map(|&w| u64::from_le_bytes(w).count_ones()).sum();
+    assert!(impacts.len() >= bits as usize + 64);
+    let mut next = impacts.as_ptr();
+    for (masks, out) in words.as_flattened().iter().zip(out.as_chunks_mut::<8>().0) {
+        // SAFETY: `next` moved by at most the number of bits, so 8 bytes can be read;
+        // `out` has 8 bytes, and the table's rows have.
+        unsafe {
+            let impacts = _mm_loadl_epi64(next.cast());
+            let spread = _mm_loadl_epi64(SPREAD[*masks as usize].as_ptr().cast());
+            _mm_storel_epi64(out.as_mut_ptr().cast(), _mm_shuffle_epi8(impacts, spread));
+            next = next.add(masks.count_ones() as usize);
+        }
+    }
+}
+
+#[target_feature(enable = "avx2")]
+pub(super) fn multiply_add(pairs: &[[Lane<'_>; 2]], out: &mut [u32; CHUNK]) {
+    let zero = _mm256_setzero_si256();
+    for (group, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+        let mut sums = [zero; 4];
+        for [a, b] in pairs {
+            let weights = _mm256_set1_epi32(i32::from(a.weight) | i32::from(b.weight) << 16);
+            let (a, b) =
+                (&a.impacts.as_chunks::<32>().0[group], &b.impacts.as_chunks::<32>().0[group]);
+            // SAFETY: both are arrays of 32 bytes.
+            let (a, b) = unsafe {
+                (_mm256_loadu_si256(a.as_ptr().cast()), _mm256_loadu_si256(b.as_ptr().cast()))
+            };
+            // Interleaved bytes a0 b0 a1 b1 …, then widened to the 16-bit pairs that
+            // one multiply-add reduces to a document each.
+            let (low, high) = (_mm256_unpacklo_epi8(a, b), _mm256_unpackhi_epi8(a, b));
+            let wide = [
+                _mm256_unpacklo_epi8(low, zero),
+                _mm256_unpackhi_epi8(low, zero),
+                _mm256_unpacklo_epi8(high, zero),
+                _mm256_unpackhi_epi8(high, zero),
+            ];
+            for (sum, wide) in sums.iter_mut().zip(wide) {
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(wide, weights));
+            }
+        }
+        // Each vector holds documents 4i..4i+4 of the lower and of the upper half.
+        for (i, sum) in sums.into_iter().enumerate() {
+            // SAFETY: 4·i + 4 ≤ 16 and 16 + 4·i + 4 ≤ 32 accumulators.
+            unsafe {
+                let out = out.as_mut_ptr().add(4 * i);
+                _mm_storeu_si128(out.cast(), _mm256_castsi256_si128(sum));
+                _mm_storeu_si128(out.add(16).cast(), _mm256_extracti128_si256::<1>(sum));
+            }
+        }
+    }
+}
+
+#[target_feature(enable = "avx2,popcnt")]
+pub(super) fn scan<const CLEAR: bool>(
+    accumulators: &mut [u32],
+    mut threshold: u32,
+    mut found: impl FnMut(u32, u32) -> u32,
+) {
+    let (groups, rest) = accumulators.as_chunks_mut::<32>();
+    let tail = groups.len() as u32 * 32;
+    // Scores are below 2^31, so signed compares are right; ≥ t is > t − 1.
+    let mut below = _mm256_set1_epi32((threshold - 1) as i32);
+    for (group, scores) in groups.iter_mut().enumerate() {
+        let at = scores.as_mut_ptr();
+        // SAFETY: the group has 32 scores.
+        let any = unsafe {
+            let load =
+                |i: usize| _mm256_cmpgt_epi32(_mm256_loadu_si256(at.add(8 * i).cast()), below);
+            _mm256_or_si256(_mm256_or_si256(load(0), load(1)), _mm256_or_si256(load(2), load(3)))
+        };
+        if _mm256_testz_si256(any, any) == 0 {
+            for i in 0..4 {
+                // SAFETY: as above.
+                let scores8 = unsafe { _mm256_loadu_si256(at.add(8 * i).cast()) };
+                let above = _mm256_cmpgt_epi32(scores8, below);
+                let mut mask = _mm256_movemask_ps(_mm256_castsi256_ps(above)) as u32;
+                while mask != 0 {
+                    let position = 8 * i + mask.trailing_zeros() as usize;
+                    mask &= mask - 1;
+                    if scores[position] >= threshold {
+                        threshold = found((group * 32 + position) as u32, scores[position]);
+                    }
+                }
+                below = _mm256_set1_epi32((threshold - 1) as i32);
+            }
+        }
+        if CLEAR {
+            scores.fill(0);
+        }
+    }
+    scalar::scan::<CLEAR>(rest, threshold, |position, score| found(tail + position, score));
+}

@@ -1,0 +1,99 @@
+//! AVX-512 forms.
+
+use std::arch::x86_64::*;
+
+use super::{CHUNK, ChunkBytes, Lane, scalar};
+
+/// `impacts` must have 64 bytes more than the words have bits.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
+pub(super) fn expand(words: &[[u8; 8]; CHUNK / 64], impacts: &[u8], out: &mut ChunkBytes) {
+    let bits: u32 = words.iter().map(|&w| u64::from_le_bytes(w).count_ones()).sum();
+    assert!(impacts.len() >= bits as usize + 64);
+    let mut next = impacts.as_ptr();
+    for (&word, out) in words.iter().zip(out.as_chunks_mut::<64>().0) {
+        let mask = u64::from_le_bytes(word);
+        // A register expand after a plain load: the expanding load is microcoded on Zen.
+        // SAFETY: `next` moved by at most the number of bits, so 64 bytes can be read;
+        // `out` has 64.
+        unsafe {
+            let impacts = _mm512_loadu_si512(next.cast());
+            _mm512_storeu_si512(out.as_mut_ptr().cast(), _mm512_maskz_expand_epi8(mask, impacts));
+            next = next.add(mask.count_ones() as usize);
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) fn multiply_add(pairs: &[[Lane<'_>; 2]], out: &mut [u32; CHUNK]) {
+    let zero = _mm512_setzero_si512();
+    for (group, out) in out.as_chunks_mut::<64>().0.iter_mut().enumerate() {
+        let mut sums = [zero; 4];
+        for [a, b] in pairs {
+            let weights = _mm512_set1_epi32(i32::from(a.weight) | i32::from(b.weight) << 16);
+            let (a, b) =
+                (&a.impacts.as_chunks::<64>().0[group], &b.impacts.as_chunks::<64>().0[group]);
+            // SAFETY: both are arrays of 64 bytes.
+            let (a, b) = unsafe {
+                (_mm512_loadu_si512(a.as_ptr().cast()), _mm512_loadu_si512(b.as_ptr().cast()))
+            };
+            let (low, high) = (_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b));
+            let wide = [
+                _mm512_unpacklo_epi8(low, zero),
+                _mm512_unpackhi_epi8(low, zero),
+                _mm512_unpacklo_epi8(high, zero),
+                _mm512_unpackhi_epi8(high, zero),
+            ];
+            for (sum, wide) in sums.iter_mut().zip(wide) {
+                *sum = _mm512_add_epi32(*sum, _mm512_madd_epi16(wide, weights));
+            }
+        }
+        // Vector i holds documents 16q + 4i .. 16q + 4i + 4 in its quarter q: transpose
+        // the quarters, so that whole vectors can be stored.
+        let [s0, s1, s2, s3] = sums;
+        let (a, b) = (_mm512_shuffle_i32x4::<0x44>(s0, s1), _mm512_shuffle_i32x4::<0x44>(s2, s3));
+        let (c, d) = (_mm512_shuffle_i32x4::<0xEE>(s0, s1), _mm512_shuffle_i32x4::<0xEE>(s2, s3));
+        let rows = [
+            _mm512_shuffle_i32x4::<0x88>(a, b),
+            _mm512_shuffle_i32x4::<0xDD>(a, b),
+            _mm512_shuffle_i32x4::<0x88>(c, d),
+            _mm512_shuffle_i32x4::<0xDD>(c, d),
+        ];
+        for (row, out) in rows.into_iter().zip(out.as_chunks_mut::<16>().0) {
+            // SAFETY: `out` is 16 accumulators, 64 bytes.
+            unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), row) };
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,popcnt")]
+pub(super) fn scan<const CLEAR: bool>(
+    accumulators: &mut [u32],
+    mut threshold: u32,
+    mut found: impl FnMut(u32, u32) -> u32,
+) {
+    let (groups, rest) = accumulators.as_chunks_mut::<32>();
+    let tail = groups.len() as u32 * 32;
+    let mut least = _mm512_set1_epi32(threshold as i32);
+    for (group, scores) in groups.iter_mut().enumerate() {
+        let at = scores.as_ptr();
+        // SAFETY: the group has 32 scores, two vectors of 16.
+        let (low, high) =
+            unsafe { (_mm512_loadu_si512(at.cast()), _mm512_loadu_si512(at.add(16).cast())) };
+        let mut mask = u32::from(_mm512_cmpge_epi32_mask(low, least))
+            | u32::from(_mm512_cmpge_epi32_mask(high, least)) << 16;
+        if mask != 0 {
+            while mask != 0 {
+                let position = mask.trailing_zeros() as usize;
+                mask &= mask - 1;
+                if scores[position] >= threshold {
+                    threshold = found((group * 32 + position) as u32, scores[position]);
+                }
+            }
+            least = _mm512_set1_epi32(threshold as i32);
+        }
+        if CLEAR {
+            scores.fill(0);
+        }
+    }
+    scalar::scan::<CLEAR>(rest, threshold, |position, score| found(tail + position, score));
+}

@@ -1,0 +1,272 @@
+//! The inner loops of the windowed scan, for each instruction set and in plain Rust.
+//!
+//! The scalar form of every kernel is its definition; the tests hold the others to it.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod scalar;
+
+use crate::error::{Error, Result};
+use crate::format::WINDOW;
+
+/// Scores of the documents of one window.
+pub(super) type Accumulators = [u32; WINDOW as usize];
+
+/// Documents that the dense kernels take at a time: the distance of bitmap ranks.
+pub(super) const CHUNK: usize = 512;
+
+/// One dense term's impacts in a chunk.
+pub(super) type ChunkBytes = [u8; CHUNK];
+
+/// Which instructions the kernels use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SimdLevel {
+    /// Plain Rust.
+    Scalar,
+    /// AVX2 with BMI and POPCNT.
+    Avx2,
+    /// AVX-512 F, BW, VL and VBMI2 (Ice Lake, Zen 4 and later).
+    Avx512,
+}
+
+impl SimdLevel {
+    /// The best level of this machine.
+    pub fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512vbmi2")
+                && is_x86_feature_detected!("popcnt")
+            {
+                return SimdLevel::Avx512;
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt") {
+                return SimdLevel::Avx2;
+            }
+        }
+        SimdLevel::Scalar
+    }
+
+    /// Its name in reports and in `--simd`.
+    pub fn name(self) -> &'static str {
+        match self {
+            SimdLevel::Scalar => "scalar",
+            SimdLevel::Avx2 => "avx2",
+            SimdLevel::Avx512 => "avx512",
+        }
+    }
+}
+
+impl std::str::FromStr for SimdLevel {
+    type Err = Error;
+
+    /// A level that this machine has.
+    fn from_str(name: &str) -> Result<Self> {
+        let level = match name {
+            "scalar" => SimdLevel::Scalar,
+            "avx2" => SimdLevel::Avx2,
+            "avx512" => SimdLevel::Avx512,
+            _ => {
+                return Err(Error::Usage(format!(
+                    "unknown instruction set {name:?}; known are scalar, avx2 and avx512"
+                )));
+            }
+        };
+        let best = SimdLevel::detect();
+        if level > best {
+            return Err(Error::Usage(format!(
+                "this machine has no {name}; its best instruction set is {}",
+                best.name()
+            )));
+        }
+        Ok(level)
+    }
+}
+
+/// Chooses the form of a kernel. `level` never exceeds what `detect` found: the only
+/// ways to make one are `detect` and `from_str`, so the calls are sound.
+macro_rules! dispatch {
+    ($level:expr, $kernel:ident($($argument:expr),*)) => {
+        match $level {
+            SimdLevel::Scalar => scalar::$kernel($($argument),*),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: levels come from `detect` or are checked against it.
+            SimdLevel::Avx2 => unsafe { avx2::$kernel($($argument),*) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            SimdLevel::Avx512 => unsafe { avx512::$kernel($($argument),*) },
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => scalar::$kernel($($argument),*),
+        }
+    };
+}
+
+/// Adds weight · impact of every pair of a stream run to its document's accumulator.
+///
+/// Positions are taken modulo the window, so damaged gaps give odd scores and nothing
+/// else. The loop carries one addition from pair to pair; vectors gain nothing here.
+#[inline]
+pub(super) fn scatter(run: &[[u8; 2]], weight: u32, accumulators: &mut Accumulators) {
+    scalar::scatter(run, weight, accumulators);
+}
+
+/// Spreads the impacts of a bitmap's documents to one byte each: `out[d]` is the next
+/// impact if bit `d` is set, else 0. Returns how many impacts it took; `None` if
+/// there are not enough.
+#[inline]
+pub(super) fn expand(
+    level: SimdLevel,
+    words: &[[u8; 8]; CHUNK / 64],
+    impacts: &[u8],
+    out: &mut ChunkBytes,
+) -> Option<usize> {
+    let taken: u32 = words.iter().map(|&w| u64::from_le_bytes(w).count_ones()).sum();
+    let taken = taken as usize;
+    if impacts.len() < taken {
+        return None;
+    }
+    // The vector forms load past the last impact they use.
+    if impacts.len() < taken + 64 {
+        scalar::expand(words, impacts, out);
+    } else {
+        dispatch!(level, expand(words, impacts, out));
+    }
+    Some(taken)
+}
+
+/// A dense term in one chunk: its impacts, and a weight that fits a signed 16-bit
+/// multiplication. Heavier query weights are split over several lanes.
+#[derive(Clone, Copy)]
+pub(super) struct Lane<'a> {
+    pub(super) impacts: &'a ChunkBytes,
+    pub(super) weight: i16,
+}
+
+/// Sets every accumulator of a chunk to Σ weight · impact over pairs of lanes.
+#[inline]
+pub(super) fn multiply_add(level: SimdLevel, pairs: &[[Lane<'_>; 2]], out: &mut [u32; CHUNK]) {
+    dispatch!(level, multiply_add(pairs, out));
+}
+
+/// Calls `found(position, score)` for every accumulator ≥ the threshold that the last
+/// call returned, in order of position; `threshold` is the first. Clears the
+/// accumulators if `CLEAR`.
+#[inline]
+pub(super) fn scan<const CLEAR: bool>(
+    level: SimdLevel,
+    accumulators: &mut [u32],
+    threshold: u32,
+    found: impl FnMut(u32, u32) -> u32,
+) {
+    match level {
+        SimdLevel::Scalar => scalar::scan::<CLEAR>(accumulators, threshold, found),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: levels come from `detect` or are checked against it.
+        SimdLevel::Avx2 => unsafe { avx2::scan::<CLEAR>(accumulators, threshold, found) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        SimdLevel::Avx512 => unsafe { avx512::scan::<CLEAR>(accumulators, threshold, found) },
+        #[cfg(not(target_arch = "x86_64"))]
+        _ => scalar::scan::<CLEAR>(accumulators, threshold, found),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn levels() -> impl Iterator<Item = SimdLevel> {
+        [SimdLevel::Scalar, SimdLevel::Avx2, SimdLevel::Avx512]
+            .into_iter()
+            .filter(|&level| level <= SimdLevel::detect())
+    }
+
+    fn chunk() -> impl Strategy<Value = ChunkBytes> {
+        prop::collection::vec(any::<u8>(), CHUNK).prop_map(|v| v.try_into().unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn expand_is_the_same_on_every_level(
+            words in prop::collection::vec(prop_oneof![any::<u64>(), Just(0), Just(u64::MAX)], 8),
+            impacts in prop::collection::vec(any::<u8>(), 0..700),
+        ) {
+            let words: [[u8; 8]; 8] = std::array::from_fn(|i| words[i].to_le_bytes());
+            let mut expected = [7; CHUNK];
+            let taken = expand(SimdLevel::Scalar, &words, &impacts, &mut expected);
+            for level in levels() {
+                let mut out = [9; CHUNK];
+                prop_assert_eq!(expand(level, &words, &impacts, &mut out), taken);
+                prop_assert!(taken.is_none() || out == expected, "{:?}", level);
+            }
+        }
+
+        #[test]
+        fn multiply_add_is_the_same_on_every_level(
+            lanes in prop::collection::vec((chunk(), 0i16..=i16::MAX), 1..6),
+        ) {
+            let lane = |i: usize| Lane { impacts: &lanes[i].0, weight: lanes[i].1 };
+            let pairs: Vec<[Lane<'_>; 2]> =
+                (0..lanes.len()).map(|i| [lane(i), lane((i + 1) % lanes.len())]).collect();
+            for level in levels() {
+                let mut out = [5; CHUNK];
+                multiply_add(level, &pairs, &mut out);
+                for (d, &sum) in out.iter().enumerate() {
+                    let expected: i64 = pairs
+                        .iter()
+                        .flatten()
+                        .map(|l| i64::from(l.weight) * i64::from(l.impacts[d]))
+                        .sum();
+                    prop_assert_eq!(i64::from(sum), expected, "{:?}", level);
+                }
+            }
+        }
+
+        #[test]
+        fn scan_is_the_same_on_every_level(
+            scores in prop::collection::vec(prop_oneof![Just(0u32), 0u32..50, Just(i32::MAX as u32)], 0..300),
+            threshold in 1u32..60,
+            step in 0u32..3,
+        ) {
+            let expected = {
+                let mut at = threshold;
+                let mut found = Vec::new();
+                for (i, &score) in scores.iter().enumerate() {
+                    if score >= at {
+                        found.push((i as u32, score));
+                        at += step;
+                    }
+                }
+                found
+            };
+            for level in levels() {
+                let (mut found, mut at) = (Vec::new(), threshold);
+                let mut accumulators = scores.clone();
+                let mut collect = |position, score| {
+                    found.push((position, score));
+                    at += step;
+                    at
+                };
+                scan::<true>(level, &mut accumulators, threshold, &mut collect);
+                prop_assert_eq!(&found, &expected, "{:?}", level);
+                prop_assert!(accumulators.iter().all(|&a| a == 0));
+            }
+        }
+    }
+
+    #[test]
+    fn scatter_adds_every_pair_and_wraps_damaged_positions() {
+        let mut accumulators = vec![0; WINDOW as usize];
+        let accumulators: &mut Accumulators = (&mut accumulators[..]).try_into().unwrap();
+        scatter(&[[1, 3], [255, 0], [1, 2], [0, 0]], 10, accumulators);
+        assert_eq!((accumulators[0], accumulators[256]), (30, 20));
+        let beyond = vec![[255, 1]; 1000];
+        scatter(&beyond, 1, accumulators);
+        assert_eq!(accumulators.iter().map(|&a| u64::from(a)).sum::<u64>(), 1050);
+    }
+}

@@ -1,0 +1,60 @@
+//! Plain Rust: the definition of every kernel.
+
+use super::{Accumulators, CHUNK, ChunkBytes, Lane};
+
+const MASK: usize = size_of::<Accumulators>() / size_of::<u32>() - 1;
+
+#[inline]
+pub(super) fn scatter(run: &[[u8; 2]], weight: u32, accumulators: &mut Accumulators) {
+    // One before the window; the first gap is at least 1.
+    let mut position = usize::MAX;
+    let mut add = |gap: u64, impact: u64| {
+        position = position.wrapping_add(gap as usize);
+        // Masking proves the bound: no check, and no way out of the window.
+        let score = &mut accumulators[position & MASK];
+        *score = score.wrapping_add(weight.wrapping_mul(impact as u32));
+    };
+    for four in run.as_chunks::<4>().0 {
+        let word = u64::from_le_bytes(four.as_flattened().try_into().expect("four pairs"));
+        add(word & 0xFF, word >> 8 & 0xFF);
+        add(word >> 16 & 0xFF, word >> 24 & 0xFF);
+        add(word >> 32 & 0xFF, word >> 40 & 0xFF);
+        add(word >> 48 & 0xFF, word >> 56);
+    }
+}
+
+pub(super) fn expand(words: &[[u8; 8]; CHUNK / 64], impacts: &[u8], out: &mut ChunkBytes) {
+    let mut impacts = impacts.iter();
+    for (&word, out) in words.iter().zip(out.as_chunks_mut::<64>().0) {
+        let mut bits = u64::from_le_bytes(word);
+        out.fill(0);
+        while bits != 0 {
+            out[bits.trailing_zeros() as usize] = impacts.next().copied().unwrap_or(0);
+            bits &= bits - 1;
+        }
+    }
+}
+
+pub(super) fn multiply_add(pairs: &[[Lane<'_>; 2]], out: &mut [u32; CHUNK]) {
+    out.fill(0);
+    for lane in pairs.iter().flatten() {
+        for (sum, &impact) in out.iter_mut().zip(lane.impacts) {
+            *sum = sum.wrapping_add(lane.weight as u32 * u32::from(impact));
+        }
+    }
+}
+
+pub(super) fn scan<const CLEAR: bool>(
+    accumulators: &mut [u32],
+    mut threshold: u32,
+    mut found: impl FnMut(u32, u32) -> u32,
+) {
+    for (position, score) in accumulators.iter_mut().enumerate() {
+        if *score >= threshold {
+            threshold = found(position as u32, *score);
+        }
+        if CLEAR {
+            *score = 0;
+        }
+    }
+}

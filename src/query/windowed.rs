@@ -1,0 +1,226 @@
+//! The windowed scan: exhaustive, branch-poor, and the fastest exact method on
+//! learned-sparse vectors, where block maxima prune next to nothing (at k = 10, 98 % of
+//! the matching documents pass the sum of their blocks' maxima).
+//!
+//! For each window of 2^15 documents: dense terms set the accumulators by multiply-add,
+//! sparse terms add theirs, one pass compares with the threshold and hands survivors to
+//! the selector. As SINDI's windows (Li et al. 2025), on byte streams and with exact
+//! 32-bit scores.
+
+use super::Weighted;
+use super::kernels::{self, Accumulators, CHUNK, ChunkBytes, Lane, SimdLevel};
+use super::select::Selector;
+use crate::format::WINDOW;
+use crate::format::postings::dense::Bitmap;
+use crate::format::postings::{Block, Damaged, List, Representation};
+
+/// Buffers of the scan, reused from query to query.
+pub(super) struct Windowed<'a> {
+    level: SimdLevel,
+    accumulators: Box<Accumulators>,
+    streams: Vec<Weighted<'a>>,
+    packed: Vec<PackedCursor<'a>>,
+    dense: Vec<DenseTerm<'a>>,
+    /// Impacts of the bitmap terms in the current chunk.
+    expanded: Vec<ChunkBytes>,
+    lanes: Vec<(usize, i16)>,
+}
+
+/// A packed list between two windows: the block that the border cut.
+struct PackedCursor<'a> {
+    list: List<'a>,
+    weight: u32,
+    next_block: usize,
+    at: usize,
+    block: Block,
+}
+
+enum DenseTerm<'a> {
+    Bitmap(Bitmap<'a>),
+    Bytes(&'a [u8]),
+}
+
+const NO_IMPACTS: ChunkBytes = [0; CHUNK];
+
+impl<'a> Windowed<'a> {
+    pub(super) fn new(level: SimdLevel) -> Self {
+        let accumulators: Box<[u32]> = vec![0; WINDOW as usize].into();
+        Windowed {
+            level,
+            accumulators: accumulators.try_into().expect("a window of accumulators"),
+            streams: Vec::new(),
+            packed: Vec::new(),
+            dense: Vec::new(),
+            expanded: Vec::new(),
+            lanes: Vec::new(),
+        }
+    }
+
+    pub(super) fn search(
+        &mut self,
+        lists: &[Weighted<'a>],
+        selector: &mut Selector<'_>,
+    ) -> Result<(), Damaged> {
+        self.sort_lists(lists)?;
+        let documents = lists.first().map_or(0, |l| l.list.documents);
+        for window in 0..documents.div_ceil(WINDOW) {
+            let first = window * WINDOW;
+            let len = (documents - first).min(WINDOW);
+            if let Err(damaged) = self.score_window(window as usize, first, len) {
+                // The next query must find empty accumulators.
+                self.accumulators.fill(0);
+                return Err(damaged);
+            }
+            let threshold = selector.enter();
+            let scores = &mut self.accumulators[..len as usize];
+            kernels::scan::<true>(self.level, scores, threshold, |position, score| {
+                selector.push(first + position, score);
+                selector.enter()
+            });
+        }
+        Ok(())
+    }
+
+    fn sort_lists(&mut self, lists: &[Weighted<'a>]) -> Result<(), Damaged> {
+        self.streams.clear();
+        self.packed.clear();
+        self.dense.clear();
+        self.lanes.clear();
+        for &Weighted { list, weight } in lists {
+            let dense = match list.representation {
+                Representation::Stream => {
+                    self.streams.push(Weighted { list, weight });
+                    continue;
+                }
+                Representation::Packed => {
+                    let block = Block::default();
+                    self.packed.push(PackedCursor { list, weight, next_block: 0, at: 0, block });
+                    continue;
+                }
+                Representation::Bitmap => DenseTerm::Bitmap(list.bitmap().ok_or(Damaged)?),
+                Representation::Bytes => DenseTerm::Bytes(list.impact_bytes().ok_or(Damaged)?),
+            };
+            // 65,535 = 32,767 + 32,767 + 1: three lanes at most.
+            let mut rest = weight;
+            while rest > 0 {
+                let weight = rest.min(i16::MAX as u32);
+                self.lanes.push((self.dense.len(), weight as i16));
+                rest -= weight;
+            }
+            self.dense.push(dense);
+        }
+        self.expanded.resize(self.dense.len(), NO_IMPACTS);
+        Ok(())
+    }
+
+    fn score_window(&mut self, window: usize, first: u32, len: u32) -> Result<(), Damaged> {
+        if !self.dense.is_empty() {
+            self.score_dense(first as usize, len as usize)?;
+        }
+        for Weighted { list, weight } in &self.streams {
+            kernels::scatter(list.stream_run(window), *weight, &mut self.accumulators);
+        }
+        for cursor in &mut self.packed {
+            cursor.add_until(first, len, &mut self.accumulators)?;
+        }
+        Ok(())
+    }
+
+    fn score_dense(&mut self, first: usize, len: usize) -> Result<(), Damaged> {
+        for (chunk, out) in self.accumulators.as_chunks_mut::<CHUNK>().0[..len.div_ceil(CHUNK)]
+            .iter_mut()
+            .enumerate()
+        {
+            let start = first + chunk * CHUNK;
+            for (term, expanded) in self.dense.iter().zip(&mut self.expanded) {
+                term.expand(self.level, start, expanded)?;
+            }
+            // Queries have a dozen dense terms, so one round is the rule.
+            let mut pairs = [[Lane { impacts: &NO_IMPACTS, weight: 0 }; 2]; MAX_PAIRS];
+            for (round, lanes) in self.lanes.chunks(2 * MAX_PAIRS).enumerate() {
+                for (i, lane) in lanes.iter().enumerate() {
+                    let impacts = &self.expanded[lane.0];
+                    pairs[i / 2][i % 2] = Lane { impacts, weight: lane.1 };
+                }
+                if lanes.len() % 2 == 1 {
+                    pairs[lanes.len() / 2][1] = Lane { impacts: &NO_IMPACTS, weight: 0 };
+                }
+                let pairs = &pairs[..lanes.len().div_ceil(2)];
+                if round == 0 {
+                    kernels::multiply_add(self.level, pairs, out);
+                } else {
+                    let mut more = [0; CHUNK];
+                    kernels::multiply_add(self.level, pairs, &mut more);
+                    out.iter_mut().zip(more).for_each(|(sum, more)| *sum = sum.wrapping_add(more));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Pairs of dense lanes that one pass over a chunk takes.
+const MAX_PAIRS: usize = 16;
+
+impl DenseTerm<'_> {
+    /// Impacts of documents `start`.. of a chunk, 0 where the term is not.
+    #[inline]
+    fn expand(&self, level: SimdLevel, start: usize, out: &mut ChunkBytes) -> Result<(), Damaged> {
+        match self {
+            DenseTerm::Bytes(bytes) => {
+                let bytes = bytes.get(start..).ok_or(Damaged)?;
+                match bytes.first_chunk() {
+                    Some(whole) => *out = *whole,
+                    None => {
+                        out.fill(0);
+                        out[..bytes.len()].copy_from_slice(bytes);
+                    }
+                }
+            }
+            DenseTerm::Bitmap(bitmap) => {
+                let word = start / 64;
+                let impacts =
+                    bitmap.rank(word).and_then(|rank| bitmap.impacts.get(rank..)).ok_or(Damaged)?;
+                let words = &bitmap.words[word..];
+                let taken = match words.first_chunk() {
+                    Some(words) => kernels::expand(level, words, impacts, out),
+                    None => {
+                        let mut padded = [[0; 8]; CHUNK / 64];
+                        padded[..words.len()].copy_from_slice(words);
+                        kernels::expand(level, &padded, impacts, out)
+                    }
+                };
+                taken.ok_or(Damaged)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl PackedCursor<'_> {
+    /// Adds the postings of a window; they follow those of the window before.
+    fn add_until(
+        &mut self,
+        first: u32,
+        len: u32,
+        accumulators: &mut Accumulators,
+    ) -> Result<(), Damaged> {
+        loop {
+            while self.at < self.block.len {
+                let position = self.block.docids[self.at] - first;
+                if position >= len {
+                    return Ok(());
+                }
+                let score = &mut accumulators[(position % WINDOW) as usize];
+                *score += self.weight * u32::from(self.block.impacts[self.at]);
+                self.at += 1;
+            }
+            if self.next_block == self.list.blocks() {
+                return Ok(());
+            }
+            self.list.decode(self.next_block, &mut self.block)?;
+            self.next_block += 1;
+            self.at = 0;
+        }
+    }
+}
