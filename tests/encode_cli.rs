@@ -160,7 +160,7 @@ fn light_terms_can_be_dropped_and_weights_halved() {
 }
 
 #[test]
-fn threads_and_batches_do_not_change_the_bytes_of_a_store() {
+fn threads_do_not_change_the_bytes_of_a_store() {
     let run = Run::new(&many());
     run.encode("one", &["--threads", "1"]);
     run.encode("three", &["--threads", "3"]);
@@ -226,7 +226,7 @@ fn resuming_under_another_plan_or_with_other_input_is_refused() {
         "error: store: the output exists already; choose another, remove it, or continue it \
          with --resume"
     );
-    edit(&run.path("texts.tsv"), "d17\triver", "d17\tgravel");
+    edit(&run.path("texts.tsv"), "d18\triver", "d18\tgravel");
     assert!(
         run.refused(&model, "store", &["--resume"])
             .starts_with("error: the input differs from what the unfinished store was made from")

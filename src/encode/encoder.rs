@@ -92,7 +92,7 @@ impl Default for EncoderOptions {
     fn default() -> Self {
         EncoderOptions {
             max_length: 256,
-            batch_tokens: 512,
+            batch_tokens: 1024,
             dtype: Precision::F32,
             device: DeviceChoice::Cpu,
             threads: 0,
