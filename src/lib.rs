@@ -27,6 +27,7 @@ pub mod order;
 pub mod progress;
 pub mod quantize;
 pub mod query;
+pub mod retrieve;
 pub mod vectors;
 
 pub use error::{Error, Result};

@@ -18,11 +18,17 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Encode(cli::encode::EncodeArgs),
+    Build(cli::build::BuildArgs),
+    Inspect(cli::inspect::InspectArgs),
+    Verify(cli::verify::VerifyArgs),
 }
 
 fn main() -> ExitCode {
     let Cli { common, command } = Cli::parse();
     cli::exit(match command {
         Command::Encode(args) => cli::encode::run(&args, &common),
+        Command::Build(args) => cli::build::run(&args, &common),
+        Command::Inspect(args) => cli::inspect::run(&args, &common),
+        Command::Verify(args) => cli::verify::run(&args, &common),
     })
 }

@@ -54,6 +54,11 @@ pub fn progress(common: &Common, what: &'static str, len: u64) -> ProgressBar {
     bar
 }
 
+/// A byte count for people.
+pub fn human_bytes(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
+}
+
 /// Prints an error as one line and turns it into its exit code.
 pub fn exit(result: Result<ExitCode>) -> ExitCode {
     match result {

@@ -1,0 +1,159 @@
+//! BM25 document vectors from a stream of texts.
+
+use std::collections::VecDeque;
+
+use rayon::prelude::*;
+
+use super::analyzer::Analyzer;
+use super::chunk::{Analysed, Chunk};
+use super::params::{AvgDl, Bm25Params};
+use crate::corpus::TextRecord;
+use crate::error::Result;
+use crate::vectors::{TokenTable, VectorRecord, VectorSource};
+
+/// A chunk is analysed by one thread: at most this many documents …
+const CHUNK_DOCUMENTS: usize = 512;
+/// … or this much text.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Analyses texts in parallel and yields tf weights in input order; terms ascend by id.
+///
+/// Term ids are given in order of first appearance, and weights are computed in f64 and
+/// rounded once to f32, so the vectors do not depend on the number of threads. With
+/// `AvgDl::Auto` the whole collection is analysed by [`Bm25Source::new`] and kept packed
+/// (about 2.5 bytes a posting) until it is read; with `AvgDl::Fixed` texts are streamed.
+pub struct Bm25Source<I> {
+    texts: I,
+    analyzer: Analyzer,
+    params: Bm25Params,
+    avgdl: f64,
+    tokens: TokenTable,
+    chunks: VecDeque<Chunk>,
+    documents: u64,
+    length: u64,
+}
+
+impl<I: Iterator<Item = Result<TextRecord>>> Bm25Source<I> {
+    /// A source over `texts`, such as a [`crate::corpus::CorpusReader`].
+    ///
+    /// # Errors
+    /// Parameters outside their ranges; under `AvgDl::Auto` also any error of `texts`.
+    pub fn new(texts: I, params: Bm25Params) -> Result<Self> {
+        params.check()?;
+        let mut source = Bm25Source {
+            texts,
+            analyzer: Analyzer::new(&params),
+            params,
+            avgdl: 1.0,
+            tokens: TokenTable::default(),
+            chunks: VecDeque::new(),
+            documents: 0,
+            length: 0,
+        };
+        match params.avgdl {
+            AvgDl::Fixed(length) => source.avgdl = length,
+            AvgDl::Auto => {
+                while source.analyse()? {}
+                if source.length > 0 {
+                    source.avgdl = source.length as f64 / source.documents as f64;
+                }
+            }
+        }
+        Ok(source)
+    }
+
+    /// The parameters with the average length in use filled in: what an index records.
+    /// (The average over no token at all is recorded as 1.)
+    pub fn params(&self) -> Bm25Params {
+        Bm25Params { avgdl: AvgDl::Fixed(self.avgdl), ..self.params }
+    }
+
+    /// Documents analysed so far, empty ones included; all of them under `AvgDl::Auto`.
+    pub fn documents(&self) -> u64 {
+        self.documents
+    }
+
+    /// Average length of the documents analysed so far, in tokens; under `AvgDl::Fixed`
+    /// this, not the length given, so that a caller can say how far they are apart.
+    pub fn measured_avgdl(&self) -> f64 {
+        if self.documents == 0 { 0.0 } else { self.length as f64 / self.documents as f64 }
+    }
+
+    /// The texts' source, for its progress and end checks.
+    pub fn texts(&self) -> &I {
+        &self.texts
+    }
+
+    /// Reads and analyses a few chunks a thread; `false` at the end of the texts.
+    fn analyse(&mut self) -> Result<bool> {
+        let mut batch: Vec<Vec<TextRecord>> = Vec::new();
+        for _ in 0..4 * rayon::current_num_threads() {
+            let chunk = self.read_chunk()?;
+            if chunk.is_empty() {
+                break;
+            }
+            batch.push(chunk);
+        }
+        let analyse = |records: &Vec<TextRecord>| Analysed::new(&self.analyzer, records);
+        let analysed: Vec<Analysed> = batch.par_iter().map(analyse).collect();
+        // In order, and on one thread: this is what makes term ids deterministic.
+        let ids: Vec<Vec<u32>> = analysed.iter().map(|c| c.intern(&mut self.tokens)).collect();
+        self.length += analysed.iter().map(Analysed::length).sum::<u64>();
+        self.documents += batch.iter().map(|records| records.len() as u64).sum::<u64>();
+        let packed: Vec<Chunk> = (analysed, &batch, &ids)
+            .into_par_iter()
+            .map(|(chunk, records, ids)| chunk.pack(records, ids))
+            .collect();
+        self.chunks.extend(packed);
+        Ok(!batch.is_empty())
+    }
+
+    fn read_chunk(&mut self) -> Result<Vec<TextRecord>> {
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        while records.len() < CHUNK_DOCUMENTS && bytes < CHUNK_BYTES {
+            let Some(record) = self.texts.next().transpose()? else { break };
+            bytes += record.text.len();
+            records.push(record);
+        }
+        Ok(records)
+    }
+}
+
+impl<I: Iterator<Item = Result<TextRecord>>> VectorSource for Bm25Source<I> {
+    fn read(&mut self, record: &mut VectorRecord) -> Result<bool> {
+        record.clear();
+        let Bm25Params { k1, b, .. } = self.params;
+        let avgdl = self.avgdl;
+        loop {
+            let Some(chunk) = self.chunks.front_mut() else {
+                if self.analyse()? {
+                    continue;
+                }
+                return Ok(false);
+            };
+            let VectorRecord { id, terms, weights } = &mut *record;
+            let found = chunk.next(id, |term, tf, length| {
+                let tf = f64::from(tf);
+                let norm = k1 * (1.0 - b + b * f64::from(length) / avgdl);
+                terms.push(term);
+                weights.push((tf * (k1 + 1.0) / (tf + norm)) as f32);
+            });
+            if found {
+                return Ok(true);
+            }
+            self.chunks.pop_front();
+        }
+    }
+
+    fn tokens(&self) -> &TokenTable {
+        &self.tokens
+    }
+
+    fn len_hint(&self) -> Option<u64> {
+        (self.params.avgdl == AvgDl::Auto).then_some(self.documents)
+    }
+}
+
+#[cfg(test)]
+#[path = "source_tests.rs"]
+mod tests;
