@@ -15,6 +15,7 @@
 #[cfg(feature = "tokenize")]
 pub mod encode;
 
+pub mod bench;
 pub mod bm25;
 pub mod build;
 pub mod cli;

@@ -110,7 +110,9 @@ mod tests {
         assert_eq!(times.len(), 2);
         for times in times {
             assert_eq!((times.best.len(), times.mean.len()), (queries.len(), queries.len()));
-            assert!(times.best.iter().zip(&times.mean).all(|(best, mean)| 0 < *best && best <= mean));
+            assert!(
+                times.best.iter().zip(&times.mean).all(|(best, mean)| 0 < *best && best <= mean)
+            );
         }
         assert!(closed_loop(&cases, 0, None, &Silent).is_err());
         let error = closed_loop(&cases, 1, Some(99_999), &Silent).unwrap_err().to_string();

@@ -75,7 +75,10 @@ impl Machine {
             ("governor", say(&self.governor)),
             ("kernel", say(&self.kernel)),
             ("huge pages", say(&self.huge_pages)),
-            ("virtual machine", or(self.virtual_machine.map(|v| if v { "yes" } else { "no" }.into()))),
+            (
+                "virtual machine",
+                or(self.virtual_machine.map(|v| if v { "yes" } else { "no" }.into())),
+            ),
             ("load at start", or(self.load.map(|load| format!("{load:.2}")))),
             ("splindex", self.splindex.to_owned()),
         ]

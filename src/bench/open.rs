@@ -149,13 +149,14 @@ struct Served {
 
 impl Served {
     fn new() -> Self {
-        let histogram = || Histogram::new(3).expect("three digits are allowed");
+        // One nanosecond to an hour, three digits.
+        let histogram =
+            || Histogram::new_with_bounds(1, 3_600_000_000_000, 3).expect("valid bounds");
         Served { latency: histogram(), service: histogram(), late: 0, last: None }
     }
 
     fn add(&mut self, arrival: Instant, start: Instant, end: Instant) {
         let latency = end - arrival;
-        // The histograms grow as needed: no time is too long for them.
         self.latency.saturating_record(latency.as_nanos() as u64);
         self.service.saturating_record((end - start).as_nanos() as u64);
         self.late += u64::from(latency > Duration::from_secs(1));

@@ -164,7 +164,10 @@ pub fn run(subjects: &[Subject<'_>], plan: &Plan, progress: &dyn Progress) -> Re
     let agreements = agreements(&bare, plan, progress)?;
     let times = closed_loop(&bare, plan.runs, plan.cpu, progress)?;
     let mut reports = Vec::with_capacity(cases.len());
-    progress.begin("loading", if plan.rate.or(plan.threads.map(|_| 0.0)).is_some() { cases.len() as u64 } else { 0 });
+    progress.begin(
+        "loading",
+        if plan.rate.or(plan.threads.map(|_| 0.0)).is_some() { cases.len() as u64 } else { 0 },
+    );
     for (((at, case), times), agreement) in cases.iter().zip(times).zip(agreements) {
         let open = |rate| open_loop(case, rate, plan.threads.unwrap_or(1), plan.time);
         reports.push(CaseReport {

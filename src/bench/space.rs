@@ -33,8 +33,10 @@ impl Space {
         let counted = [Postings, Terms, BlockLast, BlockOffset, BlockMax, Windows];
         let list_bytes =
             index.sections().filter(|(k, _)| counted.contains(k)).map(|(_, s)| s.len.get()).sum();
-        let bits: Vec<(f64, f64)> =
-            (0..index.lexicon().len()).into_par_iter().map(|t| bits(index, t)).collect::<Result<_>>()?;
+        let bits: Vec<(f64, f64)> = (0..index.lexicon().len())
+            .into_par_iter()
+            .map(|t| bits(index, t))
+            .collect::<Result<_>>()?;
         let postings = index.meta().postings;
         let a_posting = |sum: f64| sum / postings.max(1) as f64;
         Ok(Space {

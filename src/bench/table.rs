@@ -108,10 +108,7 @@ mod tests {
 
     #[test]
     fn columns_line_up_in_characters() {
-        assert_eq!(
-            table().to_text(),
-            "name      µs\n────  ──────\na|b     1.00\n<c>   12,345\n"
-        );
+        assert_eq!(table().to_text(), "name      µs\n────  ──────\na|b     1.00\n<c>   12,345\n");
     }
 
     #[test]

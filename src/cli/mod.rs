@@ -3,7 +3,10 @@
 mod common;
 mod progress;
 
+pub mod bench;
 pub mod build;
+#[cfg(feature = "encode")]
+pub mod demo;
 #[cfg(feature = "encode")]
 pub mod encode;
 pub mod inspect;

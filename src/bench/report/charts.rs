@@ -166,7 +166,8 @@ fn pareto(report: &Report) -> Section {
             series: series.collect(),
         }
     };
-    let charts = if report.indexes.len() > 1 { ks.into_iter().map(chart).collect() } else { vec![] };
+    let charts =
+        if report.indexes.len() > 1 { ks.into_iter().map(chart).collect() } else { vec![] };
     Section {
         title: "Bytes and latency",
         explanation: "Mean latency against bytes a posting (lists and their directories). What \
@@ -207,7 +208,8 @@ mod tests {
         let mut index = sample_report().indexes.remove(0);
         let one = index.queries[0].clone();
         let lengths = (0..97).map(|i| [1, 2, 2, 2, 5, 0, 9][i % 7]);
-        index.queries = lengths.map(|terms| super::super::super::QueryFacts { terms, ..one.clone() }).collect();
+        index.queries =
+            lengths.map(|terms| super::super::super::QueryFacts { terms, ..one.clone() }).collect();
         let groups = length_groups(&index);
         assert_eq!(groups.iter().map(Vec::len).sum::<usize>(), 97 - 14);
         let terms: Vec<Vec<usize>> =

@@ -38,10 +38,13 @@ pub(super) fn page(report: &Report) -> String {
     let legend: String = charts::algorithms(report)
         .iter()
         .enumerate()
-        .map(|(i, name)| format!("<span><i style=\"background:var(--s{i})\"></i>{}</span>", escape(name)))
+        .map(|(i, name)| {
+            format!("<span><i style=\"background:var(--s{i})\"></i>{}</span>", escape(name))
+        })
         .collect();
     for section in charts::sections(report) {
-        let charts: String = section.charts.iter().map(|chart| format!("<div>{}</div>", chart.svg())).collect();
+        let charts: String =
+            section.charts.iter().map(|chart| format!("<div>{}</div>", chart.svg())).collect();
         body.push_str(&format!(
             "<h2>{}</h2>\n<p>{}</p>\n<div class=\"legend\">{legend}</div>\n<div class=\"grid-of-charts\">{charts}</div>\n",
             section.title, section.explanation
@@ -91,7 +94,8 @@ mod tests {
             assert!(!page.contains(outside), "{outside}");
         }
         for tag in ["svg", "table", "div", "text", "path"] {
-            let opened = page.matches(&format!("<{tag} ")).count() + page.matches(&format!("<{tag}>")).count();
+            let opened = page.matches(&format!("<{tag} ")).count()
+                + page.matches(&format!("<{tag}>")).count();
             let empty = if tag == "path" { page.matches("/>").count() } else { 0 };
             assert_eq!(opened, page.matches(&format!("</{tag}>")).count() + empty, "{tag}");
         }

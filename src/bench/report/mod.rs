@@ -16,8 +16,18 @@ use crate::error::{Error, Result};
 /// Closed-loop latency of every case, µs: the main table.
 pub fn latency_table(report: &Report) -> Table {
     let compared = report.cases.iter().any(|case| case.agreement.is_some());
-    let mut header =
-        vec!["index", "k", "algorithm", "mean", "p50", "p90", "p95", "p99", "max", "mean of all runs"];
+    let mut header = vec![
+        "index",
+        "k",
+        "algorithm",
+        "mean",
+        "p50",
+        "p90",
+        "p95",
+        "p99",
+        "max",
+        "mean of all runs",
+    ];
     if compared {
         header.extend(["recall", "identical lists"]);
     }
@@ -43,7 +53,16 @@ pub fn latency_table(report: &Report) -> Table {
 /// Open loop and throughput of every case that has them.
 pub fn load_table(report: &Report) -> Option<Table> {
     let mut table = Table::new([
-        "index", "k", "algorithm", "load", "threads", "queries/s", "mean", "p50", "p99", "max",
+        "index",
+        "k",
+        "algorithm",
+        "load",
+        "threads",
+        "queries/s",
+        "mean",
+        "p50",
+        "p99",
+        "max",
     ]);
     let mut any = false;
     for case in &report.cases {
@@ -114,7 +133,8 @@ pub fn space_table(report: &Report) -> Table {
 
 /// How the closed loop was run, one line.
 pub fn protocol(report: &Report) -> String {
-    let core = report.protocol.cpu.map_or("not pinned".to_owned(), |cpu| format!("pinned to core {cpu}"));
+    let core =
+        report.protocol.cpu.map_or("not pinned".to_owned(), |cpu| format!("pinned to core {cpu}"));
     format!(
         "closed loop, one thread {core}; one pass to warm up, then {} passes; of each query its \
          best pass; µs over all queries; {}",

@@ -139,33 +139,42 @@ impl Chart {
         for tick in y.ticks() {
             let at = y.at(tick);
             add(svg, format_args!("<path class=\"grid\" d=\"M{LEFT} {at:.1}H{right}\"/>"));
-            add(svg, format_args!(
-                "<text class=\"tick\" x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-                LEFT - 7.0,
-                at + 4.0,
-                number(tick)
-            ));
+            add(
+                svg,
+                format_args!(
+                    "<text class=\"tick\" x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+                    LEFT - 7.0,
+                    at + 4.0,
+                    number(tick)
+                ),
+            );
         }
         for tick in x.ticks() {
             let at = x.at(tick);
             add(svg, format_args!("<path class=\"axis\" d=\"M{at:.1} {bottom}v4\"/>"));
-            add(svg, format_args!(
-                "<text class=\"tick\" x=\"{at:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-                bottom + 17.0,
-                number(tick)
-            ));
+            add(
+                svg,
+                format_args!(
+                    "<text class=\"tick\" x=\"{at:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+                    bottom + 17.0,
+                    number(tick)
+                ),
+            );
         }
         add(svg, format_args!("<path class=\"axis\" d=\"M{LEFT} {bottom}H{right}\"/>"));
         let middle = (TOP + bottom) / 2.0;
-        add(svg, format_args!(
-            "<text class=\"label\" x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>\
+        add(
+            svg,
+            format_args!(
+                "<text class=\"label\" x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>\
              <text class=\"label\" transform=\"translate(14 {middle}) rotate(-90)\" \
              text-anchor=\"middle\">{}</text>",
-            (LEFT + right) / 2.0,
-            HEIGHT - 8.0,
-            escape(self.x.label),
-            escape(self.y.label)
-        ));
+                (LEFT + right) / 2.0,
+                HEIGHT - 8.0,
+                escape(self.x.label),
+                escape(self.y.label)
+            ),
+        );
     }
 
     /// Labels beside points; one that would lie on another moves down or up.
@@ -179,20 +188,24 @@ impl Chart {
             let left = at + 9.0 + width > WIDTH - 2.0;
             let start = if left { at - 9.0 - width } else { at + 9.0 };
             let free = |y: f64| {
-                taken.iter().all(|&(s, w, t)| {
-                    (y - t).abs() >= 12.0 || start + width < s || s + w < start
-                })
+                taken
+                    .iter()
+                    .all(|&(s, w, t)| (y - t).abs() >= 12.0 || start + width < s || s + w < start)
             };
             let wanted = y.at(py) + 4.0;
-            let moves = (0..40).map(|i| wanted + 6.0 * f64::from((i + 1) / 2) * [1.0, -1.0][i as usize % 2]);
+            let moves = (0..40)
+                .map(|i| wanted + 6.0 * f64::from((i + 1) / 2) * [1.0, -1.0][i as usize % 2]);
             let inside = |y: &f64| (TOP..HEIGHT - BOTTOM).contains(y);
             let place = moves.filter(inside).find(|&y| free(y)).unwrap_or(wanted);
             taken.push((start, width, place));
             let (anchor, tx) = if left { ("end", at - 9.0) } else { ("start", at + 9.0) };
-            add(svg, format_args!(
-                "<text class=\"tick\" x=\"{tx:.1}\" y=\"{place:.1}\" text-anchor=\"{anchor}\">{}</text>",
-                escape(label)
-            ));
+            add(
+                svg,
+                format_args!(
+                    "<text class=\"tick\" x=\"{tx:.1}\" y=\"{place:.1}\" text-anchor=\"{anchor}\">{}</text>",
+                    escape(label)
+                ),
+            );
         }
     }
 }
@@ -206,21 +219,27 @@ fn draw(svg: &mut String, series: &Series, x: &Scale, y: &Scale) {
             add(&mut path, format_args!("{step}{:.1} {:.1}", x.at(px), y.at(py)));
         }
         let name = escape(&series.name);
-        add(svg, format_args!(
-            "<path class=\"line\" style=\"stroke:var(--s{colour})\" d=\"{path}\"><title>{name}</title></path>"
-        ));
+        add(
+            svg,
+            format_args!(
+                "<path class=\"line\" style=\"stroke:var(--s{colour})\" d=\"{path}\"><title>{name}</title></path>"
+            ),
+        );
     }
     if series.dots {
         for &(px, py) in &series.points {
-            add(svg, format_args!(
-                "<circle class=\"dot\" style=\"fill:var(--s{colour})\" cx=\"{:.1}\" cy=\"{:.1}\" \
+            add(
+                svg,
+                format_args!(
+                    "<circle class=\"dot\" style=\"fill:var(--s{colour})\" cx=\"{:.1}\" cy=\"{:.1}\" \
                  r=\"4\"><title>{}: {}, {}</title></circle>",
-                x.at(px),
-                y.at(py),
-                escape(&series.name),
-                number(px),
-                number(py)
-            ));
+                    x.at(px),
+                    y.at(py),
+                    escape(&series.name),
+                    number(px),
+                    number(py)
+                ),
+            );
         }
     }
 }
@@ -230,9 +249,19 @@ fn number(value: f64) -> String {
     if value >= 1000.0 {
         return group(value.round() as u64);
     }
-    let digits = if value >= 100.0 { 0 } else if value >= 10.0 { 1 } else { 2 };
+    let digits = if value >= 100.0 {
+        0
+    } else if value >= 10.0 {
+        1
+    } else {
+        2
+    };
     let text = format!("{value:.digits$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
 }
 
 fn add(svg: &mut String, what: std::fmt::Arguments<'_>) {
@@ -254,7 +283,10 @@ mod tests {
         assert_eq!(scale(false, -0.2, 4.1).ticks(), [0.0, 1.0, 2.0, 3.0, 4.0]);
         for (low, high) in [(5.0, 5.0 * 1.3), (0.001, 0.0013), (98.0, 131.0)] {
             let ticks = scale(true, low, high).ticks();
-            assert!(ticks.len() >= 2 && ticks.iter().all(|t| (low..=high).contains(t)), "{ticks:?}");
+            assert!(
+                ticks.len() >= 2 && ticks.iter().all(|t| (low..=high).contains(t)),
+                "{ticks:?}"
+            );
         }
     }
 
