@@ -25,10 +25,12 @@ pub mod eval;
 pub mod format;
 pub mod index;
 pub mod order;
+pub mod output;
 pub mod progress;
 pub mod quantize;
 pub mod query;
 pub mod retrieve;
+pub mod synth;
 pub mod vectors;
 
 pub use error::{Error, Result};

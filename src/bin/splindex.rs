@@ -20,6 +20,7 @@ enum Command {
     Demo(cli::demo::DemoArgs),
     Encode(cli::encode::EncodeArgs),
     Build(cli::build::BuildArgs),
+    Eval(cli::eval::EvalArgs),
     Inspect(cli::inspect::InspectArgs),
     Verify(cli::verify::VerifyArgs),
 }
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => cli::demo::run(&args, &common),
         Command::Encode(args) => cli::encode::run(&args, &common),
         Command::Build(args) => cli::build::run(&args, &common),
+        Command::Eval(args) => cli::eval::run(&args, &common),
         Command::Inspect(args) => cli::inspect::run(&args, &common),
         Command::Verify(args) => cli::verify::run(&args, &common),
     })

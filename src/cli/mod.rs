@@ -2,6 +2,7 @@
 
 mod common;
 mod progress;
+mod table;
 
 pub mod bench;
 pub mod build;
@@ -9,8 +10,11 @@ pub mod build;
 pub mod demo;
 #[cfg(feature = "encode")]
 pub mod encode;
+pub mod eval;
 pub mod inspect;
 pub mod search;
 pub mod verify;
 
-pub use common::{Common, exit, human_bytes, progress};
+pub(crate) use common::out;
+pub use common::{Common, exit, human_bytes, print, progress};
+pub use table::Table;
