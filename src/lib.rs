@@ -31,6 +31,7 @@ pub mod quantize;
 pub mod query;
 pub mod retrieve;
 pub mod synth;
+pub mod table;
 pub mod vectors;
 
 pub use error::{Error, Result};

@@ -20,7 +20,6 @@ mod run;
 mod space;
 pub mod suite;
 mod summary;
-mod table;
 mod throughput;
 
 pub use answers::{Agreement, answers};
@@ -31,7 +30,6 @@ pub use pin::{default_cpu, pin};
 pub use run::{CaseReport, IndexReport, Plan, Protocol, QueryFacts, Report, Subject, run};
 pub use space::Space;
 pub use summary::Summary;
-pub use table::Table;
 pub use throughput::{Throughput, throughput};
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A whole benchmark: indexes × algorithms × k, by the loops that were asked for.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -14,7 +15,7 @@ use super::throughput::{Throughput, throughput};
 use crate::error::Result;
 use crate::index::Index;
 use crate::progress::Progress;
-use crate::query::{Algorithm, Query};
+use crate::query::{Algorithm, Query, choose};
 
 /// What to measure.
 #[derive(Debug, Clone)]
@@ -126,6 +127,8 @@ pub struct CaseReport {
     pub index: usize,
     /// Name of the algorithm.
     pub algorithm: &'static str,
+    /// What `auto` ran, and for how many queries; empty for other algorithms.
+    pub picked: BTreeMap<&'static str, usize>,
     /// Results a query.
     pub k: usize,
     /// Over queries, of each one's best run, µs.
@@ -141,6 +144,28 @@ pub struct CaseReport {
     /// Times by query.
     #[serde(skip)]
     pub times: Times,
+}
+
+impl CaseReport {
+    /// The algorithm, and what `auto` picked.
+    pub fn described(&self) -> String {
+        let picked: Vec<String> =
+            self.picked.iter().map(|(name, n)| format!("{name} {n}×")).collect();
+        match picked.is_empty() {
+            true => self.algorithm.to_owned(),
+            false => format!("{} ({})", self.algorithm, picked.join(", ")),
+        }
+    }
+}
+
+fn picked(case: &Case<'_>) -> BTreeMap<&'static str, usize> {
+    let mut picked = BTreeMap::new();
+    if case.algorithm == Algorithm::Auto {
+        for query in case.queries {
+            *picked.entry(choose(case.index, query).name()).or_default() += 1;
+        }
+    }
+    picked
 }
 
 /// Measures every subject × k × algorithm.
@@ -173,6 +198,7 @@ pub fn run(subjects: &[Subject<'_>], plan: &Plan, progress: &dyn Progress) -> Re
         reports.push(CaseReport {
             index: *at,
             algorithm: case.algorithm.name(),
+            picked: picked(case),
             k: case.k,
             best: Summary::of_nanos(&times.best),
             mean: Summary::of_nanos(&times.mean),
@@ -254,7 +280,7 @@ mod tests {
         };
         let plan = Plan {
             ks: vec![1, 3],
-            algorithms: vec![Algorithm::Windowed, Algorithm::Wand],
+            algorithms: vec![Algorithm::Auto, Algorithm::Wand],
             runs: 2,
             cpu: None,
             agreement: true,
@@ -270,13 +296,15 @@ mod tests {
         let report = sample_report();
         let cases: Vec<_> = report.cases.iter().map(|c| (c.index, c.k, c.algorithm)).collect();
         assert_eq!(cases.len(), 8);
-        assert_eq!(&cases[..3], [(0, 1, "windowed"), (0, 1, "wand"), (0, 3, "windowed")]);
+        assert_eq!(&cases[..3], [(0, 1, "auto"), (0, 1, "wand"), (0, 3, "auto")]);
         for case in &report.cases {
             let agreement = case.agreement.unwrap();
             assert_eq!((agreement.identical, agreement.recall), (4, 1.0));
             assert!(case.best.mean <= case.mean.mean + 1e-3);
             assert!(case.open_loop.is_some() && case.throughput.is_some());
         }
+        assert_eq!(report.cases[0].picked.values().sum::<usize>(), 4);
+        assert_eq!(report.cases[1].described(), "wand");
         let facts = &report.indexes[0].queries[3];
         assert_eq!((facts.terms, facts.unknown, facts.postings), (2, 1, 4));
     }

@@ -13,7 +13,6 @@ use super::closed::{Case, closed_loop, on_core};
 use super::machine::Machine;
 use super::report::{html, publish};
 use super::summary::Summary;
-use super::table::{Table, escape, group, micros};
 use crate::error::{Error, Place, Result};
 use crate::eval::{Measure, Options, Qrels, Run, evaluate, parse_measures};
 use crate::format::FieldKind;
@@ -22,6 +21,7 @@ use crate::progress::Progress;
 use crate::query::file::{QueryFile, QueryKind, read_queries};
 use crate::query::{Algorithm, Query};
 use crate::retrieve::{Prepared, QuerySide, TEXT_SCALE};
+use crate::table::{Table, escape, group, micros};
 
 /// What to measure, as the file gives it.
 #[derive(Debug, Clone, Deserialize)]
@@ -74,7 +74,7 @@ fn default_runs() -> usize {
 }
 
 fn default_algorithm() -> String {
-    DEFAULT_ALGORITHM.name().into()
+    Algorithm::Auto.name().into()
 }
 
 fn default_metrics() -> String {
@@ -84,9 +84,6 @@ fn default_metrics() -> String {
 fn default_kind() -> String {
     QueryKind::Auto.to_string()
 }
-
-/// What `search` and `bench` use when no algorithm is named.
-pub const DEFAULT_ALGORITHM: Algorithm = Algorithm::Windowed;
 
 impl Suite {
     /// A suite of `rows` with everything else at its default.
@@ -363,7 +360,7 @@ impl SuiteReport {
             ["latency (retrieval), µs", "latency (query encoding), µs", "index bytes"]
                 .map(str::to_owned),
         );
-        let mut table = Table::new(header);
+        let mut table = Table::new(header, 1);
         for row in &self.rows {
             let mut cells = vec![row.name.clone()];
             match &row.quality {
@@ -441,10 +438,10 @@ mod tests {
         let [judged, bare] = &report.rows[..] else { panic!("two rows") };
         // q1: d3 scores 8, the most. q2: d3 scores 5, d2 1. q3 has no answer and counts.
         assert_eq!(judged.quality.as_deref(), Some(&[0.5, 2.0 / 3.0][..]));
-        assert_eq!((judged.algorithm, bare.algorithm), ("wand", DEFAULT_ALGORITHM.name()));
+        assert_eq!((judged.algorithm, bare.algorithm), ("wand", Algorithm::Auto.name()));
         assert_eq!((&bare.quality, &bare.encoding), (&None, &None));
         assert_eq!(judged.first, [Some("d3".into()), Some("d3".into()), None]);
-        let text = report.table().to_text();
+        let text = report.table().to_string();
         assert!(text.starts_with("system  MRR@10     R@5  latency (retrieval), µs"), "{text}");
         let out = dir.join("out");
         report.write(&out).unwrap();

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::Common;
 use super::progress::Bars;
-use crate::bench::suite::{self, DEFAULT_ALGORITHM, EncodedQueries, Suite};
+use super::{Common, out};
+use crate::bench::suite::{self, EncodedQueries, Suite};
 use crate::bench::{Plan, Subject, default_cpu, report, run as measure};
 use crate::error::{Error, Result};
 use crate::index::{Index, Load};
@@ -53,8 +53,8 @@ pub struct BenchArgs {
     /// Results a query, several separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "10,1000")]
     k: Vec<usize>,
-    /// Algorithms separated by commas, or all
-    #[arg(long, value_name = "all|LIST", default_value = DEFAULT_ALGORITHM.name())]
+    /// Algorithms separated by commas, or all (but auto, which picks one of them)
+    #[arg(long, value_name = "all|LIST", default_value = "auto")]
     algorithm: String,
     /// Counted passes over the queries
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -129,15 +129,13 @@ fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Comm
     if common.json {
         let json = serde_json::to_string(&measured)
             .map_err(|e| Error::Internal(format!("the report does not encode: {e}")))?;
-        println!("{json}");
+        out!("{json}");
     } else {
-        println!("{}\n", report::protocol(&measured));
-        print!("{}", report::latency_table(&measured).to_text());
+        out!("{}\n\n{}", report::protocol(&measured), report::latency_table(&measured));
         if let Some(load) = report::load_table(&measured) {
-            print!("\n{}", load.to_text());
+            out!("{load}");
         }
-        print!("\n{}", report::space_table(&measured).to_text());
-        println!("\n{}", report::machine(&measured));
+        out!("{}\n{}", report::space_table(&measured), report::machine(&measured));
     }
     if let Some(qrels) = &args.qrels {
         let rows = args.indexes.iter().zip(names(&args.indexes)).map(|(index, name)| suite::Row {
@@ -167,9 +165,9 @@ fn run_suite(suite: &Suite, cpu: Option<usize>, args: &BenchArgs, common: &Commo
     if common.json {
         let json = serde_json::to_string(&measured)
             .map_err(|e| Error::Internal(format!("the report does not encode: {e}")))?;
-        println!("{json}");
+        out!("{json}");
     } else {
-        println!("\n{}\n{}", measured.table().to_text(), measured.protocol());
+        out!("\n{}\n{}", measured.table(), measured.protocol());
     }
     if args.suite.is_some() {
         told_where(args, common);
@@ -186,7 +184,7 @@ fn told_where(args: &BenchArgs, common: &Common) {
 
 fn plan(args: &BenchArgs, cpu: Option<usize>, common: &Common) -> Result<Plan> {
     let algorithms = match args.algorithm.as_str() {
-        "all" => Algorithm::ALL.to_vec(),
+        "all" => Algorithm::ALL.iter().copied().filter(|&a| a != Algorithm::Auto).collect(),
         list => list.split(',').map(str::parse).collect::<Result<Vec<Algorithm>>>()?,
     };
     if args.k.contains(&0) {

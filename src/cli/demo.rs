@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser};
 
 use super::progress::Bars;
-use super::{Common, build, encode};
+use super::{Common, build, encode, out, print};
 use crate::bench::default_cpu;
 use crate::bench::suite::{self, Row, Suite, SuiteReport};
 use crate::corpus::CorpusReader;
@@ -44,16 +44,12 @@ pub fn run(args: &DemoArgs, common: &Common) -> Result<ExitCode> {
     let places = Places::find(args)?;
     std::fs::create_dir_all(&args.dir).map_err(|e| Error::io("create", &args.dir, e))?;
     remove_old_store(&places.vectors)?;
-    let say = |text: &str| {
-        if !common.quiet && !common.json {
-            println!("{text}");
-        }
-    };
-    say("300 passages, 100 questions, two systems: a learned-sparse (SPLADE) index and BM25.\n");
+    let say = |text: &str| if common.quiet || common.json { Ok(()) } else { print(text) };
+    say("300 passages, 100 questions, two systems: a learned-sparse (SPLADE) index and BM25.\n\n")?;
     for command in places.commands() {
-        say(&format!("$ splindex {}", command.join(" ")));
+        say(&format!("$ splindex {}\n", command.join(" ")))?;
         step(&command, common)?;
-        say("");
+        say("\n")?;
     }
     let bars = Bars::new(common);
     let report = suite::run(&places.suite(), default_cpu(), &bars)?;
@@ -61,12 +57,12 @@ pub fn run(args: &DemoArgs, common: &Common) -> Result<ExitCode> {
     if common.json {
         let json = serde_json::to_string(&report)
             .map_err(|e| Error::Internal(format!("the report does not encode: {e}")))?;
-        println!("{json}");
+        out!("{json}");
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{}\n{}", report.table().to_text(), report.protocol());
+    out!("{}\n{}", report.table(), report.protocol());
     if !common.quiet {
-        println!("\n{}{}", places.example(&report)?, places.next());
+        out!("\n{}{}", places.example(&report)?, places.next());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,6 @@
 
 mod common;
 mod progress;
-mod table;
 
 pub mod bench;
 pub mod build;
@@ -17,4 +16,3 @@ pub mod verify;
 
 pub(crate) use common::out;
 pub use common::{Common, exit, human_bytes, print, progress};
-pub use table::Table;

@@ -191,7 +191,7 @@ mod tests {
         let report = sample_report();
         let counts: Vec<usize> = sections(&report).iter().map(|s| s.charts.len()).collect();
         assert_eq!(counts, [4, 4, 2, 2]);
-        assert_eq!(algorithms(&report), ["windowed", "wand"]);
+        assert_eq!(algorithms(&report), ["auto", "wand"]);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The page: tables and charts in one file that loads nothing from anywhere.
 
 use super::super::run::Report;
-use super::super::table::{Table, escape};
 use super::charts;
+use crate::table::{Table, escape};
 
 const STYLE: &str = "
 :root{--page:#fcfcfb;--ink:#1a1a19;--quiet:#62615c;--rule:#e1e0d9;--s0:#2a78d6;--s1:#eb6834;--s2:#1baf7a;
@@ -25,7 +25,7 @@ svg .line{fill:none;stroke-width:2;stroke-linejoin:round}svg .dot{stroke:var(--p
 .wide{overflow-x:auto;margin:8px 0 16px}
 table{border-collapse:collapse;font-size:14px;font-variant-numeric:tabular-nums}
 th,td{padding:4px 12px 4px 0;text-align:right;border-bottom:1px solid var(--rule);white-space:nowrap}
-th:first-child,td:first-child{text-align:left}th{color:var(--quiet);font-weight:600}
+.left{text-align:left}th{color:var(--quiet);font-weight:600}
 ";
 
 /// The report's page.
@@ -59,7 +59,7 @@ pub(super) fn page(report: &Report) -> String {
         ));
     }
     body.push_str(&format!("<h2>Indexes</h2>\n{}", wide(&super::space_table(report))));
-    let mut machine = Table::new(["machine", ""]);
+    let mut machine = Table::new(["machine", ""], 2);
     for (name, value) in report.machine.facts() {
         machine.row([name.to_owned(), value]);
     }

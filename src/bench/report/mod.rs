@@ -10,8 +10,9 @@ use std::io::Write;
 use std::path::Path;
 
 use super::run::Report;
-use super::table::{Table, group, micros};
 use crate::error::{Error, Result};
+use crate::output::OutputFile;
+use crate::table::{Table, group, micros};
 
 /// Closed-loop latency of every case, µs: the main table.
 pub fn latency_table(report: &Report) -> Table {
@@ -31,14 +32,11 @@ pub fn latency_table(report: &Report) -> Table {
     if compared {
         header.extend(["recall", "identical lists"]);
     }
-    let mut table = Table::new(header);
+    let mut table = Table::new(header, 3);
     for case in &report.cases {
         let best = &case.best;
-        let mut row = vec![
-            report.indexes[case.index].name.clone(),
-            case.k.to_string(),
-            case.algorithm.to_owned(),
-        ];
+        let mut row =
+            vec![report.indexes[case.index].name.clone(), case.k.to_string(), case.described()];
         row.extend([best.mean, best.p50, best.p90, best.p95, best.p99, best.max].map(micros));
         row.push(micros(case.mean.mean));
         if let Some(agreement) = case.agreement {
@@ -52,24 +50,16 @@ pub fn latency_table(report: &Report) -> Table {
 
 /// Open loop and throughput of every case that has them.
 pub fn load_table(report: &Report) -> Option<Table> {
-    let mut table = Table::new([
-        "index",
-        "k",
-        "algorithm",
-        "load",
-        "threads",
-        "queries/s",
-        "mean",
-        "p50",
-        "p99",
-        "max",
-    ]);
+    let mut table = Table::new(
+        ["index", "k", "algorithm", "load", "threads", "queries/s", "mean", "p50", "p99", "max"],
+        4,
+    );
     let mut any = false;
     for case in &report.cases {
         let mut row = |load: String, threads: usize, rate: f64, latency: &super::Summary| {
             any = true;
             let name = report.indexes[case.index].name.clone();
-            let mut row = vec![name, case.k.to_string(), case.algorithm.to_owned(), load];
+            let mut row = vec![name, case.k.to_string(), case.described(), load];
             row.extend([threads.to_string(), micros(rate)]);
             row.extend([latency.mean, latency.p50, latency.p99, latency.max].map(micros));
             table.row(row);
@@ -88,20 +78,23 @@ pub fn load_table(report: &Report) -> Option<Table> {
 
 /// What each index takes.
 pub fn space_table(report: &Report) -> Table {
-    let mut table = Table::new([
-        "index",
-        "codec",
-        "documents",
-        "postings",
-        "file bytes",
-        "bytes/posting",
-        "entropy of gaps + impacts",
-        "queries",
-        "terms/query",
-        "postings/query",
-        "encoding µs/query",
-        "content id",
-    ]);
+    let mut table = Table::new(
+        [
+            "index",
+            "codec",
+            "documents",
+            "postings",
+            "file bytes",
+            "bytes/posting",
+            "entropy of gaps + impacts",
+            "queries",
+            "terms/query",
+            "postings/query",
+            "encoding µs/query",
+            "content id",
+        ],
+        2,
+    );
     for index in &report.indexes {
         let space = &index.space;
         let queries = index.queries.len().max(1) as f64;
@@ -175,16 +168,12 @@ pub fn write(report: &Report, dir: &Path) -> Result<()> {
     publish(dir, "queries.csv", &csv::queries(report))
 }
 
-/// Writes a file beside its place and renames it.
+/// Writes a file of `dir`.
 pub(super) fn publish(dir: &Path, name: &str, text: &str) -> Result<()> {
     let path = dir.join(name);
-    let write = || -> std::io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(".splindex-").tempfile_in(dir)?;
-        file.write_all(text.as_bytes())?;
-        file.persist(&path)?;
-        Ok(())
-    };
-    write().map_err(|e| Error::io("write", &path, e))
+    let mut file = OutputFile::create(&path)?;
+    file.write_all(text.as_bytes()).map_err(|e| Error::io("write", &path, e))?;
+    file.publish()
 }
 
 /// Seconds since 1970 as `2026-11-25 16:20 UTC` (days to civil date: Hinnant's algorithm).
@@ -244,7 +233,7 @@ mod tests {
     #[test]
     fn the_load_table_is_there_only_with_loads() {
         let mut report = sample_report();
-        assert_eq!(load_table(&report).unwrap().to_text().lines().count(), 2 + 2 * 8);
+        assert_eq!(load_table(&report).unwrap().to_string().lines().count(), 1 + 2 * 8);
         for case in &mut report.cases {
             (case.open_loop, case.throughput) = (None, None);
         }

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::super::table::{escape, group};
+use crate::table::{escape, group};
 
 const WIDTH: f64 = 460.0;
 const HEIGHT: f64 = 300.0;

@@ -1,16 +1,19 @@
 //! Tables for terminals, Markdown and HTML from the same cells.
 
-/// A table of text cells; the first column is aligned left, the others right.
+use std::fmt;
+
+/// A table of text cells; the first columns are flush left, the others right.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Table {
+    left: usize,
     header: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A table without rows.
-    pub fn new<S: Into<String>>(header: impl IntoIterator<Item = S>) -> Self {
-        Table { header: header.into_iter().map(Into::into).collect(), rows: Vec::new() }
+    /// A table without rows, its first `left` columns flush left.
+    pub fn new<S: Into<String>>(header: impl IntoIterator<Item = S>, left: usize) -> Self {
+        Table { left, header: header.into_iter().map(Into::into).collect(), rows: Vec::new() }
     }
 
     /// Adds a row of as many cells as the header has.
@@ -28,23 +31,9 @@ impl Table {
         (0..self.header.len()).map(column).collect()
     }
 
-    /// Columns padded with spaces, a rule below the header.
-    pub fn to_text(&self) -> String {
-        let widths = self.widths();
-        let rule: Vec<String> = widths.iter().map(|&w| "─".repeat(w)).collect();
-        let mut text = String::new();
-        for row in [&self.header, &rule].into_iter().chain(&self.rows) {
-            let cells: Vec<String> =
-                row.iter().zip(&widths).enumerate().map(|(c, (s, &w))| pad(s, w, c == 0)).collect();
-            text.push_str(cells.join("  ").trim_end());
-            text.push('\n');
-        }
-        text
-    }
-
     /// A Markdown table.
     pub fn to_markdown(&self) -> String {
-        let align = (0..self.header.len()).map(|c| if c == 0 { "---" } else { "--:" });
+        let align = (0..self.header.len()).map(|c| if c < self.left { "---" } else { "--:" });
         let align: Vec<String> = align.map(str::to_owned).collect();
         let mut text = String::new();
         for row in [&self.header, &align].into_iter().chain(&self.rows) {
@@ -57,13 +46,30 @@ impl Table {
     /// An HTML table.
     pub fn to_html(&self) -> String {
         let line = |tag: &str, row: &[String]| {
-            let cells: String =
-                row.iter().map(|cell| format!("<{tag}>{}</{tag}>", escape(cell))).collect();
+            let cell = |(c, cell): (usize, &String)| {
+                let class = if c < self.left { " class=\"left\"" } else { "" };
+                format!("<{tag}{class}>{}</{tag}>", escape(cell))
+            };
+            let cells: String = row.iter().enumerate().map(cell).collect();
             format!("<tr>{cells}</tr>\n")
         };
         let rows: String = self.rows.iter().map(|row| line("td", row)).collect();
         let header = line("th", &self.header);
         format!("<table>\n<thead>{header}</thead>\n<tbody>\n{rows}</tbody>\n</table>\n")
+    }
+}
+
+/// Columns padded with spaces, for terminals.
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let widths = self.widths();
+        for row in [&self.header].into_iter().chain(&self.rows) {
+            let pad =
+                |(c, (cell, width)): (usize, (&String, &usize))| pad(cell, *width, c < self.left);
+            let cells: Vec<String> = row.iter().zip(&widths).enumerate().map(pad).collect();
+            writeln!(f, "{}", cells.join("  ").trim_end())?;
+        }
+        Ok(())
     }
 }
 
@@ -73,12 +79,12 @@ fn pad(text: &str, width: usize, left: bool) -> String {
 }
 
 /// Text as HTML and SVG content and attribute values.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// A number of µs with three significant digits, or all digits before the point.
-pub(super) fn micros(value: f64) -> String {
+pub(crate) fn micros(value: f64) -> String {
     match value {
         v if v >= 99.95 => group(v.round() as u64),
         v if v >= 9.995 => format!("{v:.1}"),
@@ -87,7 +93,7 @@ pub(super) fn micros(value: f64) -> String {
 }
 
 /// 1234567 as 1,234,567.
-pub(super) fn group(number: u64) -> String {
+pub(crate) fn group(number: u64) -> String {
     let digits = number.to_string();
     let first = (digits.len() - 1) % 3 + 1;
     let (head, tail) = digits.split_at(first);
@@ -100,7 +106,7 @@ mod tests {
     use super::*;
 
     fn table() -> Table {
-        let mut table = Table::new(["name", "µs"]);
+        let mut table = Table::new(["name", "µs"], 1);
         table.row(["a|b", "1.00"]);
         table.row(["<c>", "12,345"]);
         table
@@ -108,7 +114,7 @@ mod tests {
 
     #[test]
     fn columns_line_up_in_characters() {
-        assert_eq!(table().to_text(), "name      µs\n────  ──────\na|b     1.00\n<c>   12,345\n");
+        assert_eq!(table().to_string(), "name      µs\na|b     1.00\n<c>   12,345\n");
     }
 
     #[test]
@@ -117,7 +123,9 @@ mod tests {
             table().to_markdown(),
             "| name | µs |\n| --- | --: |\n| a\\|b | 1.00 |\n| <c> | 12,345 |\n"
         );
-        assert!(table().to_html().contains("<tr><td>&lt;c&gt;</td><td>12,345</td></tr>"));
+        assert!(
+            table().to_html().contains("<tr><td class=\"left\">&lt;c&gt;</td><td>12,345</td></tr>")
+        );
     }
 
     #[test]
