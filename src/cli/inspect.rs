@@ -35,7 +35,7 @@ pub fn run(args: &InspectArgs, common: &Common) -> Result<ExitCode> {
     match (&args.term, &args.doc) {
         (Some(token), _) => term(&index, token, common)?,
         (None, Some(id)) => document(&index, id, common)?,
-        (None, None) => whole(&index, common),
+        (None, None) => whole(&index, common)?,
     }
     Ok(ExitCode::SUCCESS)
 }
