@@ -1,5 +1,4 @@
-"""Seismic: approximate. For each depth the fastest setting of a small grid that reaches the
-target recall is what is printed, and its recall beside it."""
+"""Seismic: approximate; a small grid of its query settings, each with the recall it reaches."""
 
 import os
 import sys

@@ -49,8 +49,10 @@ def main():
         return lambda query: index.knn_search(query[0], query[1], query[2], k, search)
 
     def hits(answer):
-        # Distances are 1 − inner product.
-        return [(int(d), 1.0 - float(s)) for d, s in zip(np.ravel(answer[0]), np.ravel(answer[1]))]
+        # Distances are 1 − inner product. Where fewer than k documents match, the rest of the
+        # arrays is zeros and whatever was there.
+        pairs = zip(np.ravel(answer[0]).tolist(), np.ravel(answer[1]).tolist())
+        return [(d, 1.0 - s) for d, s in pairs if 0 <= d < len(data.ids) and s < 0.0]
 
     engine.case("sindi", os.path.getsize(path) / data.csr.nnz, prepare, ask, hits, window=WINDOW)
 
