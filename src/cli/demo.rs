@@ -52,8 +52,12 @@ pub fn run(args: &DemoArgs, common: &Common) -> Result<ExitCode> {
         say("\n")?;
     }
     let bars = Bars::new(common);
-    let report = suite::run(&places.suite(), default_cpu(), &bars)?;
+    let mut report = suite::run(&places.suite(), default_cpu(), &bars)?;
     bars.finish();
+    // BM25's query side is its name.
+    if let Some(splade) = report.rows.last_mut() {
+        splade.name = format!("{}, {}", splade.name, splade.query_side);
+    }
     if common.json {
         let json = serde_json::to_string(&report)
             .map_err(|e| Error::Internal(format!("the report does not encode: {e}")))?;
@@ -142,14 +146,15 @@ impl Places {
         };
         let q = (0..questions.len()).find(differs).unwrap_or(0);
         let QueryBody::Text(question) = &questions[q].body else { return Ok(String::new()) };
-        let mut text = format!("For example, {:?}:\n", question);
+        let mut text = format!("For example, {question:?}:\n");
         let paths = [self.collection.clone()];
         let passages = CorpusReader::open(&paths, None)?.collect::<Result<Vec<_>>>()?;
         for (row, id) in report.rows.iter().zip(firsts(q)) {
             let passage = passages.iter().find(|p| id == Some(&p.id));
             let found =
                 passage.map_or("no answer".into(), |p| format!("{}  {}", p.id, cut(&p.text)));
-            text.push_str(&format!("  {:<7} {found}\n", row.name));
+            let system = row.name.split(',').next().unwrap_or_default();
+            text.push_str(&format!("  {system:<7} {found}\n"));
         }
         Ok(text)
     }
