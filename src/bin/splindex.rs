@@ -19,6 +19,7 @@ struct Cli {
 enum Command {
     Encode(cli::encode::EncodeArgs),
     Build(cli::build::BuildArgs),
+    Synth(cli::synth::SynthArgs),
     Inspect(cli::inspect::InspectArgs),
     Verify(cli::verify::VerifyArgs),
 }
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     cli::exit(match command {
         Command::Encode(args) => cli::encode::run(&args, &common),
         Command::Build(args) => cli::build::run(&args, &common),
+        Command::Synth(args) => cli::synth::run(&args, &common),
         Command::Inspect(args) => cli::inspect::run(&args, &common),
         Command::Verify(args) => cli::verify::run(&args, &common),
     })

@@ -8,6 +8,7 @@ pub mod build;
 pub mod encode;
 pub mod inspect;
 pub mod search;
+pub mod synth;
 pub mod verify;
 
 pub use common::{Common, exit, human_bytes, progress};
