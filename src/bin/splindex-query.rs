@@ -1,1 +1,30 @@
-fn main() {}
+//! `splindex-query`: the query processor.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use splindex::cli::{self, Common};
+
+/// Exact top-k retrieval on splindex index files
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Search(cli::search::SearchArgs),
+    Bench(cli::bench::BenchArgs),
+}
+
+fn main() -> ExitCode {
+    let Cli { common, command } = Cli::parse();
+    cli::exit(match command {
+        Command::Search(args) => cli::search::run(&args, &common),
+        Command::Bench(args) => cli::bench::run(&args, &common),
+    })
+}

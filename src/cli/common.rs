@@ -54,6 +54,11 @@ pub fn progress(common: &Common, what: &'static str, len: u64) -> ProgressBar {
     bar
 }
 
+/// A byte count for people.
+pub fn human_bytes(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
+}
+
 /// Writes a result to standard output. A reader that went away (`| head`) wants no more of
 /// it and is no error.
 pub fn print(text: &str) -> Result<()> {
@@ -62,6 +67,12 @@ pub fn print(text: &str) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+/// As `println!`, through [`print`]: no panic when the reader goes away.
+macro_rules! out {
+    ($($text:tt)*) => { $crate::cli::print(&format!("{}\n", format_args!($($text)*)))? };
+}
+pub(crate) use out;
 
 /// Prints an error as one line and turns it into its exit code.
 pub fn exit(result: Result<ExitCode>) -> ExitCode {

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use serde_json::{Map, Value, json};
 
 use super::Common;
-use super::table::Table;
 use crate::error::Result;
 use crate::eval::{Evaluation, Measure, Options, Qrels, Run, evaluate, parse_measures};
+use crate::table::Table;
 
 /// Measure runs against judgements, as trec_eval does
 #[derive(Debug, clap::Args)]

@@ -1,1 +1,27 @@
 //! Document orders: input order, recursive graph bisection, from a file.
+//!
+//! An order is a permutation `order[new docid] = old ordinal`. A good one puts documents
+//! that share terms next to each other, so that posting lists have small gaps and block
+//! maxima mean something.
+//!
+//! ```text
+//! ForwardBuilder ─► ForwardIndex ─► bisect ─► order ─► log_gap (what it was worth)
+//! ```
+
+mod bisect;
+mod costs;
+mod file;
+mod forward;
+mod local;
+mod log_gap;
+mod refine;
+
+pub use bisect::{BpOptions, bisect};
+pub use file::from_file;
+pub use forward::{ForwardBuilder, ForwardIndex};
+pub use log_gap::log_gap;
+
+/// The order that changes nothing.
+pub fn identity(docs: u32) -> Vec<u32> {
+    (0..docs).collect()
+}

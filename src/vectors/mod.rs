@@ -5,6 +5,7 @@
 
 use crate::error::Result;
 
+pub mod inputs;
 pub mod jsonl;
 pub mod store;
 mod tokens;

@@ -225,6 +225,27 @@ impl<'a> List<'a> {
         decoded.ok_or(Damaged)
     }
 
+    /// The impact of one document, if the list has it; decodes one block.
+    pub fn impact_of(&self, docid: u32) -> Result<Option<u8>, Damaged> {
+        // `partition_point` over implied bounds: the first block that reaches `docid`.
+        let (mut low, mut high) = (0, self.blocks());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.block_last(middle) < docid {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        if low == self.blocks() {
+            return Ok(None);
+        }
+        let mut block = Block::default();
+        self.decode(low, &mut block)?;
+        let at = block.docids[..block.len].binary_search(&docid);
+        Ok(at.ok().map(|at| block.impacts[at]))
+    }
+
     /// Decodes the whole list, in order.
     pub fn decode_all(&self) -> Result<(Vec<u32>, Vec<u8>), Damaged> {
         let mut block = Block::default();

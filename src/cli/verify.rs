@@ -1,0 +1,56 @@
+//! `splindex verify`: is the file what was written?
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::{Common, human_bytes, out};
+use crate::error::Result;
+use crate::index::Index;
+
+/// Check an index file's checksums, or everything that it promises
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  splindex verify --deep passages.spx
+
+Exit code 0 if the file is sound, 1 if it is not.")]
+pub struct VerifyArgs {
+    /// Index files
+    #[arg(value_name = "INDEX.spx", required = true)]
+    index: Vec<PathBuf>,
+    /// Also decode every list and check order, counts and maxima
+    #[arg(long)]
+    deep: bool,
+}
+
+/// Runs `splindex verify`.
+pub fn run(args: &VerifyArgs, common: &Common) -> Result<ExitCode> {
+    common.init_threads()?;
+    let mut sound = true;
+    for path in &args.index {
+        let index = Index::open(path)?;
+        let report = if args.deep { index.verify_deep()? } else { index.verify()? };
+        sound &= report.faults.is_empty();
+        if common.json {
+            let json = serde_json::json!({
+                "index": path, "content_id": index.content_id(), "deep": args.deep,
+                "faults": report.faults,
+            });
+            out!("{json}");
+            continue;
+        }
+        for fault in &report.faults {
+            eprintln!("{}: {fault}", path.display());
+        }
+        if report.faults.is_empty() && !common.quiet {
+            let what = if args.deep { "checksums and content" } else { "checksums" };
+            out!(
+                "{}: {what} of {} sections hold, {}, content id {}",
+                path.display(),
+                report.sections.len(),
+                human_bytes(index.file_len()),
+                index.content_id(),
+            );
+        }
+    }
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}

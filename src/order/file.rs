@@ -1,0 +1,82 @@
+//! Orders computed elsewhere, read from a text file.
+
+use std::io::BufRead;
+use std::path::Path;
+
+use crate::corpus::open_input;
+use crate::error::{Error, Place, Result};
+
+const HINT: &str = "line i of an order file holds the input ordinal (from 0, not the external \
+                    id) of the document that gets docid i; each ordinal comes once";
+
+/// Reads an order of `docs` documents (plain, .gz or .zst; `-` is standard input): one input ordinal a line, from 0; line i (from 0)
+/// names the document that gets docid i.
+///
+/// Errors name the line of what is no number, out of range, repeated or missing.
+pub fn from_file(path: impl AsRef<Path>, docs: u32) -> Result<Vec<u32>> {
+    let path = path.as_ref();
+    read(open_input(path)?, path, docs)
+}
+
+fn read(input: impl BufRead, path: &Path, docs: u32) -> Result<Vec<u32>> {
+    let mut order = Vec::with_capacity(docs as usize);
+    // Line (from 1) on which each ordinal came; 0 = not yet.
+    let mut line_of = vec![0u32; docs as usize];
+    for (i, line) in input.lines().enumerate() {
+        let line = line.map_err(|e| Error::io("read", path, e))?;
+        let bad =
+            |problem: String| Error::data(path, Place::Line(i as u64 + 1), problem).hint(HINT);
+        if i >= docs as usize {
+            return Err(bad(format!("expected {docs} lines, found more")));
+        }
+        let text = line.trim();
+        let ordinal: u32 = text
+            .parse()
+            .ok()
+            .filter(|&o| o < docs)
+            .ok_or_else(|| bad(format!("expected an ordinal below {docs}, found {text:?}")))?;
+        let first = &mut line_of[ordinal as usize];
+        if *first != 0 {
+            return Err(bad(format!("ordinal {ordinal} was already given on line {first}")));
+        }
+        *first = i as u32 + 1;
+        order.push(ordinal);
+    }
+    if order.len() < docs as usize {
+        let missing = line_of.iter().position(|&l| l == 0).unwrap_or(0);
+        let problem =
+            format!("expected {docs} lines, found {}; ordinal {missing} is missing", order.len());
+        return Err(Error::data(path, Place::File, problem).hint(HINT));
+    }
+    Ok(order)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, docs: u32) -> Result<Vec<u32>> {
+        read(text.as_bytes(), Path::new("o.txt"), docs)
+    }
+
+    #[test]
+    fn a_permutation_is_read_as_written() {
+        assert_eq!(parse("2\n0\r\n1\n", 3).unwrap(), [2, 0, 1]);
+        assert_eq!(parse("", 0).unwrap(), [0u32; 0]);
+    }
+
+    #[test]
+    fn what_is_no_permutation_is_named_with_its_line() {
+        for (text, says) in [
+            ("0\n1\n", "o.txt: expected 3 lines, found 2; ordinal 2 is missing"),
+            ("0\n1\n2\n3\n", "o.txt:4: expected 3 lines, found more"),
+            ("0\n3\n1\n", "o.txt:2: expected an ordinal below 3, found \"3\""),
+            ("0\nD7\n1\n", "o.txt:2: expected an ordinal below 3, found \"D7\""),
+            ("0\n\n1\n", "o.txt:2: expected an ordinal below 3, found \"\""),
+            ("1\n0\n1\n", "o.txt:3: ordinal 1 was already given on line 1"),
+        ] {
+            let message = parse(text, 3).unwrap_err().to_string();
+            assert!(message.starts_with(says), "{message}");
+        }
+    }
+}

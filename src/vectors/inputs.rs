@@ -1,0 +1,73 @@
+//! Opening whatever vectors a user names: stores and JsonVectorCollection files.
+
+use std::path::PathBuf;
+
+use super::VectorSource;
+use super::jsonl::JsonVectorReader;
+use super::store::StoreReader;
+use crate::error::{Error, Place, Result};
+
+/// Inputs of one collection, in order.
+pub struct OpenedVectors {
+    /// One source an input; consecutive JSON files are one source.
+    pub sources: Vec<Box<dyn VectorSource>>,
+    /// The first store's encoding, for provenance.
+    pub model: Option<serde_json::Value>,
+}
+
+/// Opens `paths`: store directories are ordered by the doc base that they record, files
+/// stay in the order given.
+///
+/// # Errors
+/// Stores mixed with files, shards that leave a gap or overlap, and what opening says.
+pub fn open_vectors(paths: &[PathBuf]) -> Result<OpenedVectors> {
+    let stores = paths.iter().filter(|path| path.is_dir()).count();
+    if stores == 0 {
+        let source: Box<dyn VectorSource> = Box::new(JsonVectorReader::open(paths)?);
+        return Ok(OpenedVectors { sources: vec![source], model: None });
+    }
+    if stores < paths.len() {
+        return Err(Error::Usage(
+            "--input mixes vector stores and files; give one kind, so that the order is clear"
+                .into(),
+        ));
+    }
+    let mut readers = paths.iter().map(|dir| StoreReader::open(dir)).collect::<Result<Vec<_>>>()?;
+    if readers.len() > 1 {
+        order_shards(&mut readers, paths)?;
+    }
+    let model = readers
+        .first()
+        .and_then(|reader| serde_json::to_value(reader.manifest().plan.encoding.as_ref()?).ok());
+    let sources = readers.into_iter().map(|r| Box::new(r) as Box<dyn VectorSource>).collect();
+    Ok(OpenedVectors { sources, model })
+}
+
+/// Sorts shards of one collection by doc base and checks that each begins where the one
+/// before ends. Stores that are no shards keep their order.
+fn order_shards(readers: &mut [StoreReader], paths: &[PathBuf]) -> Result<()> {
+    let shards = readers.iter().filter(|r| r.manifest().plan.shard.is_some()).count();
+    if shards == 0 {
+        return Ok(());
+    }
+    if shards < readers.len() {
+        return Err(Error::Usage(
+            "--input mixes shards with whole stores; give one kind, so that the order is clear"
+                .into(),
+        ));
+    }
+    readers.sort_by_key(|r| r.manifest().plan.doc_base);
+    let mut expected = 0;
+    for reader in readers.iter() {
+        let (base, documents) =
+            (reader.manifest().plan.doc_base, reader.manifest().totals.documents);
+        if base != expected {
+            let problem =
+                format!("expected a shard that begins at document {expected}, found one at {base}");
+            return Err(Error::data(&paths[0], Place::File, problem)
+                .hint("give every shard of the collection once"));
+        }
+        expected = base + documents;
+    }
+    Ok(())
+}
