@@ -17,6 +17,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(cli::demo::DemoArgs),
     Encode(cli::encode::EncodeArgs),
     Build(cli::build::BuildArgs),
     Eval(cli::eval::EvalArgs),
@@ -27,6 +28,7 @@ enum Command {
 fn main() -> ExitCode {
     let Cli { common, command } = Cli::parse();
     cli::exit(match command {
+        Command::Demo(args) => cli::demo::run(&args, &common),
         Command::Encode(args) => cli::encode::run(&args, &common),
         Command::Build(args) => cli::build::run(&args, &common),
         Command::Eval(args) => cli::eval::run(&args, &common),

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use serde_json::{Map, Value, json};
 
 use super::Common;
-use super::table::Table;
 use crate::error::Result;
 use crate::eval::{Evaluation, Measure, Options, Qrels, Run, evaluate, parse_measures};
+use crate::table::Table;
 
 /// Measure runs against judgements, as trec_eval does
 #[derive(Debug, clap::Args)]
@@ -65,6 +65,10 @@ pub fn run(args: &EvalArgs, common: &Common) -> Result<ExitCode> {
     };
     super::print(&text)?;
     if !common.quiet {
+        if qrels.regraded() > 0 {
+            let (file, n) = (args.qrels.display(), qrels.regraded());
+            eprintln!("{file}: {n} judgements change an earlier grade; the last one counts");
+        }
         results.iter().for_each(|(name, result)| warn(name, result, args.complete));
     }
     Ok(ExitCode::SUCCESS)

@@ -2,9 +2,11 @@
 
 mod common;
 mod progress;
-mod table;
 
+pub mod bench;
 pub mod build;
+#[cfg(feature = "encode")]
+pub mod demo;
 #[cfg(feature = "encode")]
 pub mod encode;
 pub mod eval;
@@ -14,4 +16,3 @@ pub mod verify;
 
 pub(crate) use common::out;
 pub use common::{Common, exit, human_bytes, print, progress};
-pub use table::Table;

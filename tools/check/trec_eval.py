@@ -94,6 +94,16 @@ def trec_eval(qrels, run, level, complete):
     return scores
 
 
+def read_qrels(path):
+    """Judgements; of several grades the last counts (pytrec_eval.parse_qrel refuses them)."""
+    qrels = {}
+    with open(path) as file:
+        for line in file:
+            query, _, document, grade = line.split()
+            qrels.setdefault(query, {})[document] = int(grade)
+    return qrels
+
+
 def compare(bin_dir, qrels_path, run_path, level=1, complete=False):
     """Compares one run query by query; the number of differences."""
     command = [bin_dir / "splindex", "eval", "--json", "--per-query", "--quiet"]
@@ -101,8 +111,9 @@ def compare(bin_dir, qrels_path, run_path, level=1, complete=False):
     command += ["--complete"] * complete + ["--qrels", qrels_path, run_path]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
     ours = json.loads(output)["runs"][0]
-    with open(qrels_path) as qrels, open(run_path) as run:
-        qrels, run = pytrec_eval.parse_qrel(qrels), pytrec_eval.parse_run(run)
+    qrels = read_qrels(qrels_path)
+    with open(run_path) as run:
+        run = pytrec_eval.parse_run(run)
     theirs = trec_eval(qrels, run, level, complete)
     theirs_mean = {m: sum(s[m] for s in theirs.values()) / len(theirs) for m in MEASURES}
     pairs = [("all", ours["mean"], theirs_mean)]
