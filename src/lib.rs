@@ -15,6 +15,7 @@
 #[cfg(feature = "tokenize")]
 pub mod encode;
 
+pub mod bench;
 pub mod bm25;
 pub mod build;
 pub mod cli;
@@ -24,11 +25,13 @@ pub mod eval;
 pub mod format;
 pub mod index;
 pub mod order;
+pub mod output;
 pub mod progress;
 pub mod quantize;
 pub mod query;
 pub mod retrieve;
 pub mod synth;
+pub mod table;
 pub mod vectors;
 
 pub use error::{Error, Result};

@@ -18,11 +18,13 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Search(cli::search::SearchArgs),
+    Bench(cli::bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
     let Cli { common, command } = Cli::parse();
     cli::exit(match command {
         Command::Search(args) => cli::search::run(&args, &common),
+        Command::Bench(args) => cli::bench::run(&args, &common),
     })
 }

@@ -17,8 +17,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(cli::demo::DemoArgs),
     Encode(cli::encode::EncodeArgs),
     Build(cli::build::BuildArgs),
+    Eval(cli::eval::EvalArgs),
     Synth(cli::synth::SynthArgs),
     Inspect(cli::inspect::InspectArgs),
     Verify(cli::verify::VerifyArgs),
@@ -27,8 +29,10 @@ enum Command {
 fn main() -> ExitCode {
     let Cli { common, command } = Cli::parse();
     cli::exit(match command {
+        Command::Demo(args) => cli::demo::run(&args, &common),
         Command::Encode(args) => cli::encode::run(&args, &common),
         Command::Build(args) => cli::build::run(&args, &common),
+        Command::Eval(args) => cli::eval::run(&args, &common),
         Command::Synth(args) => cli::synth::run(&args, &common),
         Command::Inspect(args) => cli::inspect::run(&args, &common),
         Command::Verify(args) => cli::verify::run(&args, &common),

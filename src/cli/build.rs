@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use super::progress::Bars;
-use super::{Common, human_bytes};
+use super::{Common, human_bytes, out};
 use crate::bm25::{AvgDl, Bm25Params, Bm25Source, Stemmer, StopWords};
 use crate::build::{BuildOptions, BuildReport, Collection, Scale, build};
 use crate::corpus::{CorpusReader, Fields};
@@ -128,7 +128,7 @@ pub fn run(args: &BuildArgs, common: &Common) -> Result<ExitCode> {
     }
     let report = build(&collection, None, &options, &args.output, &bars)?;
     bars.finish();
-    print(&report, args, common, started.elapsed().as_secs_f64());
+    print(&report, args, common, started.elapsed().as_secs_f64())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -177,7 +177,7 @@ fn input_names(args: &BuildArgs) -> Vec<String> {
     args.input.iter().map(name).collect()
 }
 
-fn print(report: &BuildReport, args: &BuildArgs, common: &Common, seconds: f64) {
+fn print(report: &BuildReport, args: &BuildArgs, common: &Common, seconds: f64) -> Result<()> {
     let meta = &report.meta;
     let field = &meta.fields[0];
     let content_id: String =
@@ -188,10 +188,10 @@ fn print(report: &BuildReport, args: &BuildArgs, common: &Common, seconds: f64) 
             "meta": meta, "empty_documents": report.empty_documents,
             "zero_weights": report.zero_weights, "seconds": seconds,
         });
-        println!("{json}");
+        out!("{json}");
     }
     if common.quiet {
-        return;
+        return Ok(());
     }
     let share = |n: u64| 100.0 * n as f64 / (field.postings.max(1)) as f64;
     eprintln!(
@@ -213,4 +213,5 @@ fn print(report: &BuildReport, args: &BuildArgs, common: &Common, seconds: f64) 
         share(field.lifted),
         report.zero_weights,
     );
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! What every command shares: its common flags, progress bars, exit codes.
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -58,6 +58,21 @@ pub fn progress(common: &Common, what: &'static str, len: u64) -> ProgressBar {
 pub fn human_bytes(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
 }
+
+/// Writes a result to standard output. A reader that went away (`| head`) wants no more of
+/// it and is no error.
+pub fn print(text: &str) -> Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Error::io("write", "-", e)),
+        _ => Ok(()),
+    }
+}
+
+/// As `println!`, through [`print`]: no panic when the reader goes away.
+macro_rules! out {
+    ($($text:tt)*) => { $crate::cli::print(&format!("{}\n", format_args!($($text)*)))? };
+}
+pub(crate) use out;
 
 /// Prints an error as one line and turns it into its exit code.
 pub fn exit(result: Result<ExitCode>) -> ExitCode {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::{Common, human_bytes};
+use super::{Common, human_bytes, out};
 use crate::error::{Error, Place, Result};
 use crate::format::terms::KTH;
 use crate::index::{Index, TermId};
@@ -35,12 +35,12 @@ pub fn run(args: &InspectArgs, common: &Common) -> Result<ExitCode> {
     match (&args.term, &args.doc) {
         (Some(token), _) => term(&index, token, common)?,
         (None, Some(id)) => document(&index, id, common)?,
-        (None, None) => whole(&index, common),
+        (None, None) => whole(&index, common)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn whole(index: &Index, common: &Common) {
+fn whole(index: &Index, common: &Common) -> Result<()> {
     let meta = index.meta();
     let sections: Vec<(&str, u64)> =
         index.sections().map(|(kind, section)| (kind.label(), section.len.get())).collect();
@@ -50,34 +50,35 @@ fn whole(index: &Index, common: &Common) {
             "meta": meta, "provenance": index.provenance(),
             "sections": sections.iter().copied().collect::<std::collections::BTreeMap<_, _>>(),
         });
-        println!("{json}");
-        return;
+        out!("{json}");
+        return Ok(());
     }
     let provenance = index.provenance();
-    println!("file        {} ({})", index.path().display(), human_bytes(index.file_len()));
-    println!("content id  {}", index.content_id());
-    println!("documents   {}", meta.documents);
-    println!("terms       {}", meta.terms);
-    println!("postings    {}", meta.postings);
-    println!(
+    out!("file        {} ({})", index.path().display(), human_bytes(index.file_len()));
+    out!("content id  {}", index.content_id());
+    out!("documents   {}", meta.documents);
+    out!("terms       {}", meta.terms);
+    out!("postings    {}", meta.postings);
+    out!(
         "codec       {} (dense {:?}, blocks of {})",
         meta.codec.name(),
         meta.dense,
         meta.block_size
     );
-    println!("order       {}", if meta.reordered { "reordered" } else { "input" });
+    out!("order       {}", if meta.reordered { "reordered" } else { "input" });
     for field in &meta.fields {
-        println!("field       {:?}, scale {:.4}, {} bits", field.kind, field.scale, meta.bits);
+        out!("field       {:?}, scale {:.4}, {} bits", field.kind, field.scale, meta.bits);
     }
-    println!("made by     {} from {}", provenance.tool, provenance.inputs.join(", "));
+    out!("made by     {} from {}", provenance.tool, provenance.inputs.join(", "));
     if let Some(model) = provenance.model {
-        println!("model       {model}");
+        out!("model       {model}");
     }
-    println!("sections");
+    out!("sections");
     for (label, len) in sections {
         let share = len as f64 / meta.postings.max(1) as f64;
-        println!("  {label:<14} {:>12}  {share:.3} bytes a posting", human_bytes(len));
+        out!("  {label:<14} {:>12}  {share:.3} bytes a posting", human_bytes(len));
     }
+    Ok(())
 }
 
 fn term(index: &Index, token: &str, common: &Common) -> Result<()> {
@@ -97,24 +98,24 @@ fn term(index: &Index, token: &str, common: &Common) -> Result<()> {
             "bytes": list.bytes.len(), "blocks": list.blocks(), "max_impact": list.max_impact,
             "mean_impact": mean, "kth_impacts": list.kth_impacts,
         });
-        println!("{json}");
+        out!("{json}");
         return Ok(());
     }
     let share = 100.0 * f64::from(list.df) / f64::from(index.documents());
-    println!("token        {token}");
-    println!("df           {} ({share:.3} % of the documents)", list.df);
-    println!(
+    out!("token        {token}");
+    out!("df           {} ({share:.3} % of the documents)", list.df);
+    out!(
         "list         {:?}, {} bytes, {bits:.2} bits a posting, {} blocks",
         list.representation,
         list.bytes.len(),
         list.blocks()
     );
-    println!("impacts      largest {}, mean {mean:.2}", list.max_impact);
+    out!("impacts      largest {}, mean {mean:.2}", list.max_impact);
     for (k, impact) in KTH.iter().zip(list.kth_impacts).filter(|(_, i)| *i > 0) {
-        println!("{k:>6}th      {impact}");
+        out!("{k:>6}th      {impact}");
     }
     let maxima: Vec<u8> = (0..list.blocks()).map(|b| list.block_max(b)).collect();
-    println!("block maxima {}", profile(&maxima));
+    out!("block maxima {}", profile(&maxima));
     Ok(())
 }
 
@@ -137,12 +138,12 @@ fn document(index: &Index, id: &str, common: &Common) -> Result<()> {
     if common.json {
         let vector: serde_json::Map<String, serde_json::Value> =
             named.map(|(token, impact)| (token.to_owned(), impact.into())).collect();
-        println!("{}", json!({ "id": id, "ordinal": ordinal, "vector": vector }));
+        out!("{}", json!({ "id": id, "ordinal": ordinal, "vector": vector }));
         return Ok(());
     }
-    println!("document {id} (ordinal {ordinal}): {} terms", terms.len());
+    out!("document {id} (ordinal {ordinal}): {} terms", terms.len());
     for (token, impact) in named {
-        println!("{impact:>4}  {token}");
+        out!("{impact:>4}  {token}");
     }
     Ok(())
 }

@@ -3,12 +3,17 @@
 mod common;
 mod progress;
 
+pub mod bench;
 pub mod build;
 #[cfg(feature = "encode")]
+pub mod demo;
+#[cfg(feature = "encode")]
 pub mod encode;
+pub mod eval;
 pub mod inspect;
 pub mod search;
 pub mod synth;
 pub mod verify;
 
-pub use common::{Common, exit, human_bytes, progress};
+pub(crate) use common::out;
+pub use common::{Common, exit, human_bytes, print, progress};

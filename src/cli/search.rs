@@ -1,14 +1,185 @@
 //! `splindex-query search`: answers of a query file as a run.
 
-use super::Common;
-use crate::error::Result;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+
+use super::{Common, progress};
+use crate::error::{Error, Result};
+use crate::eval::{RunFormat, RunWriter};
+use crate::index::{Index, Load};
+use crate::query::file::{QueryKind, read_queries};
+use crate::query::{Algorithm, Hit, Searcher};
+use crate::retrieve::{Prepared, QuerySide};
 
 /// Answer a file of queries
 #[derive(Debug, clap::Args)]
-pub struct SearchArgs {}
+#[command(after_help = "Examples:
+  splindex-query search bm25.spx --queries questions.tsv --output bm25.run
+  splindex-query search splade.spx --queries questions.tsv --query-model data/tiny --output splade.run
+  splindex-query search splade.spx --queries weighted.tsv --k 10 --format jsonl
+
+Query files: text (qid<TAB>text), weighted tokens (qid<TAB>token:weight …), repeated tokens
+(qid<TAB>token token …, with --query-kind repeated), JSON Lines; plain, .gz or .zst.")]
+pub struct SearchArgs {
+    /// The index file
+    #[arg(value_name = "INDEX.spx")]
+    index: PathBuf,
+    /// The queries; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    queries: PathBuf,
+    /// What the query file holds: auto, text, weighted or repeated
+    #[arg(long, value_name = "KIND", default_value = "auto")]
+    query_kind: QueryKind,
+    /// Results a query
+    #[arg(long, value_name = "K", default_value_t = 1000)]
+    k: usize,
+    /// auto, or the name of an algorithm; all return the same list
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    algorithm: Algorithm,
+    /// Directory of the model (or of its table of token weights) for text queries
+    #[cfg(feature = "tokenize")]
+    #[arg(long, value_name = "DIR")]
+    query_model: Option<PathBuf>,
+    /// Factor that makes fractional query weights integers
+    #[arg(long, value_name = "X", default_value_t = 100.0)]
+    query_scale: f64,
+    /// Format of the run: trec, msmarco or jsonl
+    #[arg(long, value_name = "FORMAT", default_value = "trec")]
+    format: RunFormat,
+    /// The run; without it, standard output
+    #[arg(long, value_name = "RUN")]
+    output: Option<PathBuf>,
+    /// How the index gets into memory: mmap, populate or ram
+    #[arg(long, value_name = "HOW", default_value = "mmap")]
+    load: Load,
+}
+
+/// Queries answered between two writes of the run: bounds memory at k = 1000.
+const BATCH: usize = 1024;
 
 /// Runs `splindex-query search`.
-pub fn run(_: &SearchArgs, _: &Common) -> Result<ExitCode> {
+pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
+    // Queries are answered on one thread unless asked otherwise: a query node shares its
+    // cores with others.
+    let threads = common.threads.unwrap_or(1);
+    Common { threads: Some(threads), ..common.clone() }.init_threads()?;
+    if args.k == 0 {
+        return Err(Error::Usage("--k must be at least 1".into()));
+    }
+    let index = Index::open_with(&args.index, args.load)?;
+    let file = read_queries(&args.queries, args.query_kind)?;
+    let side = query_side(args, &index)?;
+    let queries = side.prepare(&file, args.query_scale)?;
+
+    let bar = progress(common, "searching", queries.len() as u64);
+    let mut elapsed = Duration::ZERO;
+    write_run(args, |out| {
+        for batch in queries.chunks(BATCH) {
+            let started = Instant::now();
+            let answers = answer(&index, batch, args, threads)?;
+            elapsed += started.elapsed();
+            for (query, hits) in batch.iter().zip(&answers) {
+                let named = hits.iter().map(|hit| (index.names().get(hit.ordinal), hit.score));
+                out.query(&query.id, named)?;
+            }
+            bar.inc(batch.len() as u64);
+        }
+        Ok(())
+    })?;
+    bar.finish_and_clear();
+    summary(args, common, &side, &queries, elapsed);
     Ok(ExitCode::SUCCESS)
+}
+
+fn query_side<'a>(args: &SearchArgs, index: &'a Index) -> Result<QuerySide<'a>> {
+    #[cfg(feature = "tokenize")]
+    if let Some(dir) = &args.query_model {
+        let options = crate::encode::EncoderOptions::default();
+        let encoder = crate::encode::QueryEncoder::load(dir, &options)?;
+        return QuerySide::with_encoder(index, encoder);
+    }
+    let _ = args;
+    QuerySide::of_index(index)
+}
+
+fn answer(
+    index: &Index,
+    queries: &[Prepared],
+    args: &SearchArgs,
+    threads: usize,
+) -> Result<Vec<Vec<Hit>>> {
+    let part = queries.len().div_ceil(threads).max(1);
+    let parts: Vec<Vec<Vec<Hit>>> = queries
+        .par_chunks(part)
+        .map(|queries| {
+            let mut searcher = Searcher::new(index);
+            let answer =
+                |q: &Prepared| Ok(searcher.search(&q.query, args.k, args.algorithm)?.to_vec());
+            queries.iter().map(answer).collect::<Result<Vec<_>>>()
+        })
+        .collect::<Result<_>>()?;
+    Ok(parts.into_iter().flatten().collect())
+}
+
+/// Where a run goes: a file that appears when it is complete, or standard output.
+fn write_run(
+    args: &SearchArgs,
+    answers: impl FnOnce(&mut RunWriter<&mut dyn Write>) -> Result<()>,
+) -> Result<()> {
+    let Some(path) = &args.output else {
+        let mut out = BufWriter::new(std::io::stdout().lock());
+        let written = write_to(&mut out, Path::new("-"), args, answers);
+        return match written {
+            // `| head` has read enough.
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => {
+                Ok(())
+            }
+            other => other,
+        };
+    };
+    let mut file = crate::output::OutputFile::create(path)?;
+    write_to(&mut file, path, args, answers)?;
+    file.publish()
+}
+
+fn write_to(
+    out: &mut dyn Write,
+    path: &Path,
+    args: &SearchArgs,
+    answers: impl FnOnce(&mut RunWriter<&mut dyn Write>) -> Result<()>,
+) -> Result<()> {
+    let mut writer = RunWriter::new(out, path, args.format, "splindex");
+    answers(&mut writer)?;
+    writer.finish().map(drop)
+}
+
+fn summary(
+    args: &SearchArgs,
+    common: &Common,
+    side: &QuerySide<'_>,
+    queries: &[Prepared],
+    elapsed: Duration,
+) {
+    if common.quiet {
+        return;
+    }
+    let unknown: u64 = queries.iter().map(|q| u64::from(q.query.unknown)).sum();
+    let dropped: u64 = queries.iter().map(|q| u64::from(q.dropped)).sum();
+    let encoding: Duration = queries.iter().map(|q| q.encoding).sum();
+    let mean = |total: Duration| total.as_secs_f64() * 1e6 / queries.len().max(1) as f64;
+    eprintln!(
+        "{}: {} queries ({}), {} at k = {}: {:.1} µs a query, {:.1} µs to encode; {unknown} unknown \
+         tokens, {dropped} tokens of weight 0",
+        args.index.display(),
+        queries.len(),
+        side.describe(),
+        args.algorithm.name(),
+        args.k,
+        mean(elapsed),
+        mean(encoding),
+    );
 }

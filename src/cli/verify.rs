@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{Common, human_bytes};
+use super::{Common, human_bytes, out};
 use crate::error::Result;
 use crate::index::Index;
 
@@ -35,7 +35,7 @@ pub fn run(args: &VerifyArgs, common: &Common) -> Result<ExitCode> {
                 "index": path, "content_id": index.content_id(), "deep": args.deep,
                 "faults": report.faults,
             });
-            println!("{json}");
+            out!("{json}");
             continue;
         }
         for fault in &report.faults {
@@ -43,7 +43,7 @@ pub fn run(args: &VerifyArgs, common: &Common) -> Result<ExitCode> {
         }
         if report.faults.is_empty() && !common.quiet {
             let what = if args.deep { "checksums and content" } else { "checksums" };
-            println!(
+            out!(
                 "{}: {what} of {} sections hold, {}, content id {}",
                 path.display(),
                 report.sections.len(),

@@ -10,6 +10,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::{LayerNorm, Module, ops::softmax_last_dim};
 
 use super::config::{Activation, Architecture, ModelConfig};
+use super::ops::{Norm, bias_activation};
 use super::weights::Weights;
 
 /// y = x · wᵀ + b over packed rows.
@@ -26,19 +27,20 @@ impl Linear {
         Linear { weight_t, bias }
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.matmul(&self.weight_t)?.broadcast_add(&self.bias)
+    fn forward(&self, x: &Tensor, activation: Option<Activation>) -> Result<Tensor> {
+        bias_activation(x.matmul(&self.weight_t)?, &self.bias, activation)
     }
 }
 
-impl Activation {
-    fn forward(self, x: &Tensor) -> Result<Tensor> {
-        match self {
-            // candle's `gelu` is the tanh approximation; these models use erf.
-            Activation::GeluErf => x.gelu_erf(),
-            Activation::GeluTanh => x.gelu(),
-            Activation::Relu => x.relu(),
-        }
+/// norm(x · wᵀ + b + residual)
+struct LinearNorm {
+    weight_t: Tensor,
+    norm: Norm,
+}
+
+impl LinearNorm {
+    fn forward(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
+        self.norm.forward(x.matmul(&self.weight_t)?, residual)
     }
 }
 
@@ -68,11 +70,9 @@ impl Packed {
 struct Layer {
     /// Queries, keys and values in one product; queries carry the 1/√d of attention.
     qkv: Linear,
-    attention_output: Linear,
-    attention_norm: LayerNorm,
+    attention_output: LinearNorm,
     up: Linear,
-    down: Linear,
-    output_norm: LayerNorm,
+    down: LinearNorm,
 }
 
 /// A loaded checkpoint. Immutable, so threads share it.
@@ -80,7 +80,7 @@ pub(super) struct MaskedLm {
     word_embeddings: Tensor,
     /// Position embeddings; for BERT the embedding of token type 0 is added in.
     position_embeddings: Tensor,
-    embedding_norm: LayerNorm,
+    embedding_norm: Norm,
     layers: Vec<Layer>,
     transform: Linear,
     transform_norm: LayerNorm,
@@ -113,12 +113,18 @@ impl MaskedLm {
         };
         let decoder_bias = weights.first_of(n.decoder_bias, &[config.vocabulary])?;
         Ok(MaskedLm {
-            embedding_norm: weights.layer_norm(&format!("{}.LayerNorm", n.embeddings), h, eps)?,
+            embedding_norm: {
+                let (gamma, beta) = weights.norm(&format!("{}.LayerNorm", n.embeddings), h)?;
+                internal(|| Norm::new(&gamma.zeros_like()?, &gamma, &beta, eps))?
+            },
             layers: (0..config.layers)
                 .map(|i| Layer::load(config, &n, weights, &format!("{}.{i}", n.layer)))
                 .collect::<crate::Result<_>>()?,
             transform: weights.linear(n.transform, h, h)?,
-            transform_norm: weights.layer_norm(n.transform_norm, h, eps)?,
+            transform_norm: {
+                let (gamma, beta) = weights.norm(n.transform_norm, h)?;
+                LayerNorm::new(gamma, beta, eps)
+            },
             decoder_bias: internal(|| decoder_bias.to_dtype(candle_core::DType::F32)?.to_vec1())?,
             word_embeddings,
             position_embeddings,
@@ -137,13 +143,12 @@ impl MaskedLm {
         let positions = Tensor::from_vec(positions, rows, device)?;
         let words = self.word_embeddings.index_select(&ids, 0)?;
         let places = self.position_embeddings.index_select(&positions, 0)?;
-        let mut x = self.embedding_norm.forward(&(words + places)?)?;
+        let mut x = self.embedding_norm.forward(words, &places)?;
         let runs = batch.runs();
         for layer in &self.layers {
             x = layer.forward(&x, &runs, self.heads, self.activation)?;
         }
-        let x = self.activation.forward(&self.transform.forward(&x)?)?;
-        self.transform_norm.forward(&x)
+        self.transform_norm.forward(&self.transform.forward(&x, Some(self.activation))?)
     }
 }
 
@@ -164,20 +169,20 @@ impl Layer {
             parts.0.push(scaled(weight)?);
             parts.1.push(scaled(bias)?);
         }
-        let norm = |part: &str| weights.layer_norm(&format!("{name}.{part}"), h, eps);
-        let linear = |part: &str, inputs, outputs| {
-            weights.linear(&format!("{name}.{part}"), inputs, outputs)
+        let linear_norm = |part: &str, norm: &str, inputs| {
+            let Linear { weight_t, bias } = weights.linear(&format!("{name}.{part}"), inputs, h)?;
+            let (gamma, beta) = weights.norm(&format!("{name}.{norm}"), h)?;
+            let norm = internal(|| Norm::new(&bias, &gamma, &beta, eps))?;
+            Ok::<_, crate::Error>(LinearNorm { weight_t, norm })
         };
         Ok(Layer {
             qkv: Linear::new(
                 internal(|| Tensor::cat(&parts.0, 0))?,
                 internal(|| Tensor::cat(&parts.1, 0))?,
             ),
-            attention_output: linear(n.attention_output, h, h)?,
-            attention_norm: norm(n.attention_norm)?,
-            up: linear(n.up, h, config.intermediate)?,
-            down: linear(n.down, config.intermediate, h)?,
-            output_norm: norm(n.output_norm)?,
+            attention_output: linear_norm(n.attention_output, n.attention_norm, h)?,
+            up: weights.linear(&format!("{name}.{}", n.up), h, config.intermediate)?,
+            down: linear_norm(n.down, n.output_norm, config.intermediate)?,
         })
     }
 
@@ -188,11 +193,9 @@ impl Layer {
         heads: usize,
         activation: Activation,
     ) -> Result<Tensor> {
-        let context = attention(&self.qkv.forward(x)?, runs, heads)?;
-        let attended = self.attention_output.forward(&context)?;
-        let x = self.attention_norm.forward(&(attended + x)?)?;
-        let inner = activation.forward(&self.up.forward(&x)?)?;
-        self.output_norm.forward(&(self.down.forward(&inner)? + x)?)
+        let context = attention(&self.qkv.forward(x, None)?, runs, heads)?;
+        let x = self.attention_output.forward(&context, x)?;
+        self.down.forward(&self.up.forward(&x, Some(activation))?, &x)
     }
 }
 

@@ -26,6 +26,8 @@ mod encoder;
 #[cfg(feature = "encode")]
 mod graph;
 #[cfg(feature = "encode")]
+mod ops;
+#[cfg(feature = "encode")]
 mod pipeline;
 #[cfg(feature = "encode")]
 mod pool;

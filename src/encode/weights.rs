@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use candle_core::safetensors::SliceSafetensors;
 use candle_core::{DType, Device, Tensor};
-use candle_nn::LayerNorm;
 
 use super::graph::Linear;
 use crate::error::{Error, Place, Result};
@@ -78,13 +77,13 @@ impl<'a> Weights<'a> {
         ))
     }
 
-    /// A layer norm stored as weight/bias or, in checkpoints that came from TensorFlow,
-    /// as gamma/beta.
-    pub fn layer_norm(&self, name: &str, size: usize, eps: f64) -> Result<LayerNorm> {
+    /// Scale and shift of a layer norm, stored as weight/bias or, in checkpoints that came
+    /// from TensorFlow, as gamma/beta.
+    pub fn norm(&self, name: &str, size: usize) -> Result<(Tensor, Tensor)> {
         let part = |new: &str, old: &str| {
             self.first_of(&[&format!("{name}.{new}"), &format!("{name}.{old}")], &[size])
         };
-        Ok(LayerNorm::new(part("weight", "gamma")?, part("bias", "beta")?, eps))
+        Ok((part("weight", "gamma")?, part("bias", "beta")?))
     }
 }
 

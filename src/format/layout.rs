@@ -82,11 +82,15 @@ fn parse_header(path: &Path, bytes: &[u8]) -> Result<Header> {
             .hint("this is no .spx file; `splindex build` makes one"));
     }
     let (major, minor) = (header.major.get(), header.minor.get());
-    if major != MAJOR || header.required.get() != 0 {
+    let required = header.required.get();
+    if major != MAJOR || required != 0 {
+        let features = match required {
+            0 => String::new(),
+            bits => format!(" and features {bits:#x}"),
+        };
         let problem = format!(
-            "the file has format version {major}.{minor} (required features {:#x}), this program \
-             reads {MAJOR}.{MINOR}",
-            header.required.get()
+            "the file has format version {major}.{minor}{features}, this program reads \
+             {MAJOR}.{MINOR}"
         );
         return Err(corrupt(path, "HEADER", 8, problem)
             .hint("use the splindex version that wrote it, or build the index again"));

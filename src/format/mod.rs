@@ -1,4 +1,4 @@
-//! The bytes of an `.spx` file; FORMAT.md is the specification.
+//! The bytes of an `.spx` file; docs/FORMAT.md is the specification.
 //!
 //! Architecture invariant: only this module knows byte offsets. Everything above it
 //! sees typed slices and [`postings`] lists.

@@ -1,10 +1,8 @@
 //! Writes an `.spx` file section by section; it appears under its name when complete.
 
-use std::fs::File;
-use std::io::{BufWriter, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
 
-use tempfile::NamedTempFile;
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32, U64};
 
@@ -12,16 +10,12 @@ use super::header::{
     ALIGN, ENDIAN_TAG, HEADER_LEN, Header, MAGIC, MAJOR, MINOR, Section, SectionKind, Trailer,
 };
 use crate::error::{Error, Result};
-
-/// Prefix of temporary files beside an output; the next run to the same directory
-/// recognises leftovers of a killed one by it.
-pub const TEMP_PREFIX: &str = ".splindex-tmp-";
+use crate::output::OutputFile;
 
 /// Writer of one file: [`begin`](Self::begin) a section, [`write`](Self::write) its
 /// bytes, and [`finish`](Self::finish). Dropping it earlier removes the temporary file.
 pub struct FileWriter {
-    target: PathBuf,
-    file: BufWriter<NamedTempFile>,
+    file: OutputFile,
     position: u64,
     sections: Vec<Section>,
     open: Option<OpenSection>,
@@ -46,15 +40,8 @@ pub struct Written {
 impl FileWriter {
     /// Starts a file that will be published as `target`, in the same directory.
     pub fn create(target: &Path) -> Result<Self> {
-        let dir = parent(target);
-        let file = tempfile::Builder::new()
-            .prefix(TEMP_PREFIX)
-            .suffix(".spx")
-            .tempfile_in(dir)
-            .map_err(|e| Error::io("create a temporary file in", dir, e))?;
         let mut writer = FileWriter {
-            target: target.to_owned(),
-            file: BufWriter::with_capacity(1 << 20, file),
+            file: OutputFile::create(target)?,
             position: 0,
             sections: Vec::new(),
             open: None,
@@ -136,53 +123,17 @@ impl FileWriter {
             crc: U32::ZERO,
         };
         header.crc = U32::new(header.computed_crc());
-        self.publish(&header)?;
+        self.file
+            .seek(SeekFrom::Start(0))
+            .and_then(|_| self.file.write_all(header.as_bytes()))
+            .map_err(|e| Error::io("write", self.file.target(), e))?;
+        self.file.publish()?;
         Ok(Written { content_id, file_len })
     }
 
-    fn publish(mut self, header: &Header) -> Result<()> {
-        let target = self.target.clone();
-        let failed = |action, e| Error::io(action, &target, e);
-        self.file.seek(SeekFrom::Start(0)).map_err(|e| failed("write", e))?;
-        self.file.write_all(header.as_bytes()).map_err(|e| failed("write", e))?;
-        let temp = self.file.into_inner().map_err(|e| failed("write", e.into_error()))?;
-        set_default_permissions(temp.as_file()).map_err(|e| failed("set permissions of", e))?;
-        temp.as_file().sync_all().map_err(|e| failed("flush", e))?;
-        temp.persist(&target).map_err(|e| failed("rename", e.error))?;
-        sync_dir(parent(&target))
-    }
-
     fn raw(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file.write_all(bytes).map_err(|e| Error::io("write", &self.target, e))?;
+        self.file.write_all(bytes).map_err(|e| Error::io("write", self.file.target(), e))?;
         self.position += bytes.len() as u64;
         Ok(())
     }
-}
-
-fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir,
-        _ => Path::new("."),
-    }
-}
-
-/// Temporary files are private (0600); an index is shipped and read by others.
-fn set_default_permissions(file: &File) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    #[cfg(not(unix))]
-    let _ = file;
-    Ok(())
-}
-
-/// Makes the rename itself durable.
-fn sync_dir(dir: &Path) -> Result<()> {
-    #[cfg(unix)]
-    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| Error::io("flush", dir, e))?;
-    #[cfg(not(unix))]
-    let _ = dir;
-    Ok(())
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::MAX_QUERY_WEIGHT;
 use crate::corpus::{BytesRead, IdSet, Lines, check_id};
 use crate::error::{Error, Place, Result};
 
@@ -96,9 +97,6 @@ pub struct IntegerQuery {
     /// Tokens whose weight was or became 0.
     pub dropped: u32,
 }
-
-/// Largest integer query weight.
-pub const LARGEST_QUERY_WEIGHT: u32 = 65_535;
 
 /// Reads a query file (plain, .gz or .zst; `-` is standard input).
 ///
@@ -256,9 +254,9 @@ pub fn integer_terms(
     let mut terms = Vec::with_capacity(sums.len());
     for &(token, sum) in &sums {
         let weight = (sum * scale + 0.5).floor();
-        if weight > f64::from(LARGEST_QUERY_WEIGHT) {
+        if weight > f64::from(MAX_QUERY_WEIGHT) {
             return Err(format!(
-                "expected query weights up to {LARGEST_QUERY_WEIGHT}, found {weight} for token \
+                "expected query weights up to {MAX_QUERY_WEIGHT}, found {weight} for token \
                  {token:?} ({sum} × {scale})"
             ));
         }

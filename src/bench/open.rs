@@ -1,0 +1,217 @@
+//! The open loop: queries arrive when users send them, not when the server is free.
+//!
+//! A closed loop that is slow asks less often, so its own slowness hides waiting time
+//! ("coordinated omission"). Here arrival times are drawn before anything runs, and a
+//! query's latency counts from its arrival, waiting in line included.
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use super::closed::Case;
+use super::summary::Summary;
+use crate::error::{Error, Result};
+use crate::query::Searcher;
+
+/// Outcome of [`open_loop`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OpenLoop {
+    /// Mean arrivals a second that were asked for.
+    pub rate: f64,
+    /// Arrivals a second that were drawn.
+    pub offered: f64,
+    /// Answers a second from the first arrival to the last answer.
+    pub achieved: f64,
+    /// Threads that answer.
+    pub threads: usize,
+    /// Queries that arrived.
+    pub queries: u64,
+    /// From arrival to answer, µs.
+    pub latency: Summary,
+    /// From start of work to answer, µs.
+    pub service: Summary,
+    /// Answers later than a second after their arrival.
+    pub late: u64,
+}
+
+impl OpenLoop {
+    /// Whether the line of waiting queries grew: the rate is more than the server can do.
+    pub fn saturated(&self) -> bool {
+        self.achieved < 0.98 * self.offered
+    }
+}
+
+/// Lets the queries of `case` arrive at `rate` a second for `time`, as a Poisson process
+/// (independent users), answered by `threads` threads from one line. The arrival times
+/// come from a fixed seed: the same for every index and algorithm.
+///
+/// # Errors
+/// A rate or a time that is not positive, no threads, no queries, or a damaged index.
+pub fn open_loop(case: &Case<'_>, rate: f64, threads: usize, time: Duration) -> Result<OpenLoop> {
+    if !(rate.is_finite() && rate > 0.0) || time.is_zero() {
+        return Err(Error::Usage(format!("--rate must be positive, found {rate}")));
+    }
+    if threads == 0 || case.queries.is_empty() {
+        return Err(Error::Usage("the open loop needs at least one thread and one query".into()));
+    }
+    let arrivals = arrivals(rate, time);
+    let next = AtomicUsize::new(0);
+    // Threads are up and their buffers warm before the first arrival.
+    let begin = Instant::now() + Duration::from_millis(50);
+    let serve = || -> Result<Served> {
+        let mut searcher = Searcher::new(case.index);
+        for query in case.queries.iter().take(100) {
+            black_box(searcher.search(query, case.k, case.algorithm)?);
+        }
+        let mut served = Served::new();
+        loop {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            let Some(&at) = arrivals.get(i) else { return Ok(served) };
+            let arrival = begin + at;
+            wait_until(arrival);
+            let start = Instant::now();
+            let query = &case.queries[i % case.queries.len()];
+            black_box(searcher.search(query, case.k, case.algorithm)?);
+            served.add(arrival, start, Instant::now());
+        }
+    };
+    let served: Vec<Result<Served>> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(serve)).collect();
+        let join = |w: std::thread::ScopedJoinHandle<'_, _>| {
+            w.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        workers.into_iter().map(join).collect()
+    });
+    let mut all = Served::new();
+    for served in served {
+        all.merge(&served?);
+    }
+    let span = |end: Instant| end.saturating_duration_since(begin).as_secs_f64().max(1e-9);
+    let queries = arrivals.len() as u64;
+    Ok(OpenLoop {
+        rate,
+        offered: queries as f64 / arrivals.last().map_or(1.0, Duration::as_secs_f64).max(1e-9),
+        achieved: all.last.map_or(0.0, |last| queries as f64 / span(last)),
+        threads,
+        queries,
+        latency: summary(&all.latency),
+        service: summary(&all.service),
+        late: all.late,
+    })
+}
+
+/// Poisson arrivals: exponential gaps, by inverting the distribution.
+fn arrivals(rate: f64, time: Duration) -> Vec<Duration> {
+    let mut state = 0x5DEE_CE66_D1CE_u64;
+    let mut uniform = move || {
+        // SplitMix64 (Steele et al. 2014).
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    };
+    let (mut at, end, mut arrivals) = (0.0, time.as_secs_f64(), Vec::new());
+    loop {
+        at -= (1.0 - uniform()).ln() / rate;
+        if at >= end && !arrivals.is_empty() {
+            return arrivals;
+        }
+        arrivals.push(Duration::from_secs_f64(at));
+    }
+}
+
+/// Sleeps while there is time and spins at the end: a sleeper wakes 50 µs late or more.
+fn wait_until(moment: Instant) {
+    const SPIN: Duration = Duration::from_micros(200);
+    loop {
+        let left = moment.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        if left > SPIN {
+            std::thread::sleep(left - SPIN);
+        } else {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+struct Served {
+    latency: Histogram<u64>,
+    service: Histogram<u64>,
+    late: u64,
+    last: Option<Instant>,
+}
+
+impl Served {
+    fn new() -> Self {
+        // One nanosecond to an hour, three digits.
+        let histogram =
+            || Histogram::new_with_bounds(1, 3_600_000_000_000, 3).expect("valid bounds");
+        Served { latency: histogram(), service: histogram(), late: 0, last: None }
+    }
+
+    fn add(&mut self, arrival: Instant, start: Instant, end: Instant) {
+        let latency = end - arrival;
+        self.latency.saturating_record(latency.as_nanos() as u64);
+        self.service.saturating_record((end - start).as_nanos() as u64);
+        self.late += u64::from(latency > Duration::from_secs(1));
+        self.last = Some(end);
+    }
+
+    fn merge(&mut self, other: &Served) {
+        self.latency += &other.latency;
+        self.service += &other.service;
+        self.late += other.late;
+        self.last = self.last.max(other.last);
+    }
+}
+
+fn summary(nanos: &Histogram<u64>) -> Summary {
+    let at = |quantile| nanos.value_at_quantile(quantile) as f64 / 1e3;
+    Summary {
+        mean: nanos.mean() / 1e3,
+        p50: at(0.5),
+        p90: at(0.9),
+        p95: at(0.95),
+        p99: at(0.99),
+        max: nanos.max() as f64 / 1e3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::sample_index;
+    use super::*;
+    use crate::query::Algorithm;
+
+    #[test]
+    fn arrivals_are_a_seeded_poisson_process() {
+        let all = arrivals(1000.0, Duration::from_secs(20));
+        assert_eq!(all, arrivals(1000.0, Duration::from_secs(20)));
+        assert!(all.is_sorted());
+        assert!((all.len() as f64 - 20_000.0).abs() < 5.0 * 20_000f64.sqrt(), "{}", all.len());
+        // Exponential gaps: the share of gaps above the mean is 1/e.
+        let long = all.windows(2).filter(|w| w[1] - w[0] > Duration::from_millis(1)).count();
+        assert!((long as f64 / all.len() as f64 - 0.3679).abs() < 0.02);
+        assert_eq!(arrivals(0.001, Duration::from_millis(1)).len(), 1);
+    }
+
+    #[test]
+    fn waiting_in_line_counts() {
+        let (_dir, index, queries) = sample_index();
+        let case =
+            Case { index: &index, queries: &queries, k: 3, algorithm: Algorithm::Exhaustive };
+        // Far more than one thread can answer: the line grows until the arrivals end.
+        let flood = open_loop(&case, 5e7, 1, Duration::from_millis(2)).unwrap();
+        assert!(flood.saturated(), "{flood:?}");
+        assert!(flood.latency.p50 > 10.0 * flood.service.p50, "{flood:?}");
+        let calm = open_loop(&case, 200.0, 1, Duration::from_millis(100)).unwrap();
+        assert_eq!(calm.queries, arrivals(200.0, Duration::from_millis(100)).len() as u64);
+        assert!(open_loop(&case, 0.0, 1, Duration::from_secs(1)).is_err());
+    }
+}

@@ -1,0 +1,242 @@
+//! Reports of a benchmark: terminal and Markdown tables, JSON, CSV, and one HTML page
+//! with plots that needs nothing but a browser.
+
+mod charts;
+mod csv;
+pub(super) mod html;
+mod plot;
+
+use std::io::Write;
+use std::path::Path;
+
+use super::run::Report;
+use crate::error::{Error, Result};
+use crate::output::OutputFile;
+use crate::table::{Table, group, micros};
+
+/// Closed-loop latency of every case, µs: the main table.
+pub fn latency_table(report: &Report) -> Table {
+    let compared = report.cases.iter().any(|case| case.agreement.is_some());
+    let mut header = vec![
+        "index",
+        "k",
+        "algorithm",
+        "mean",
+        "p50",
+        "p90",
+        "p95",
+        "p99",
+        "max",
+        "mean of all runs",
+    ];
+    if compared {
+        header.extend(["recall", "identical lists"]);
+    }
+    let mut table = Table::new(header, 3);
+    for case in &report.cases {
+        let best = &case.best;
+        let mut row =
+            vec![report.indexes[case.index].name.clone(), case.k.to_string(), case.described()];
+        row.extend([best.mean, best.p50, best.p90, best.p95, best.p99, best.max].map(micros));
+        row.push(micros(case.mean.mean));
+        if let Some(agreement) = case.agreement {
+            row.push(format!("{:.4}", agreement.recall));
+            row.push(format!("{}/{}", agreement.identical, agreement.queries));
+        }
+        table.row(row);
+    }
+    table
+}
+
+/// Open loop and throughput of every case that has them.
+pub fn load_table(report: &Report) -> Option<Table> {
+    let mut table = Table::new(
+        ["index", "k", "algorithm", "load", "threads", "queries/s", "mean", "p50", "p99", "max"],
+        4,
+    );
+    let mut any = false;
+    for case in &report.cases {
+        let mut row = |load: String, threads: usize, rate: f64, latency: &super::Summary| {
+            any = true;
+            let name = report.indexes[case.index].name.clone();
+            let mut row = vec![name, case.k.to_string(), case.described(), load];
+            row.extend([threads.to_string(), micros(rate)]);
+            row.extend([latency.mean, latency.p50, latency.p99, latency.max].map(micros));
+            table.row(row);
+        };
+        if let Some(open) = &case.open_loop {
+            let full = if open.saturated() { ", saturated" } else { "" };
+            let load = format!("open, {}/s{full}", micros(open.rate));
+            row(load, open.threads, open.achieved, &open.latency);
+        }
+        if let Some(busy) = &case.throughput {
+            row("all busy".into(), busy.threads, busy.rate, &busy.latency);
+        }
+    }
+    any.then_some(table)
+}
+
+/// What each index takes.
+pub fn space_table(report: &Report) -> Table {
+    let mut table = Table::new(
+        [
+            "index",
+            "codec",
+            "documents",
+            "postings",
+            "file bytes",
+            "bytes/posting",
+            "entropy of gaps + impacts",
+            "queries",
+            "terms/query",
+            "postings/query",
+            "encoding µs/query",
+            "content id",
+        ],
+        2,
+    );
+    for index in &report.indexes {
+        let space = &index.space;
+        let queries = index.queries.len().max(1) as f64;
+        let terms = index.queries.iter().map(|q| q.terms).sum::<usize>() as f64 / queries;
+        let postings = index.queries.iter().map(|q| q.postings).sum::<u64>() as f64 / queries;
+        let order = if index.reordered { ", reordered" } else { "" };
+        table.row([
+            index.name.clone(),
+            format!("{}{order}", index.codec),
+            group(index.documents),
+            group(space.postings),
+            group(space.file_bytes),
+            format!("{:.3}", space.bytes_per_posting),
+            format!(
+                "{:.3} = ({:.2} + {:.2} bits)/8",
+                space.entropy_bytes(),
+                space.gap_bits,
+                space.impact_bits
+            ),
+            group(index.queries.len() as u64),
+            format!("{terms:.1}"),
+            group(postings.round() as u64),
+            micros(index.encoding.mean),
+            index.content_id.clone(),
+        ]);
+    }
+    table
+}
+
+/// How the closed loop was run, one line.
+pub fn protocol(report: &Report) -> String {
+    let core =
+        report.protocol.cpu.map_or("not pinned".to_owned(), |cpu| format!("pinned to core {cpu}"));
+    format!(
+        "closed loop, one thread {core}; one pass to warm up, then {} passes; of each query its \
+         best pass; µs over all queries; {}",
+        report.protocol.runs,
+        utc(report.started)
+    )
+}
+
+/// The machine, one line.
+pub fn machine(report: &Report) -> String {
+    let facts = report.machine.facts();
+    let facts: Vec<String> = facts.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    facts.join("; ")
+}
+
+/// All of it in Markdown.
+pub fn markdown(report: &Report) -> String {
+    let load = load_table(report).map(|t| format!("\n{}", t.to_markdown())).unwrap_or_default();
+    format!(
+        "{}.\n\n{}{load}\n{}\n{}.\n",
+        protocol(report),
+        latency_table(report).to_markdown(),
+        space_table(report).to_markdown(),
+        machine(report),
+    )
+}
+
+/// Writes `report.json`, `report.md`, `report.html`, `cases.csv` and `queries.csv` into
+/// `dir`, which is made if it is not there; each file appears when it is complete.
+pub fn write(report: &Report, dir: &Path) -> Result<()> {
+    std::fs::create_dir_all(dir).map_err(|e| Error::io("create", dir, e))?;
+    let json = serde_json::to_string_pretty(report)
+        .map_err(|e| Error::Internal(format!("the report does not encode: {e}")))?;
+    publish(dir, "report.json", &(json + "\n"))?;
+    publish(dir, "report.md", &markdown(report))?;
+    publish(dir, "report.html", &html::page(report))?;
+    publish(dir, "cases.csv", &csv::cases(report))?;
+    publish(dir, "queries.csv", &csv::queries(report))
+}
+
+/// Writes a file of `dir`.
+pub(super) fn publish(dir: &Path, name: &str, text: &str) -> Result<()> {
+    let path = dir.join(name);
+    let mut file = OutputFile::create(&path)?;
+    file.write_all(text.as_bytes()).map_err(|e| Error::io("write", &path, e))?;
+    file.publish()
+}
+
+/// Seconds since 1970 as `2026-11-25 16:20 UTC` (days to civil date: Hinnant's algorithm).
+pub(super) fn utc(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", rest / 3600, rest % 3600 / 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::run::sample_report;
+    use super::*;
+
+    #[test]
+    fn days_become_dates() {
+        let got = [0, 951_782_400, 1_764_088_800, 4_102_444_799].map(utc);
+        let expected = [
+            "1970-01-01 00:00 UTC",
+            "2000-02-29 00:00 UTC",
+            "2025-11-25 16:40 UTC",
+            "2099-12-31 23:59 UTC",
+        ];
+        assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn a_report_is_five_files_that_name_every_index() {
+        let (report, dir) = (sample_report(), tempfile::tempdir().unwrap());
+        let target = dir.path().join("new/report");
+        write(&report, &target).unwrap();
+        let mut names: Vec<String> = std::fs::read_dir(&target)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["cases.csv", "queries.csv", "report.html", "report.json", "report.md"]);
+        for name in names {
+            let text = std::fs::read_to_string(target.join(&name)).unwrap();
+            let second = if name == "report.html" { "&lt;two&gt;" } else { "<two>" };
+            assert!(text.contains("one") && text.contains(second), "{name}");
+        }
+        let json = std::fs::read_to_string(target.join("report.json")).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["cases"].as_array().unwrap().len(), 8);
+        assert!(json["cases"][0]["best"]["p99"].as_f64().unwrap() > 0.0);
+    }
+
+    #[test]
+    fn the_load_table_is_there_only_with_loads() {
+        let mut report = sample_report();
+        assert_eq!(load_table(&report).unwrap().to_string().lines().count(), 1 + 2 * 8);
+        for case in &mut report.cases {
+            (case.open_loop, case.throughput) = (None, None);
+        }
+        assert_eq!(load_table(&report), None);
+    }
+}

@@ -1,0 +1,328 @@
+//! One chart as an SVG picture: axes with ticks, lines with points, labels.
+//!
+//! Colours are CSS variables of the page (`--s0`, `--s1`, …), so that a chart follows
+//! its light and dark themes.
+
+use std::fmt::Write;
+
+use crate::table::{escape, group};
+
+const WIDTH: f64 = 460.0;
+const HEIGHT: f64 = 300.0;
+const LEFT: f64 = 62.0;
+const RIGHT: f64 = 16.0;
+const TOP: f64 = 34.0;
+const BOTTOM: f64 = 46.0;
+
+/// What one axis shows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Axis {
+    pub(super) label: &'static str,
+    pub(super) log: bool,
+    /// Linear axes only: reach down to 0.
+    pub(super) from_zero: bool,
+}
+
+/// A line, its points, or both.
+#[derive(Debug, Clone)]
+pub(super) struct Series {
+    /// Shown when the pointer rests on a point.
+    pub(super) name: String,
+    /// Position in the palette.
+    pub(super) colour: usize,
+    pub(super) points: Vec<(f64, f64)>,
+    pub(super) line: bool,
+    pub(super) dots: bool,
+    /// Written beside the last point.
+    pub(super) label: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Chart {
+    pub(super) title: String,
+    pub(super) x: Axis,
+    pub(super) y: Axis,
+    pub(super) series: Vec<Series>,
+}
+
+/// A range of values on a range of pixels.
+struct Scale {
+    log: bool,
+    low: f64,
+    high: f64,
+    from: f64,
+    to: f64,
+}
+
+impl Scale {
+    fn new(axis: Axis, values: impl Iterator<Item = f64> + Clone, from: f64, to: f64) -> Self {
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+        for value in values {
+            (low, high) = (low.min(value), high.max(value));
+        }
+        if low > high {
+            (low, high) = (1.0, 10.0);
+        }
+        if axis.log {
+            let low = low.max(1e-3);
+            let high = high.max(low);
+            // Room for points at the borders, and for a range of one value.
+            return Scale { log: true, low: low / 1.15, high: high * 1.15, from, to };
+        }
+        let pad = if high > low { (high - low) * 0.06 } else { high.abs().max(1.0) * 0.1 };
+        let low = if axis.from_zero { 0.0 } else { low - pad };
+        Scale { log: false, low, high: high + pad, from, to }
+    }
+
+    fn at(&self, value: f64) -> f64 {
+        let share = if self.log {
+            (value.max(1e-3) / self.low).ln() / (self.high / self.low).ln()
+        } else {
+            (value - self.low) / (self.high - self.low)
+        };
+        self.from + share * (self.to - self.from)
+    }
+
+    /// Round values inside the range, four to nine of them.
+    fn ticks(&self) -> Vec<f64> {
+        if self.log { self.log_ticks() } else { self.linear_ticks() }
+    }
+
+    fn log_ticks(&self) -> Vec<f64> {
+        let decades = self.low.log10().floor() as i32..=self.high.log10().ceil() as i32;
+        let with = |steps: &[f64]| -> Vec<f64> {
+            let values = decades.clone().flat_map(|d| steps.iter().map(move |s| s * 10f64.powi(d)));
+            values.filter(|v| (self.low..=self.high).contains(v)).collect()
+        };
+        let choices: [&[f64]; 3] = [&[1.0], &[1.0, 3.0], &[1.0, 2.0, 5.0]];
+        let enough = choices.iter().map(|steps| with(steps)).find(|ticks| ticks.len() >= 4);
+        enough.unwrap_or_else(|| {
+            let fine = with(&[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0]);
+            if fine.len() >= 2 { fine } else { self.linear_ticks() }
+        })
+    }
+
+    fn linear_ticks(&self) -> Vec<f64> {
+        let raw = (self.high - self.low) / 5.0;
+        let power = 10f64.powf(raw.log10().floor());
+        let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|s| s * power);
+        let step = step.into_iter().find(|&s| s >= raw).unwrap_or(10.0 * power);
+        let first = (self.low / step).ceil() as i64;
+        let last = (self.high / step).floor() as i64;
+        (first..=last).map(|i| i as f64 * step).collect()
+    }
+}
+
+impl Chart {
+    /// The picture.
+    pub(super) fn svg(&self) -> String {
+        let xs = self.series.iter().flat_map(|s| s.points.iter().map(|p| p.0));
+        let ys = self.series.iter().flat_map(|s| s.points.iter().map(|p| p.1));
+        let x = Scale::new(self.x, xs, LEFT, WIDTH - RIGHT);
+        let y = Scale::new(self.y, ys, HEIGHT - BOTTOM, TOP);
+        let mut svg = format!(
+            "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\">\
+             <text class=\"title\" x=\"{LEFT}\" y=\"18\">{title}</text>",
+            title = escape(&self.title)
+        );
+        self.grid(&mut svg, &x, &y);
+        for series in &self.series {
+            draw(&mut svg, series, &x, &y);
+        }
+        self.labels(&mut svg, &x, &y);
+        svg.push_str("</svg>\n");
+        svg
+    }
+
+    fn grid(&self, svg: &mut String, x: &Scale, y: &Scale) {
+        let (bottom, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
+        for tick in y.ticks() {
+            let at = y.at(tick);
+            add(svg, format_args!("<path class=\"grid\" d=\"M{LEFT} {at:.1}H{right}\"/>"));
+            add(
+                svg,
+                format_args!(
+                    "<text class=\"tick\" x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+                    LEFT - 7.0,
+                    at + 4.0,
+                    number(tick)
+                ),
+            );
+        }
+        for tick in x.ticks() {
+            let at = x.at(tick);
+            add(svg, format_args!("<path class=\"axis\" d=\"M{at:.1} {bottom}v4\"/>"));
+            add(
+                svg,
+                format_args!(
+                    "<text class=\"tick\" x=\"{at:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+                    bottom + 17.0,
+                    number(tick)
+                ),
+            );
+        }
+        add(svg, format_args!("<path class=\"axis\" d=\"M{LEFT} {bottom}H{right}\"/>"));
+        let middle = (TOP + bottom) / 2.0;
+        add(
+            svg,
+            format_args!(
+                "<text class=\"label\" x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>\
+             <text class=\"label\" transform=\"translate(14 {middle}) rotate(-90)\" \
+             text-anchor=\"middle\">{}</text>",
+                (LEFT + right) / 2.0,
+                HEIGHT - 8.0,
+                escape(self.x.label),
+                escape(self.y.label)
+            ),
+        );
+    }
+
+    /// Labels beside points; one that would lie on another moves down or up.
+    fn labels(&self, svg: &mut String, x: &Scale, y: &Scale) {
+        let mut taken: Vec<(f64, f64, f64)> = Vec::new();
+        for series in &self.series {
+            let (Some(label), Some(&(px, py))) = (&series.label, series.points.last()) else {
+                continue;
+            };
+            let (at, width) = (x.at(px), 6.3 * label.chars().count() as f64);
+            let left = at + 9.0 + width > WIDTH - 2.0;
+            let start = if left { at - 9.0 - width } else { at + 9.0 };
+            let free = |y: f64| {
+                taken
+                    .iter()
+                    .all(|&(s, w, t)| (y - t).abs() >= 12.0 || start + width < s || s + w < start)
+            };
+            let wanted = y.at(py) + 4.0;
+            let moves = (0..40)
+                .map(|i| wanted + 6.0 * f64::from((i + 1) / 2) * [1.0, -1.0][i as usize % 2]);
+            let inside = |y: &f64| (TOP..HEIGHT - BOTTOM).contains(y);
+            let place = moves.filter(inside).find(|&y| free(y)).unwrap_or(wanted);
+            taken.push((start, width, place));
+            let (anchor, tx) = if left { ("end", at - 9.0) } else { ("start", at + 9.0) };
+            add(
+                svg,
+                format_args!(
+                    "<text class=\"tick\" x=\"{tx:.1}\" y=\"{place:.1}\" text-anchor=\"{anchor}\">{}</text>",
+                    escape(label)
+                ),
+            );
+        }
+    }
+}
+
+fn draw(svg: &mut String, series: &Series, x: &Scale, y: &Scale) {
+    let colour = series.colour;
+    if series.line && series.points.len() > 1 {
+        let mut path = String::new();
+        for (i, &(px, py)) in series.points.iter().enumerate() {
+            let step = if i == 0 { 'M' } else { 'L' };
+            add(&mut path, format_args!("{step}{:.1} {:.1}", x.at(px), y.at(py)));
+        }
+        let name = escape(&series.name);
+        add(
+            svg,
+            format_args!(
+                "<path class=\"line\" style=\"stroke:var(--s{colour})\" d=\"{path}\"><title>{name}</title></path>"
+            ),
+        );
+    }
+    if series.dots {
+        for &(px, py) in &series.points {
+            add(
+                svg,
+                format_args!(
+                    "<circle class=\"dot\" style=\"fill:var(--s{colour})\" cx=\"{:.1}\" cy=\"{:.1}\" \
+                 r=\"4\"><title>{}: {}, {}</title></circle>",
+                    x.at(px),
+                    y.at(py),
+                    escape(&series.name),
+                    number(px),
+                    number(py)
+                ),
+            );
+        }
+    }
+}
+
+/// Few digits: 0.25, 1.5, 12, 1,200.
+fn number(value: f64) -> String {
+    if value >= 1000.0 {
+        return group(value.round() as u64);
+    }
+    let digits = if value >= 100.0 {
+        0
+    } else if value >= 10.0 {
+        1
+    } else {
+        2
+    };
+    let text = format!("{value:.digits$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
+}
+
+fn add(svg: &mut String, what: std::fmt::Arguments<'_>) {
+    svg.write_fmt(what).expect("strings take all text");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scale(log: bool, low: f64, high: f64) -> Scale {
+        Scale { log, low, high, from: 0.0, to: 100.0 }
+    }
+
+    #[test]
+    fn ticks_are_round_and_inside() {
+        assert_eq!(scale(true, 0.9, 12_000.0).ticks(), [1.0, 10.0, 100.0, 1000.0, 10_000.0]);
+        assert_eq!(scale(true, 30.0, 700.0).ticks(), [50.0, 100.0, 200.0, 500.0]);
+        assert_eq!(scale(false, -0.2, 4.1).ticks(), [0.0, 1.0, 2.0, 3.0, 4.0]);
+        for (low, high) in [(5.0, 5.0 * 1.3), (0.001, 0.0013), (98.0, 131.0)] {
+            let ticks = scale(true, low, high).ticks();
+            assert!(
+                ticks.len() >= 2 && ticks.iter().all(|t| (low..=high).contains(t)),
+                "{ticks:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_scale_maps_its_ends_to_the_ends_of_the_axis() {
+        for log in [false, true] {
+            let scale = scale(log, 2.0, 50.0);
+            assert!(scale.at(2.0).abs() < 1e-9 && (scale.at(50.0) - 100.0).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn one_point_and_no_point_make_pictures_without_nan() {
+        let axis = |log| Axis { label: "x < y", log, from_zero: false };
+        for points in [vec![], vec![(3.0, 0.0)]] {
+            for log in [false, true] {
+                let series = Series {
+                    name: "a & b".into(),
+                    colour: 0,
+                    points: points.clone(),
+                    line: true,
+                    dots: true,
+                    label: Some("a".into()),
+                };
+                let title = String::from("<t>");
+                let chart = Chart { title, x: axis(log), y: axis(log), series: vec![series] };
+                let svg = chart.svg();
+                assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+                assert!(svg.contains("&lt;t&gt;") && svg.contains("x &lt; y"));
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_have_few_digits() {
+        let got = [0.25, 1.5, 2.0, 12.34, 123.4, 1234.5, 0.0].map(number);
+        assert_eq!(got, ["0.25", "1.5", "2", "12.3", "123", "1,235", "0"]);
+    }
+}

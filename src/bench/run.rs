@@ -1,0 +1,313 @@
+//! A whole benchmark: indexes × algorithms × k, by the loops that were asked for.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use super::answers::{Agreement, answers};
+use super::closed::{Case, Times, closed_loop};
+use super::machine::Machine;
+use super::open::{OpenLoop, open_loop};
+use super::space::Space;
+use super::summary::Summary;
+use super::throughput::{Throughput, throughput};
+use crate::error::Result;
+use crate::index::Index;
+use crate::progress::Progress;
+use crate::query::{Algorithm, Query, choose};
+
+/// What to measure.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Results a query; every value is a case.
+    pub ks: Vec<usize>,
+    /// Algorithms; every one is a case.
+    pub algorithms: Vec<Algorithm>,
+    /// Counted passes over the queries.
+    pub runs: usize,
+    /// Core of the measuring thread, if it is to be pinned.
+    pub cpu: Option<usize>,
+    /// Compare every list with the exhaustive one.
+    pub agreement: bool,
+    /// Also an open loop with so many arrivals a second.
+    pub rate: Option<f64>,
+    /// Also the throughput of so many threads; the open loop uses as many.
+    pub threads: Option<usize>,
+    /// Length of an open loop and of a throughput measurement.
+    pub time: Duration,
+}
+
+/// An index with its queries.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    /// Name in reports.
+    pub name: String,
+    /// The index.
+    pub index: &'a Index,
+    /// What made the queries: "weighted tokens", "BM25 analyzer" and so on.
+    pub query_side: String,
+    /// Query ids.
+    pub ids: Vec<String>,
+    /// Queries, resolved against the index.
+    pub queries: Vec<Query>,
+    /// Time from text to weighted tokens of each, ns; 0 where there was no text.
+    pub encoding: Vec<u64>,
+}
+
+/// Everything that was measured, and where.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// When the run began: seconds since 1970.
+    pub started: u64,
+    /// The machine.
+    pub machine: Machine,
+    /// How it was measured.
+    pub protocol: Protocol,
+    /// The indexes.
+    pub indexes: Vec<IndexReport>,
+    /// The cases: index by index, k by k, algorithm by algorithm.
+    pub cases: Vec<CaseReport>,
+}
+
+/// How a closed loop was run.
+#[derive(Debug, Clone, Serialize)]
+pub struct Protocol {
+    /// Counted passes after one that warms up.
+    pub runs: usize,
+    /// Core of the measuring thread; `None` if it was not pinned.
+    pub cpu: Option<usize>,
+}
+
+/// One index of a report.
+#[derive(Debug, Clone, Serialize)]
+pub struct IndexReport {
+    /// Name in this report.
+    pub name: String,
+    /// Content id.
+    pub content_id: String,
+    /// Documents.
+    pub documents: u64,
+    /// Terms.
+    pub terms: u64,
+    /// Layout of posting lists.
+    pub codec: &'static str,
+    /// Whether documents were reordered.
+    pub reordered: bool,
+    /// Bytes and entropy.
+    pub space: Space,
+    /// What made the queries.
+    pub query_side: String,
+    /// Text to weighted tokens, µs.
+    pub encoding: Summary,
+    /// The queries, in file order.
+    #[serde(skip)]
+    pub queries: Vec<QueryFacts>,
+}
+
+/// What is known of a query without running it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueryFacts {
+    /// Query id.
+    pub id: String,
+    /// Terms that the index has.
+    pub terms: usize,
+    /// Tokens that it does not have.
+    pub unknown: u32,
+    /// Postings of its terms.
+    pub postings: u64,
+    /// Text to weighted tokens, ns.
+    pub encoding: u64,
+}
+
+/// One case of a report.
+#[derive(Debug, Clone, Serialize)]
+pub struct CaseReport {
+    /// Position in [`Report::indexes`].
+    pub index: usize,
+    /// Name of the algorithm.
+    pub algorithm: &'static str,
+    /// What `auto` ran, and for how many queries; empty for other algorithms.
+    pub picked: BTreeMap<&'static str, usize>,
+    /// Results a query.
+    pub k: usize,
+    /// Over queries, of each one's best run, µs.
+    pub best: Summary,
+    /// Over queries, of each one's mean over runs, µs.
+    pub mean: Summary,
+    /// Agreement with the exhaustive lists.
+    pub agreement: Option<Agreement>,
+    /// The open loop.
+    pub open_loop: Option<OpenLoop>,
+    /// All threads busy.
+    pub throughput: Option<Throughput>,
+    /// Times by query.
+    #[serde(skip)]
+    pub times: Times,
+}
+
+impl CaseReport {
+    /// The algorithm, and what `auto` picked.
+    pub fn described(&self) -> String {
+        let picked: Vec<String> =
+            self.picked.iter().map(|(name, n)| format!("{name} {n}×")).collect();
+        match picked.is_empty() {
+            true => self.algorithm.to_owned(),
+            false => format!("{} ({})", self.algorithm, picked.join(", ")),
+        }
+    }
+}
+
+fn picked(case: &Case<'_>) -> BTreeMap<&'static str, usize> {
+    let mut picked = BTreeMap::new();
+    if case.algorithm == Algorithm::Auto {
+        for query in case.queries {
+            *picked.entry(choose(case.index, query).name()).or_default() += 1;
+        }
+    }
+    picked
+}
+
+/// Measures every subject × k × algorithm.
+///
+/// # Errors
+/// A damaged index, or a plan that asks for nothing or for the impossible.
+pub fn run(subjects: &[Subject<'_>], plan: &Plan, progress: &dyn Progress) -> Result<Report> {
+    let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let machine = Machine::read();
+    let indexes = subjects.iter().map(index_report).collect::<Result<Vec<_>>>()?;
+    let mut cases = Vec::new();
+    for (at, subject) in subjects.iter().enumerate() {
+        for &k in &plan.ks {
+            for &algorithm in &plan.algorithms {
+                let Subject { index, queries, .. } = subject;
+                cases.push((at, Case { index, queries, k, algorithm }));
+            }
+        }
+    }
+    let bare: Vec<Case<'_>> = cases.iter().map(|(_, case)| *case).collect();
+    let agreements = agreements(&bare, plan, progress)?;
+    let times = closed_loop(&bare, plan.runs, plan.cpu, progress)?;
+    let mut reports = Vec::with_capacity(cases.len());
+    progress.begin(
+        "loading",
+        if plan.rate.or(plan.threads.map(|_| 0.0)).is_some() { cases.len() as u64 } else { 0 },
+    );
+    for (((at, case), times), agreement) in cases.iter().zip(times).zip(agreements) {
+        let open = |rate| open_loop(case, rate, plan.threads.unwrap_or(1), plan.time);
+        reports.push(CaseReport {
+            index: *at,
+            algorithm: case.algorithm.name(),
+            picked: picked(case),
+            k: case.k,
+            best: Summary::of_nanos(&times.best),
+            mean: Summary::of_nanos(&times.mean),
+            agreement,
+            open_loop: plan.rate.map(open).transpose()?,
+            throughput: plan.threads.map(|n| throughput(case, n, plan.time)).transpose()?,
+            times,
+        });
+        progress.advance(1);
+    }
+    let protocol = Protocol { runs: plan.runs, cpu: plan.cpu };
+    Ok(Report { started, machine, protocol, indexes, cases: reports })
+}
+
+/// Agreement of every case with the exhaustive lists of its index and k, if wanted.
+fn agreements(
+    cases: &[Case<'_>],
+    plan: &Plan,
+    progress: &dyn Progress,
+) -> Result<Vec<Option<Agreement>>> {
+    if !plan.agreement {
+        return Ok(vec![None; cases.len()]);
+    }
+    progress.begin("comparing", cases.len() as u64);
+    let mut agreements = Vec::with_capacity(cases.len());
+    // Cases of one index and k follow each other.
+    for group in cases.chunks(plan.algorithms.len()) {
+        let Case { index, queries, k, .. } = group[0];
+        let exact = answers(index, queries, k, Algorithm::Exhaustive)?;
+        for case in group {
+            let found = answers(index, queries, k, case.algorithm)?;
+            agreements.push(Some(Agreement::of(&exact, &found)));
+            progress.advance(1);
+        }
+    }
+    Ok(agreements)
+}
+
+fn index_report(subject: &Subject<'_>) -> Result<IndexReport> {
+    let Subject { name, index, query_side, ids, queries, encoding } = subject;
+    let facts = |((id, query), &encoding): ((&String, &Query), &u64)| QueryFacts {
+        id: id.clone(),
+        terms: query.terms.len(),
+        unknown: query.unknown,
+        postings: query.terms.iter().map(|t| u64::from(index.term(t.term).df.get())).sum(),
+        encoding,
+    };
+    let meta = index.meta();
+    Ok(IndexReport {
+        name: name.clone(),
+        content_id: index.content_id(),
+        documents: meta.documents,
+        terms: meta.terms,
+        codec: meta.codec.name(),
+        reordered: meta.reordered,
+        space: Space::of(index)?,
+        query_side: query_side.clone(),
+        encoding: Summary::of_nanos(encoding),
+        queries: ids.iter().zip(queries).zip(encoding).map(facts).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::sample_index;
+    use super::*;
+    use crate::progress::Silent;
+
+    /// A small report for the tests of its renderings.
+    pub(in crate::bench) fn sample_report() -> Report {
+        let (_dir, index, queries) = sample_index();
+        let subject = |name: &str| Subject {
+            name: name.into(),
+            index: &index,
+            query_side: "weighted tokens".into(),
+            ids: (0..queries.len()).map(|i| format!("q,{i}")).collect(),
+            queries: queries.clone(),
+            encoding: vec![0; queries.len()],
+        };
+        let plan = Plan {
+            ks: vec![1, 3],
+            algorithms: vec![Algorithm::Auto, Algorithm::Wand],
+            runs: 2,
+            cpu: None,
+            agreement: true,
+            rate: Some(500.0),
+            threads: Some(1),
+            time: Duration::from_millis(20),
+        };
+        run(&[subject("one"), subject("<two>")], &plan, &Silent).unwrap()
+    }
+
+    #[test]
+    fn every_index_k_and_algorithm_is_a_case_that_agrees_with_the_oracle() {
+        let report = sample_report();
+        let cases: Vec<_> = report.cases.iter().map(|c| (c.index, c.k, c.algorithm)).collect();
+        assert_eq!(cases.len(), 8);
+        assert_eq!(&cases[..3], [(0, 1, "auto"), (0, 1, "wand"), (0, 3, "auto")]);
+        for case in &report.cases {
+            let agreement = case.agreement.unwrap();
+            assert_eq!((agreement.identical, agreement.recall), (4, 1.0));
+            assert!(case.best.mean <= case.mean.mean + 1e-3);
+            assert!(case.open_loop.is_some() && case.throughput.is_some());
+        }
+        assert_eq!(report.cases[0].picked.values().sum::<usize>(), 4);
+        assert_eq!(report.cases[1].described(), "wand");
+        let facts = &report.indexes[0].queries[3];
+        assert_eq!((facts.terms, facts.unknown, facts.postings), (2, 1, 4));
+    }
+}
+#[cfg(test)]
+pub(super) use tests::sample_report;

@@ -1,0 +1,251 @@
+//! `splindex-query bench`: latency, throughput, space, and the paper's table.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::progress::Bars;
+use super::{Common, out};
+use crate::bench::suite::{self, EncodedQueries, Suite};
+use crate::bench::{Plan, Subject, default_cpu, report, run as measure};
+use crate::error::{Error, Result};
+use crate::index::{Index, Load};
+use crate::query::Algorithm;
+use crate::query::file::{QueryKind, read_queries};
+use crate::retrieve::TEXT_SCALE;
+
+/// Measure queries: latency, throughput, space; or a suite's quality, latency and size
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  splindex-query bench fast.spx small.spx --queries queries.tsv --k 10,1000 --algorithm all
+  splindex-query bench passages.spx --queries questions.tsv --query-model data/tiny --report out
+  splindex-query bench passages.spx --queries queries.tsv --rate 2000 --threads 2
+  splindex-query bench --suite suite.toml --report out
+
+A suite file:
+  k = 1000                          # k, runs, algorithm and metrics may be left out
+  metrics = \"mrr@10,recall@1000,ndcg@10\"
+  [[row]]
+  name = \"SPLADE\"
+  index = \"splade.spx\"              # paths are relative to the suite file
+  queries = \"questions.tsv\"
+  query_model = \"model\"             # of text queries on a learned index
+  qrels = \"qrels.txt\"
+
+Latency is a closed loop on one pinned thread: a pass to warm up, then --runs passes, of each
+query its best; --rate adds an open loop without coordinated omission, --threads throughput.")]
+pub struct BenchArgs {
+    /// Index files
+    #[arg(value_name = "INDEX.spx", required_unless_present = "suite")]
+    indexes: Vec<PathBuf>,
+    /// Texts, token:weight lists, repeated tokens or JSON Lines
+    #[arg(long, value_name = "FILE", required_unless_present = "suite")]
+    queries: Option<PathBuf>,
+    /// How to read the queries: auto, text, weighted or repeated
+    #[arg(long, value_name = "KIND", default_value = "auto")]
+    query_kind: QueryKind,
+    /// Factor of query weights that are not all integers
+    #[arg(long, value_name = "S", default_value_t = TEXT_SCALE)]
+    query_scale: f64,
+    /// Directory that turns query texts into weighted tokens; BM25 indexes need none
+    #[arg(long, value_name = "DIR")]
+    query_model: Option<PathBuf>,
+    /// Results a query, several separated by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "10,1000")]
+    k: Vec<usize>,
+    /// Algorithms separated by commas, or all (but auto, which picks one of them)
+    #[arg(long, value_name = "all|LIST", default_value = "auto")]
+    algorithm: String,
+    /// Counted passes over the queries
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    runs: usize,
+    /// Core of the measuring thread, or none [default: the last]
+    #[arg(long, value_name = "N|none")]
+    cpu: Option<String>,
+    /// How index bytes get into memory: mmap, populate or ram
+    #[arg(long, value_name = "HOW", default_value = "mmap")]
+    load: Load,
+    /// Compare every list with the exhaustive one
+    #[arg(long)]
+    recall: bool,
+    /// Judgements: adds the paper's table for these indexes
+    #[arg(long, value_name = "QRELS")]
+    qrels: Option<PathBuf>,
+    /// Also an open loop with so many queries a second
+    #[arg(long, value_name = "QPS")]
+    rate: Option<f64>,
+    /// Seconds of an open loop and of a throughput measurement
+    #[arg(long, value_name = "S", default_value_t = 5.0)]
+    seconds: f64,
+    /// Write JSON, Markdown, CSV and an HTML page with plots into this directory
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Measure the rows of a suite file
+    #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["indexes", "queries", "rate"])]
+    suite: Option<PathBuf>,
+}
+
+/// Runs `splindex-query bench`.
+pub fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode> {
+    common.init_threads()?;
+    let cpu = cpu(args.cpu.as_deref())?;
+    match (&args.suite, &args.queries) {
+        (Some(path), _) => run_suite(&Suite::read(path)?, cpu, args, common)?,
+        (None, Some(queries)) => run_bench(args, queries, cpu, common)?,
+        (None, None) => return Err(Error::Usage("bench needs --queries or --suite".into())),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Common) -> Result<()> {
+    let plan = plan(args, cpu, common)?;
+    let file = read_queries(queries, args.query_kind)?;
+    if file.queries.is_empty() {
+        return Err(Error::Usage(format!("{} has no queries", queries.display())));
+    }
+    let open = |path: &PathBuf| Index::open_with(path, args.load);
+    let indexes = args.indexes.iter().map(open).collect::<Result<Vec<_>>>()?;
+    let bars = Bars::new(common);
+    let mut subjects = Vec::new();
+    for (name, index) in names(&args.indexes).into_iter().zip(&indexes) {
+        let side = suite::query_side(index, args.query_model.as_deref())?;
+        let EncodedQueries { prepared, encoding } =
+            suite::encode_all(&side, &file, args.query_scale, args.runs, cpu)?;
+        let (ids, queries) = prepared.into_iter().map(|p| (p.id, p.query)).unzip();
+        subjects.push(Subject {
+            name,
+            index,
+            query_side: side.describe().into(),
+            ids,
+            queries,
+            encoding,
+        });
+    }
+    let measured = measure(&subjects, &plan, &bars)?;
+    bars.finish();
+    if let Some(dir) = &args.report {
+        report::write(&measured, dir)?;
+    }
+    if common.json {
+        let json = serde_json::to_string(&measured)
+            .map_err(|e| Error::Internal(format!("the report does not encode: {e}")))?;
+        out!("{json}");
+    } else {
+        out!("{}\n\n{}", report::protocol(&measured), report::latency_table(&measured));
+        if let Some(load) = report::load_table(&measured) {
+            out!("{load}");
+        }
+        out!("{}\n{}", report::space_table(&measured), report::machine(&measured));
+    }
+    if let Some(qrels) = &args.qrels {
+        let rows = args.indexes.iter().zip(names(&args.indexes)).map(|(index, name)| suite::Row {
+            name,
+            index: index.clone(),
+            queries: queries.to_owned(),
+            kind: args.query_kind.to_string(),
+            query_model: args.query_model.clone(),
+            qrels: Some(qrels.clone()),
+            algorithm: Some(plan.algorithms[0].name().into()),
+        });
+        let k = plan.ks.iter().copied().max().unwrap_or(1000);
+        let suite = Suite { k, runs: args.runs, ..Suite::of_rows(rows.collect()) };
+        run_suite(&suite, cpu, args, common)?;
+    }
+    told_where(args, common);
+    Ok(())
+}
+
+fn run_suite(suite: &Suite, cpu: Option<usize>, args: &BenchArgs, common: &Common) -> Result<()> {
+    let bars = Bars::new(common);
+    let measured = suite::run(suite, cpu, &bars)?;
+    bars.finish();
+    if let Some(dir) = &args.report {
+        measured.write(dir)?;
+    }
+    if common.json {
+        let json = serde_json::to_string(&measured)
+            .map_err(|e| Error::Internal(format!("the report does not encode: {e}")))?;
+        out!("{json}");
+    } else {
+        out!("\n{}\n{}", measured.table(), measured.protocol());
+    }
+    if args.suite.is_some() {
+        told_where(args, common);
+    }
+    Ok(())
+}
+
+fn told_where(args: &BenchArgs, common: &Common) {
+    if let (Some(dir), false) = (&args.report, common.quiet) {
+        let page = if args.suite.is_some() { "suite.html" } else { "report.html" };
+        eprintln!("report: {}", dir.join(page).display());
+    }
+}
+
+fn plan(args: &BenchArgs, cpu: Option<usize>, common: &Common) -> Result<Plan> {
+    let algorithms = match args.algorithm.as_str() {
+        "all" => Algorithm::ALL.iter().copied().filter(|&a| a != Algorithm::Auto).collect(),
+        list => list.split(',').map(str::parse).collect::<Result<Vec<Algorithm>>>()?,
+    };
+    if args.k.contains(&0) {
+        return Err(Error::Usage("--k must be at least 1".into()));
+    }
+    if !(args.seconds.is_finite() && args.seconds > 0.0) {
+        return Err(Error::Usage(format!("--seconds must be positive, found {}", args.seconds)));
+    }
+    Ok(Plan {
+        ks: args.k.clone(),
+        algorithms,
+        runs: args.runs,
+        cpu,
+        agreement: args.recall,
+        rate: args.rate,
+        threads: common.threads,
+        time: Duration::from_secs_f64(args.seconds),
+    })
+}
+
+fn cpu(text: Option<&str>) -> Result<Option<usize>> {
+    match text {
+        None => Ok(default_cpu()),
+        Some("none") => Ok(None),
+        Some(number) => number
+            .parse()
+            .map(Some)
+            .map_err(|_| Error::Usage(format!("--cpu is a number or none, found {number:?}"))),
+    }
+}
+
+/// File names without directory and extension where they differ, else the paths.
+fn names(paths: &[PathBuf]) -> Vec<String> {
+    let stem = |path: &PathBuf| {
+        path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
+    };
+    let stems: Vec<String> = paths.iter().map(stem).collect();
+    let mut unique = stems.clone();
+    unique.sort();
+    unique.dedup();
+    if unique.len() == stems.len() {
+        return stems;
+    }
+    paths.iter().map(|path| path.display().to_string()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_short_where_they_differ() {
+        let of = |paths: &[&str]| names(&paths.iter().map(PathBuf::from).collect::<Vec<_>>());
+        assert_eq!(of(&["a/x.spx", "a/y.spx"]), ["x", "y"]);
+        assert_eq!(of(&["a/x.spx", "b/x.spx"]), ["a/x.spx", "b/x.spx"]);
+    }
+
+    #[test]
+    fn a_core_is_a_number_or_none() {
+        assert_eq!(cpu(Some("none")).unwrap(), None);
+        assert_eq!(cpu(Some("3")).unwrap(), Some(3));
+        assert!(cpu(Some("all")).unwrap_err().to_string().contains("\"all\""));
+    }
+}

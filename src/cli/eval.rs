@@ -1,0 +1,136 @@
+//! `splindex eval`: measures of runs.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::{Map, Value, json};
+
+use super::Common;
+use crate::error::Result;
+use crate::eval::{Evaluation, Measure, Options, Qrels, Run, evaluate, parse_measures};
+use crate::table::Table;
+
+/// Measure runs against judgements, as trec_eval does
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Means are over the queries that are judged and in the run, as trec_eval's are; --complete
+counts judged queries that the run lacks as 0, as MS MARCO's script and `trec_eval -c` do.
+
+Example: compare BM25 and SPLADE on the same questions
+  splindex-query search bm25.spx   --queries questions.tsv --output bm25.run
+  splindex-query search splade.spx --queries questions.tsv --query-model tiny --output splade.run
+  splindex eval --qrels qrels.txt bm25.run splade.run --metrics mrr@10,ndcg@10
+
+  run         queries  mrr@10  ndcg@10
+  bm25.run        300  0.6366   0.6690
+  splade.run      300  0.6131   0.6440")]
+pub struct EvalArgs {
+    /// Judgements, TREC format: query 0 document grade
+    #[arg(long, value_name = "FILE")]
+    qrels: PathBuf,
+    /// Runs: TREC, MS MARCO or JSON Lines, also .gz or .zst; - is standard input
+    #[arg(value_name = "RUN", required = true)]
+    runs: Vec<PathBuf>,
+    /// Measures: mrr, mrr@K, recall@K, p@K, ndcg, ndcg@K, map, map@K
+    #[arg(long, value_name = "LIST", default_value = "mrr@10,recall@1000,ndcg@10,map")]
+    metrics: String,
+    /// Lowest grade that counts as relevant
+    #[arg(long, value_name = "GRADE", default_value_t = 1)]
+    level: i32,
+    /// Count judged queries that a run lacks as 0
+    #[arg(long)]
+    complete: bool,
+    /// Every query's scores too
+    #[arg(long)]
+    per_query: bool,
+}
+
+/// Runs `splindex eval`.
+pub fn run(args: &EvalArgs, common: &Common) -> Result<ExitCode> {
+    let measures = parse_measures(&args.metrics)?;
+    let options = Options { level: args.level, complete: args.complete };
+    let qrels = Qrels::read(&args.qrels)?;
+    let mut results = Vec::with_capacity(args.runs.len());
+    for path in &args.runs {
+        let run = Run::read(path)?;
+        let name = path.display().to_string();
+        results.push((name, evaluate(&qrels, &run, &measures, options)?));
+    }
+    let text = if common.json {
+        let value = as_json(&results, args.per_query);
+        format!("{value:#}\n")
+    } else {
+        as_text(&results, &measures, args.per_query)
+    };
+    super::print(&text)?;
+    if !common.quiet {
+        if qrels.regraded() > 0 {
+            let (file, n) = (args.qrels.display(), qrels.regraded());
+            eprintln!("{file}: {n} judgements change an earlier grade; the last one counts");
+        }
+        results.iter().for_each(|(name, result)| warn(name, result, args.complete));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn warn(name: &str, result: &Evaluation, complete: bool) {
+    if result.missing > 0 {
+        let how = if complete { "count as 0" } else { "are left out; --complete counts them as 0" };
+        eprintln!("{name}: {} judged queries are not in the run and {how}", result.missing);
+    }
+    if result.unjudged > 0 {
+        eprintln!("{name}: {} queries of the run are not judged and left out", result.unjudged);
+    }
+}
+
+fn as_text(results: &[(String, Evaluation)], measures: &[Measure], per_query: bool) -> String {
+    let names = measures.iter().map(Measure::to_string);
+    let format = |scores: &[f64]| scores.iter().map(|s| format!("{s:.4}")).collect::<Vec<_>>();
+    let mut text = String::new();
+    if per_query {
+        let mut table =
+            Table::new(["query", "run"].map(str::to_owned).into_iter().chain(names.clone()), 2);
+        // The same query of all runs together.
+        let mut rows: Vec<(&str, &str, &[f64])> = results
+            .iter()
+            .flat_map(|(name, r)| r.queries.iter().map(|q| (&*q.id, &**name, &*q.scores)))
+            .collect();
+        rows.sort_by(|a, b| a.0.cmp(b.0));
+        for (query, name, scores) in rows {
+            table.row([query.to_owned(), name.to_owned()].into_iter().chain(format(scores)));
+        }
+        writeln!(text, "{table}").expect("memory takes every line");
+    }
+    let mut table = Table::new(["run", "queries"].map(str::to_owned).into_iter().chain(names), 1);
+    for (name, result) in results {
+        let start = [name.clone(), result.queries.len().to_string()];
+        table.row(start.into_iter().chain(format(&result.means)));
+    }
+    write!(text, "{table}").expect("memory takes every line");
+    text
+}
+
+fn as_json(results: &[(String, Evaluation)], per_query: bool) -> Value {
+    let object = |measures: &[Measure], scores: &[f64]| {
+        let pairs = measures.iter().zip(scores);
+        Value::Object(pairs.map(|(m, &s)| (m.to_string(), s.into())).collect())
+    };
+    let runs = results.iter().map(|(name, result)| {
+        let mut run = json!({
+            "run": name,
+            "queries": result.queries.len(),
+            "missing": result.missing,
+            "unjudged": result.unjudged,
+            "mean": object(&result.measures, &result.means),
+        });
+        if per_query {
+            let queries = result.queries.iter();
+            let queries: Map<String, Value> =
+                queries.map(|q| (q.id.clone(), object(&result.measures, &q.scores))).collect();
+            run["per_query"] = Value::Object(queries);
+        }
+        run
+    });
+    json!({ "runs": runs.collect::<Vec<_>>() })
+}

@@ -1,0 +1,77 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn read(text: impl AsRef<[u8]>) -> Result<Run, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run");
+    std::fs::write(&path, text).unwrap();
+    Run::read(&path).map_err(|e| {
+        assert_eq!(e.exit_code(), 2);
+        e.to_string().rsplit_once("/run").unwrap().1.to_owned()
+    })
+}
+
+fn ranking(text: &str, query: &str) -> String {
+    read(text).unwrap().ranking(query).unwrap().join(" ")
+}
+
+#[test]
+fn trec_runs_are_ordered_by_score_then_id_descending_and_rank_is_ignored() {
+    let text = "q Q0 b 1 1.5 t\nq Q0 a 2 1.5 t\nq Q0 c 3 2 t\nq Q0 d 4 -1e3 t\n";
+    assert_eq!(ranking(text, "q"), "c b a d");
+}
+
+#[test]
+fn trec_scores_tie_as_32_bit_floats() {
+    let text = "q Q0 a 1 16777217 t\nq Q0 b 2 16777216 t\nq Q0 c 3 0 t\nq Q0 d 4 -0.0 t\n";
+    assert_eq!(ranking(text, "q"), "b a d c");
+}
+
+#[test]
+fn ms_marco_runs_are_ordered_by_rank() {
+    assert_eq!(ranking("q\tb c\t2\nq\ta\t1\np\tx\t10\nq\tz\t10\n", "q"), "a b c z");
+    assert_eq!(ranking("q b 2\nq a 1\n", "q"), "a b");
+}
+
+#[test]
+fn json_runs_are_ordered_by_score_and_keep_the_order_of_ties() {
+    let text = r#"{"qid":1,"docid":"x","score":5,"rank":1}
+{"qid":1,"docid":"b","score":7}
+{"qid":1,"docid":"c","score":5}
+"#;
+    assert_eq!(ranking(text, "1"), "b x c");
+}
+
+#[test]
+fn each_fault_names_its_line() {
+    let fails = |text: &str| read(text).unwrap_err();
+    let trec = "q Q0 a 1 5 t\n";
+    assert!(fails(&format!("{trec}q Q0 b 2 4\n")).starts_with(":2: expected six columns"));
+    assert!(fails(&format!("{trec}q Q0 b 2 4 t u\n")).ends_with("found 7"));
+    assert!(fails(&format!("{trec}q Q0 b 2 nan t\n")).contains("finite score in column 5"));
+    assert_eq!(
+        fails(&format!("{trec}p Q0 a 1 4 t\nq Q0 a 2 4 t\n")),
+        ":3: expected a document once for a query, found \"a\" again for \"q\""
+    );
+    assert!(fails("q a 1\nq b first\n").contains(":2: expected a whole number as rank"));
+    assert!(fails("q a 1\nq b 2 3\n").starts_with(":2: expected three columns"));
+    assert!(fails("q a\n").starts_with(":1: expected a run: TREC"));
+    assert!(fails("{\"qid\":1,\"docid\":2}\n").contains(":1: missing field `score`"));
+    assert_eq!(fails("\n"), ": expected a run, found no line");
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_the_readers_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        start in prop::sample::select(vec!["", "q Q0 a 1 5 t\n", "q\ta\t1\n", "{\"qid\":1,"]),
+    ) {
+        let bytes = [start.as_bytes(), &bytes].concat();
+        drop(read(&bytes));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("qrels");
+        std::fs::write(&path, bytes).unwrap();
+        drop(crate::eval::Qrels::read(&path));
+    }
+}

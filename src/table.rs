@@ -1,0 +1,136 @@
+//! Tables for terminals, Markdown and HTML from the same cells.
+
+use std::fmt;
+
+/// A table of text cells; the first columns are flush left, the others right.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Table {
+    left: usize,
+    header: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table without rows, its first `left` columns flush left.
+    pub fn new<S: Into<String>>(header: impl IntoIterator<Item = S>, left: usize) -> Self {
+        Table { left, header: header.into_iter().map(Into::into).collect(), rows: Vec::new() }
+    }
+
+    /// Adds a row of as many cells as the header has.
+    pub fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) {
+        let mut cells: Vec<String> = cells.into_iter().map(Into::into).collect();
+        cells.resize(self.header.len(), String::new());
+        self.rows.push(cells);
+    }
+
+    fn widths(&self) -> Vec<usize> {
+        let column = |c: usize| {
+            let cells = self.rows.iter().map(|row| &row[c]);
+            cells.chain([&self.header[c]]).map(|s| s.chars().count()).max().unwrap_or(0)
+        };
+        (0..self.header.len()).map(column).collect()
+    }
+
+    /// A Markdown table.
+    pub fn to_markdown(&self) -> String {
+        let align = (0..self.header.len()).map(|c| if c < self.left { "---" } else { "--:" });
+        let align: Vec<String> = align.map(str::to_owned).collect();
+        let mut text = String::new();
+        for row in [&self.header, &align].into_iter().chain(&self.rows) {
+            let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
+            text.push_str(&format!("| {} |\n", cells.join(" | ")));
+        }
+        text
+    }
+
+    /// An HTML table.
+    pub fn to_html(&self) -> String {
+        let line = |tag: &str, row: &[String]| {
+            let cell = |(c, cell): (usize, &String)| {
+                let class = if c < self.left { " class=\"left\"" } else { "" };
+                format!("<{tag}{class}>{}</{tag}>", escape(cell))
+            };
+            let cells: String = row.iter().enumerate().map(cell).collect();
+            format!("<tr>{cells}</tr>\n")
+        };
+        let rows: String = self.rows.iter().map(|row| line("td", row)).collect();
+        let header = line("th", &self.header);
+        format!("<table>\n<thead>{header}</thead>\n<tbody>\n{rows}</tbody>\n</table>\n")
+    }
+}
+
+/// Columns padded with spaces, for terminals.
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let widths = self.widths();
+        for row in [&self.header].into_iter().chain(&self.rows) {
+            let pad =
+                |(c, (cell, width)): (usize, (&String, &usize))| pad(cell, *width, c < self.left);
+            let cells: Vec<String> = row.iter().zip(&widths).enumerate().map(pad).collect();
+            writeln!(f, "{}", cells.join("  ").trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+fn pad(text: &str, width: usize, left: bool) -> String {
+    let space = " ".repeat(width - text.chars().count());
+    if left { format!("{text}{space}") } else { format!("{space}{text}") }
+}
+
+/// Text as HTML and SVG content and attribute values.
+pub(crate) fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// A number of µs with three significant digits, or all digits before the point.
+pub(crate) fn micros(value: f64) -> String {
+    match value {
+        v if v >= 99.95 => group(v.round() as u64),
+        v if v >= 9.995 => format!("{v:.1}"),
+        v => format!("{v:.2}"),
+    }
+}
+
+/// 1234567 as 1,234,567.
+pub(crate) fn group(number: u64) -> String {
+    let digits = number.to_string();
+    let first = (digits.len() - 1) % 3 + 1;
+    let (head, tail) = digits.split_at(first);
+    let tail = tail.as_bytes().chunks(3).map(|c| std::str::from_utf8(c).expect("ASCII digits"));
+    std::iter::once(head).chain(tail).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let mut table = Table::new(["name", "µs"], 1);
+        table.row(["a|b", "1.00"]);
+        table.row(["<c>", "12,345"]);
+        table
+    }
+
+    #[test]
+    fn columns_line_up_in_characters() {
+        assert_eq!(table().to_string(), "name      µs\na|b     1.00\n<c>   12,345\n");
+    }
+
+    #[test]
+    fn markup_in_cells_is_escaped() {
+        assert_eq!(
+            table().to_markdown(),
+            "| name | µs |\n| --- | --: |\n| a\\|b | 1.00 |\n| <c> | 12,345 |\n"
+        );
+        assert!(
+            table().to_html().contains("<tr><td class=\"left\">&lt;c&gt;</td><td>12,345</td></tr>")
+        );
+    }
+
+    #[test]
+    fn numbers_keep_three_digits_and_are_grouped() {
+        let got = [0.004, 1.239, 9.996, 45.67, 99.96, 1234.5, 1_234_567.0].map(micros);
+        assert_eq!(got, ["0.00", "1.24", "10.0", "45.7", "100", "1,235", "1,234,567"]);
+    }
+}

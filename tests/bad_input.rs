@@ -1,0 +1,240 @@
+//! Bad input gives one clear error, exit code 2, and no output file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A folder of small inputs that tests spoil.
+struct Workshop(tempfile::TempDir);
+
+impl Workshop {
+    fn new() -> Self {
+        Workshop(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        fs::write(self.path(name), content).unwrap();
+        self.path(name)
+    }
+
+    fn run(&self, program: &str, arguments: &str) -> Output {
+        let program = match program {
+            "splindex" => env!("CARGO_BIN_EXE_splindex"),
+            _ => env!("CARGO_BIN_EXE_splindex-query"),
+        };
+        Command::new(program)
+            .args(arguments.split_whitespace())
+            .current_dir(self.0.path())
+            .output()
+            .unwrap()
+    }
+
+    fn splindex(&self, arguments: &str) -> Output {
+        self.run("splindex", arguments)
+    }
+
+    /// The command fails with code 2 and one line that has every part of `expected`, and
+    /// leaves nothing behind that was not there.
+    fn refuses(&self, program: &str, arguments: &str, expected: &[&str]) {
+        let before = self.listing();
+        let output = self.run(program, arguments);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {message}");
+        assert_eq!(message.trim_end().lines().count(), 1, "{message}");
+        for part in expected {
+            assert!(message.contains(part), "expected {part:?} in {message:?}");
+        }
+        assert_eq!(self.listing(), before, "{arguments} left files behind");
+    }
+
+    fn listing(&self) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.0.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// A sound index of two documents.
+    fn index(&self) -> PathBuf {
+        self.file(
+            "good.jsonl",
+            "{\"id\":\"a\",\"vector\":{\"x\":1.5,\"y\":2}}\n{\"id\":\"b\",\"vector\":{\"x\":1}}\n",
+        );
+        let output = self.splindex("build --input good.jsonl --output good.spx");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        fs::remove_file(self.path("good.jsonl")).unwrap();
+        self.path("good.spx")
+    }
+}
+
+#[test]
+fn vectors_that_are_not_sound_are_refused_with_their_line() {
+    let good = "{\"id\":\"a\",\"vector\":{\"x\":1}}\n";
+    for (second, expected) in [
+        ("{\"id\":\"b\",\"vector\":{\"x\":-1}}", &["bad.jsonl:2:", "-1"][..]),
+        ("{\"id\":\"b\",\"vector\":{\"x\":NaN}}", &["bad.jsonl:2:"]),
+        ("{\"id\":\"b\",\"vector\":{\"x\":1e999}}", &["bad.jsonl:2:"]),
+        ("{\"id\":\"b\",\"vector\":{\"x\":\"Infinity\"}}", &["bad.jsonl:2:"]),
+        ("{\"id\":\"a\",\"vector\":{\"x\":1}}", &["bad.jsonl:2:", "\"a\""]),
+        ("{\"id\":\"b\",\"vector\":{\"x\":1,\"x\":2}}", &["bad.jsonl:2:", "\"x\""]),
+        ("{\"id\":\"b\"", &["bad.jsonl:2:"]),
+        ("{\"id\":\"b\"}", &["bad.jsonl:2:", "vector"]),
+    ] {
+        let shop = Workshop::new();
+        shop.file("bad.jsonl", format!("{good}{second}\n"));
+        shop.refuses("splindex", "build --input bad.jsonl --output out.spx", expected);
+    }
+}
+
+#[test]
+fn texts_that_are_not_sound_are_refused_with_their_line() {
+    for (content, expected) in [
+        (&b"a\tone\nno tab here\n"[..], &["bad.tsv:2:", "tab"][..]),
+        (b"a\tone\nb\tt\xFF\n", &["bad.tsv:2:", "UTF-8"]),
+        (b"a\tone\na\ttwo\n", &["bad.tsv:2:", "\"a\""]),
+        (b"", &["bad.tsv: expected at least one document, found none"]),
+    ] {
+        let shop = Workshop::new();
+        shop.file("bad.tsv", content);
+        shop.refuses("splindex", "build --bm25 --input bad.tsv --output out.spx", expected);
+    }
+    let shop = Workshop::new();
+    let arguments = "build --bm25 --input gone.tsv --output out.spx";
+    shop.refuses("splindex", arguments, &["gone.tsv: no such file"]);
+}
+
+#[test]
+fn an_empty_collection_of_vectors_is_refused() {
+    let shop = Workshop::new();
+    shop.file("none.jsonl", "");
+    let arguments = "build --input none.jsonl --output out.spx";
+    shop.refuses(
+        "splindex",
+        arguments,
+        &["none.jsonl: expected at least one document, found none"],
+    );
+}
+
+#[test]
+fn a_document_without_terms_stays_a_document() {
+    let shop = Workshop::new();
+    shop.file("some.tsv", "a\t\nb\tthe of and\nc\tcoffee beans\n");
+    let output = shop.splindex("build --bm25 --input some.tsv --output out.spx --json");
+    assert!(output.status.success());
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["meta"]["documents"], &report["empty_documents"]), (&3.into(), &2.into()));
+    let output = shop.splindex("inspect out.spx --doc a");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("0 terms"));
+}
+
+#[test]
+fn model_directories_that_cannot_encode_say_what_is_missing() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/tiny");
+    let shop = Workshop::new();
+    shop.file("texts.tsv", "a\tsome text\n");
+    let encode = "encode --model model --input texts.tsv --output vectors";
+    shop.refuses("splindex", encode, &["model"]);
+
+    fs::create_dir(shop.path("model")).unwrap();
+    shop.refuses("splindex", encode, &["config.json"]);
+    let config = fs::read_to_string(data.join("config.json")).unwrap();
+    shop.file("model/config.json", config.replace("BertForMaskedLM", "T5ForSomething"));
+    shop.refuses(
+        "splindex",
+        encode,
+        &["T5ForSomething", "BertForMaskedLM", "DistilBertForMaskedLM"],
+    );
+    shop.file("model/config.json", &config);
+    fs::copy(data.join("tokenizer.json"), shop.path("model/tokenizer.json")).unwrap();
+    shop.refuses("splindex", encode, &["model.safetensors"]);
+    fs::copy(data.join("model.safetensors"), shop.path("model/model.safetensors")).unwrap();
+    fs::remove_file(shop.path("model/tokenizer.json")).unwrap();
+    shop.refuses("splindex", encode, &["tokenizer.json"]);
+    shop.file("model/vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\n");
+    shop.refuses("splindex", encode, &["7", "30522"]);
+}
+
+#[test]
+fn files_that_are_no_index_are_refused() {
+    let shop = Workshop::new();
+    let index = shop.index();
+    let bytes = fs::read(&index).unwrap();
+    for (name, content, expected) in [
+        (
+            "text.spx",
+            b"not an index, but long enough to have sixty-four bytes in it, really".to_vec(),
+            "no .spx file",
+        ),
+        ("empty.spx", Vec::new(), "expected a header of 64 bytes"),
+        ("cut.spx", bytes[..bytes.len() - 20].to_vec(), "truncated"),
+        ("half.spx", bytes[..bytes.len() / 2].to_vec(), "truncated"),
+        ("newer.spx", spoil(&bytes, 8, 2), "format version 2.0, this program reads 1.0"),
+        ("header.spx", spoil(&bytes, 40, 99), "checksum"),
+    ] {
+        shop.file(name, content);
+        for command in ["verify", "inspect"] {
+            shop.refuses("splindex", &format!("{command} {name}"), &[name, expected]);
+        }
+    }
+}
+
+#[test]
+fn verify_says_no_to_flipped_bits_with_exit_code_1() {
+    let shop = Workshop::new();
+    let index = shop.index();
+    let bytes = fs::read(&index).unwrap();
+    // The first section begins behind the header.
+    shop.file("flipped.spx", spoil(&bytes, 64, bytes[64] ^ 1));
+    let output = shop.splindex("verify flipped.spx");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("section POSTINGS at byte 64: expected checksum"), "{message}");
+    assert!(shop.splindex("verify --deep good.spx").status.success());
+}
+
+#[test]
+fn query_files_that_are_not_sound_are_refused_with_their_line() {
+    let shop = Workshop::new();
+    shop.index();
+    for (content, arguments, expected) in [
+        ("q1\tx:1\nq2\n", "", &["queries.tsv:2:"][..]),
+        ("q1\tx:1\nq1\ty:1\n", "", &["queries.tsv:2:", "\"q1\""]),
+        ("q1\tx:1\nq2\tx:-3\n", "--query-kind weighted", &["queries.tsv:2:", "-3"]),
+        ("q1\tx:1\nq2\tx:70000\n", "", &["queries.tsv:2:", "70000", "65535"]),
+        ("q1\tx:1\nq2\tx:65535 y:65535\n", "--k 0", &["--k must be at least 1"]),
+        ("q1\twhat is this\n", "", &["queries.tsv:1:", "--query-model"]),
+        ("q1\tx:1\n", "--algorithm bmw", &["bmw", "block_max_wand", "exhaustive"]),
+    ] {
+        shop.file("queries.tsv", content);
+        let arguments = format!("search good.spx --queries queries.tsv --output run {arguments}");
+        let output = shop.run("splindex-query", &arguments);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {message}");
+        for part in expected {
+            assert!(message.contains(part), "expected {part:?} in {message:?}");
+        }
+        assert!(!shop.path("run").exists());
+    }
+}
+
+#[test]
+fn the_older_output_survives_a_failed_build() {
+    let shop = Workshop::new();
+    let index = shop.index();
+    let before = fs::read(&index).unwrap();
+    shop.file("bad.jsonl", "{\"id\":\"a\",\"vector\":{\"x\":-1}}\n");
+    shop.refuses("splindex", "build --input bad.jsonl --output good.spx", &["bad.jsonl:1:"]);
+    assert_eq!(fs::read(&index).unwrap(), before);
+}
+
+fn spoil(bytes: &[u8], at: usize, value: u8) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    bytes[at] = value;
+    bytes
+}

@@ -1,0 +1,137 @@
+//! `splindex-query bench` and `splindex demo` as a user runs them.
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::contains;
+use splindex::build::{BuildOptions, Collection, build};
+use splindex::format::Codec;
+use splindex::progress::Silent;
+
+fn bench(dir: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("splindex-query"));
+    command.current_dir(dir).arg("bench").args(words);
+    command
+}
+
+/// `fast.spx`, `small.spx`, `queries.tsv` and `qrels.txt` over fifty documents.
+fn files() -> tempfile::TempDir {
+    let mut collection = Collection::default();
+    for i in 0..50u32 {
+        let document =
+            (0..10).filter(|t| (i * 7 + t) % 3 != 0).map(|t| (t, (i * t % 17 + 1) as f32));
+        let tokens: Vec<(String, f32)> = document.map(|(t, w)| (format!("t{t}"), w)).collect();
+        collection.push(&format!("d{i}"), tokens.iter().map(|(t, w)| (t.as_str(), *w))).unwrap();
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for codec in Codec::ALL {
+        let options = BuildOptions { codec, ..BuildOptions::default() };
+        let path = dir.path().join(format!("{}.spx", codec.name()));
+        build(&collection, None, &options, &path, &Silent).unwrap();
+    }
+    write(dir.path(), "queries.tsv", "q1\tt1:3 t2:1\nq2\tt9:2\nq3\tt0:1 t3:1 t5:9 t8:2\n");
+    write(dir.path(), "qrels.txt", "q1 0 d16 1\nq2 0 d3 1\nq3 0 d9 2\n");
+    dir
+}
+
+fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
+    std::fs::write(dir.join(name), text).unwrap();
+    dir.join(name)
+}
+
+#[test]
+fn indexes_by_algorithms_by_depths_in_one_call_with_reports() {
+    let dir = files();
+    let words = ["fast.spx", "small.spx", "--queries", "queries.tsv", "--k", "1,10", "--algorithm"];
+    let more = ["all", "--recall", "--runs", "2", "--qrels", "qrels.txt", "--report", "out"];
+    bench(dir.path(), &[&words[..], &more].concat())
+        .assert()
+        .success()
+        .stdout(contains("block_max_wand").and(contains("MRR@10")).and(contains("3/3")))
+        .stderr(contains("report: out/report.html"));
+    for name in ["report.html", "report.json", "cases.csv", "queries.csv", "suite.md"] {
+        assert!(dir.path().join("out").join(name).is_file(), "{name}");
+    }
+    let cases = std::fs::read_to_string(dir.path().join("out/cases.csv")).unwrap();
+    assert!(
+        cases.lines().any(|line| line.starts_with("small,") && line.contains(",exhaustive,10,"))
+    );
+}
+
+#[test]
+fn loads_are_measured_when_asked_for() {
+    let dir = files();
+    let words = ["fast.spx", "--queries", "queries.tsv", "--k", "3", "--runs", "1", "--json"];
+    let more = ["--rate", "300", "--threads", "2", "--seconds", "0.1", "--cpu", "none"];
+    let output = bench(dir.path(), &[&words[..], &more].concat()).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let case = &report["cases"][0];
+    assert_eq!(case["throughput"]["threads"], 2);
+    assert!(case["open_loop"]["achieved"].as_f64().unwrap() > 0.0);
+    assert_eq!(case["picked"].as_object().unwrap().values().next(), Some(&3.into()));
+}
+
+#[test]
+fn a_suite_prints_the_papers_table() {
+    let dir = files();
+    let row = |name: &str, index: &str| {
+        format!(
+            "[[row]]\nname = '{name}'\nindex = '{index}'\nqueries = 'queries.tsv'\nqrels = 'qrels.txt'\n"
+        )
+    };
+    let suite = format!("k = 10\nruns = 1\n{}{}", row("one", "fast.spx"), row("two", "small.spx"));
+    write(dir.path(), "suite.toml", &suite);
+    bench(dir.path(), &["--suite", "suite.toml"])
+        .assert()
+        .success()
+        .stdout(contains("nDCG@10").and(contains("latency (query encoding)")).and(contains("two")));
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused_with_the_reason() {
+    let dir = files();
+    write(dir.path(), "texts.tsv", "q1\twhat is this\n");
+    write(dir.path(), "bad.tsv", "q1\tt1:3\nq2\tt1:x\nq3\tt1:2\n");
+    let start = ["fast.spx", "--queries"];
+    for (words, message) in [
+        (
+            &["queries.tsv", "--algorithm", "magic"][..],
+            "unknown algorithm \"magic\"; known are auto",
+        ),
+        (&["queries.tsv", "--k", "10,0"], "--k must be at least 1"),
+        (&["queries.tsv", "--runs", "0"], "--runs must be at least 1"),
+        (&["queries.tsv", "--rate", "-3"], "--rate"),
+        (&["queries.tsv", "--cpu", "4096"], "cannot use core 4096"),
+        (&["texts.tsv"], "texts.tsv:1: "),
+        (&["bad.tsv"], "bad.tsv:2: "),
+        (&["absent.tsv"], "absent.tsv: no such file"),
+    ] {
+        bench(dir.path(), &[&start[..], words].concat()).assert().code(2).stderr(contains(message));
+    }
+}
+
+#[cfg(feature = "encode")]
+#[test]
+fn the_demo_runs_from_anywhere_and_again() {
+    let dir = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        Command::new(assert_cmd::cargo::cargo_bin!("splindex"))
+            .current_dir(dir.path())
+            .args(["demo", "--dir", "made"])
+            .assert()
+            .success()
+            .stdout(
+                contains("MRR@10")
+                    .and(contains("BM25"))
+                    .and(contains("SPLADE"))
+                    .and(contains("What to try next")),
+            );
+    }
+    let mut made: Vec<String> = std::fs::read_dir(dir.path().join("made"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    made.sort();
+    assert_eq!(made, ["bm25.spx", "splade.spx", "vectors"]);
+}
