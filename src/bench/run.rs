@@ -262,6 +262,9 @@ fn index_report(subject: &Subject<'_>) -> Result<IndexReport> {
 }
 
 #[cfg(test)]
+pub(super) use tests::sample_report;
+
+#[cfg(test)]
 mod tests {
     use super::super::tests::sample_index;
     use super::*;
@@ -309,5 +312,3 @@ mod tests {
         assert_eq!((facts.terms, facts.unknown, facts.postings), (2, 1, 4));
     }
 }
-#[cfg(test)]
-pub(super) use tests::sample_report;

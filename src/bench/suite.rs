@@ -132,11 +132,9 @@ impl Suite {
         }
         let base = path.parent().unwrap_or(Path::new(""));
         for row in &mut suite.rows {
-            let paths = [Some(&mut row.index), Some(&mut row.queries)];
-            for path in paths.into_iter().chain([row.query_model.as_mut(), row.qrels.as_mut()]) {
-                if let Some(path) = path {
-                    *path = base.join(&*path);
-                }
+            let given = [row.query_model.as_mut(), row.qrels.as_mut()].into_iter().flatten();
+            for path in [&mut row.index, &mut row.queries].into_iter().chain(given) {
+                *path = base.join(&*path);
             }
         }
         Ok(suite)
@@ -448,7 +446,7 @@ mod tests {
         assert!(
             std::fs::read_to_string(out.join("suite.md")).unwrap().contains("| judged | 0.5000 |")
         );
-        assert!(std::fs::read_to_string(out.join("suite.html")).unwrap().contains("<td>bare</td>"));
+        assert!(std::fs::read_to_string(out.join("suite.html")).unwrap().contains("<td class=\"left\">bare</td>"));
         assert!(std::fs::read_to_string(out.join("suite.json")).unwrap().contains("\"p99\""));
     }
 
