@@ -19,15 +19,14 @@ fn main() {
     let [file, queries, rest @ ..] = &args[..] else {
         return println!("synth: no collection and queries named, nothing measured");
     };
-    let mut options = LikeOptions::default();
+    let mut overrides = Vec::new();
+    let mut from = vec![1, 4, 16];
     let mut only = String::new();
     for arg in rest {
         let (key, value) = arg.split_once('=').expect("key=value");
         match key {
-            "mate" => options.mate = value.parse().expect("a share"),
-            "far" => options.far = value.parse().expect("a share"),
-            "window" => options.window = value.parse().expect("a number"),
-            "jitter" => options.jitter = value.parse().expect("a share"),
+            "mate" | "far" | "window" | "jitter" => overrides.push((key, value)),
+            "from" => from = value.split(',').map(|f| f.parse().expect("a number")).collect(),
             "only" => only = value.to_owned(),
             _ => panic!("unknown setting {key}"),
         }
@@ -41,9 +40,22 @@ fn main() {
         Pool::read(opened.sources[0].as_mut(), limit).expect("vectors")
     };
     let n = u64::from(pool(u64::MAX).len());
-    let like = |limit: u64| Like::new(pool(limit), &queries, options, 1, &Silent).expect("a pool");
-    println!("{options:?}");
-    for limit in [n, n / 4, n / 16] {
+    let options = |real: u64| {
+        let mut options = LikeOptions::for_growth(n, real);
+        for &(key, value) in &overrides {
+            match key {
+                "window" => options.window = value.parse().expect("a number"),
+                "mate" => options.mate = value.parse().expect("a share"),
+                "far" => options.far = value.parse().expect("a share"),
+                _ => options.jitter = value.parse().expect("a share"),
+            }
+        }
+        println!("{options:?}");
+        options
+    };
+    let like =
+        |limit: u64| Like::new(pool(limit), &queries, options(limit), 1, &Silent).expect("a pool");
+    for limit in from.iter().map(|f| n / f) {
         if wanted("real") {
             show(
                 &format!("real {limit}"),
@@ -51,13 +63,13 @@ fn main() {
             );
         }
     }
-    for limit in [n, n / 4, n / 16] {
+    for limit in from.iter().map(|f| n / f) {
         if wanted("like") {
             made(&format!("like {limit} to {n}"), &like(limit), n, 2000);
         }
     }
     if wanted("made") {
-        let made_queries = Like::new(pool(n), &[], options, 1, &Silent).expect("a pool");
+        let made_queries = Like::new(pool(n), &[], options(n), 1, &Silent).expect("a pool");
         made("like, queries from documents", &made_queries, n, 2000);
     }
     for profile in Profile::ALL {

@@ -21,6 +21,7 @@ enum Command {
     Encode(cli::encode::EncodeArgs),
     Build(cli::build::BuildArgs),
     Eval(cli::eval::EvalArgs),
+    Synth(cli::synth::SynthArgs),
     Inspect(cli::inspect::InspectArgs),
     Verify(cli::verify::VerifyArgs),
 }
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Encode(args) => cli::encode::run(&args, &common),
         Command::Build(args) => cli::build::run(&args, &common),
         Command::Eval(args) => cli::eval::run(&args, &common),
+        Command::Synth(args) => cli::synth::run(&args, &common),
         Command::Inspect(args) => cli::inspect::run(&args, &common),
         Command::Verify(args) => cli::verify::run(&args, &common),
     })

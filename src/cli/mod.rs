@@ -12,6 +12,7 @@ pub mod encode;
 pub mod eval;
 pub mod inspect;
 pub mod search;
+pub mod synth;
 pub mod verify;
 
 pub(crate) use common::out;

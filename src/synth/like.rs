@@ -17,8 +17,7 @@ use crate::order::{BpOptions, bisect};
 use crate::progress::Progress;
 use crate::vectors::{TokenTable, VectorRecord, WeightSummary};
 
-/// How far children differ from their parents; the defaults were chosen so that 30,000
-/// real documents blown up to 120,000 look like 120,000 real ones (`docs/synth.md`).
+/// How far children differ from their parents.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LikeOptions {
     /// Share of the terms that only one parent has which comes from the mate.
@@ -31,9 +30,20 @@ pub struct LikeOptions {
     pub jitter: f32,
 }
 
-impl Default for LikeOptions {
-    fn default() -> Self {
-        LikeOptions { mate: 0.35, far: 0.05, window: 8, jitter: 0.15 }
+impl LikeOptions {
+    /// For making `documents` from a pool of `real`. The more children a document gets,
+    /// the further its mates are taken from, or the children would be copies. The numbers
+    /// were chosen so that 7,500 and 30,000 real documents blown up to 120,000 look like
+    /// 120,000 real ones, and 120,000 resampled once as well (`docs/synth.md`).
+    pub fn for_growth(documents: u64, real: u64) -> Self {
+        let growth = documents as f32 / real.max(1) as f32;
+        let far_apart = growth > 1.5;
+        LikeOptions {
+            mate: if far_apart { 0.35 } else { 0.2 },
+            far: if far_apart { 0.05 } else { 0.02 },
+            window: (16.0 * growth).clamp(8.0, 2048.0) as u32,
+            jitter: 0.15,
+        }
     }
 }
 
@@ -152,17 +162,21 @@ impl Like {
         }
     }
 
-    /// A real query without about a tenth of its terms, weights jittered.
+    /// A real query with one term in twenty exchanged for one of another query, weights
+    /// jittered.
     fn real_query(&self, ordinal: u64) -> Vec<(u32, u32)> {
         let mut rng = Rng::new(self.seed, Purpose::Query, ordinal);
         let n = self.queries.len() as u64;
         let key = Rng::new(self.seed, Purpose::Shuffle, !(ordinal / n)).next();
         let real = &self.queries[permuted(ordinal % n, n, key) as usize];
-        let mut query = Vec::with_capacity(real.len());
-        for &(term, weight) in real {
-            let weight = query_weight(weight as f32, &mut rng);
-            if rng.below(10) > 0 || real.len() < 4 {
-                query.push((term, weight));
+        let mut query: Vec<(u32, u32)> = Vec::with_capacity(real.len());
+        for &(mut term, mut weight) in real {
+            if rng.below(20) == 0 {
+                let other = &self.queries[rng.below(n) as usize];
+                (term, weight) = other[rng.below(other.len() as u64) as usize];
+            }
+            if query.iter().all(|&(known, _)| known != term) {
+                query.push((term, query_weight(weight as f32, &mut rng)));
             }
         }
         query
@@ -209,5 +223,92 @@ impl Generator for Like {
 
     fn query(&self, ordinal: u64) -> Vec<(u32, u32)> {
         if self.queries.is_empty() { self.made_query(ordinal) } else { self.real_query(ordinal) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
+    use crate::synth::{Plain, SynthSource};
+
+    const N: u64 = 3000;
+
+    fn pool() -> Pool {
+        let plain = Plain::new(Profile::Unicoil, N, 5);
+        Pool::read(&mut SynthSource::new(&plain, N), N).unwrap()
+    }
+
+    fn like(queries: &[Vec<(String, u32)>]) -> Like {
+        Like::new(pool(), queries, LikeOptions::for_growth(N, N), 9, &Silent).unwrap()
+    }
+
+    fn frequencies(pool: &Pool) -> Vec<f64> {
+        let mut df = vec![0.0; pool.tokens().len()];
+        for doc in 0..pool.len() {
+            pool.document(doc).0.iter().for_each(|&t| df[t as usize] += 1.0);
+        }
+        df
+    }
+
+    #[test]
+    fn children_keep_lengths_and_document_frequencies() {
+        let like = like(&[]);
+        let made = Pool::read(&mut SynthSource::new(&like, N), N).unwrap();
+        let real = pool();
+        let ratio = made.num_postings() as f64 / real.num_postings() as f64;
+        assert!((ratio - 1.0).abs() < 0.03, "{ratio}");
+        let (a, b) = (frequencies(&real), frequencies(&made));
+        let common = a.iter().zip(&b).filter(|(a, _)| **a >= 300.0);
+        let errors: Vec<f64> = common.map(|(a, b)| (b / a - 1.0).abs()).collect();
+        assert!(errors.len() > 20 && errors.iter().all(|e| *e < 0.25), "{errors:?}");
+    }
+
+    #[test]
+    fn children_have_each_term_once_and_weights_of_the_pools_kind() {
+        let like = like(&[]);
+        let mut record = VectorRecord::default();
+        for ordinal in (0..N).step_by(7).chain([u64::from(u32::MAX)]) {
+            like.document(ordinal, &mut record);
+            assert_eq!(record.id, ordinal.to_string());
+            let mut terms = record.terms.clone();
+            terms.sort_unstable();
+            terms.dedup();
+            assert_eq!(terms.len(), record.terms.len());
+            assert!(record.weights.iter().all(|w| (1.0..=255.0).contains(w) && w.fract() == 0.0));
+        }
+    }
+
+    #[test]
+    fn no_child_is_its_parent() {
+        let like = like(&[]);
+        let mut record = VectorRecord::default();
+        let copies = (0..200).filter(|&ordinal| {
+            like.document(ordinal, &mut record);
+            let (terms, _) = like.pool.document(like.base(ordinal, Purpose::Document));
+            record.terms == terms
+        });
+        assert_eq!(copies.count(), 0);
+    }
+
+    #[test]
+    fn real_queries_are_resampled_and_others_made_from_documents() {
+        let token = |t: u32| format!("w{t}");
+        let real = vec![vec![(token(1), 70), (token(2), 90), ("unknown".into(), 5)]; 3];
+        let like_queries = like(&real);
+        for ordinal in 0..20 {
+            let query = like_queries.query(ordinal);
+            assert!(!query.is_empty() && query.len() <= 2);
+            let known = |t: u32| ["w1", "w2"].contains(&like_queries.tokens().token(t));
+            assert!(query.iter().all(|&(t, w)| known(t) && (30..200).contains(&w)));
+        }
+        let made = like(&[]).query(3);
+        assert!(made.len() >= 4 && made.iter().all(|&(_, w)| w >= 1));
+    }
+
+    #[test]
+    fn a_pool_without_terms_is_refused() {
+        let options = LikeOptions::for_growth(10, 0);
+        assert!(Like::new(Pool::default(), &[], options, 1, &Silent).is_err());
     }
 }

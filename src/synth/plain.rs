@@ -39,21 +39,21 @@ impl Profile {
             Profile::Splade => Shape {
                 terms: Length { mean: 147.0, deviation: 25.0, least: 40, most: 260 },
                 query_terms: Length { mean: 24.0, deviation: 7.5, least: 4, most: 50 },
-                common: 0.42,
+                common: 0.30,
                 falloff: SPLADE_FALLOFF,
                 query_falloff: QUERY_FALLOFF,
             },
             Profile::Esplade => Shape {
                 terms: Length { mean: 180.0, deviation: 30.0, least: 50, most: 320 },
                 query_terms: Length { mean: 6.0, deviation: 2.0, least: 1, most: 14 },
-                common: 0.42,
+                common: 0.30,
                 falloff: SPLADE_FALLOFF,
                 query_falloff: UNICOIL_FALLOFF,
             },
             Profile::Unicoil => Shape {
                 terms: Length { mean: 67.0, deviation: 14.0, least: 15, most: 130 },
                 query_terms: Length { mean: 6.6, deviation: 2.5, least: 1, most: 16 },
-                common: 0.25,
+                common: 0.20,
                 falloff: UNICOIL_FALLOFF,
                 query_falloff: UNICOIL_FALLOFF,
             },
@@ -121,8 +121,6 @@ const FAN_OUT: u64 = 16;
 const TOPIC_WORDS: f32 = 200.0;
 /// Of draws that are not common words: from the topic, its parent, its grandparent.
 const LEVELS: [f32; 3] = [0.42, 0.25, 0.15];
-/// Flattens the head of the word distribution (Mandelbrot's shift).
-const SHIFT: f32 = 150.0;
 
 /// Makes documents of a published shape; see the module.
 pub struct Plain {
@@ -151,12 +149,16 @@ impl Plain {
 
     /// One term and how high it may stand on the falloff (0 heaviest, 1 lightest).
     fn term(&self, topic: u64, common: f32, rng: &mut Rng) -> (u32, f32) {
-        let (kind, place) = (rng.unit(), rng.unit());
+        let (kind, u) = (rng.unit(), rng.unit());
+        // Common words have density 2x over the places, the others what makes all even.
         if kind < common {
-            // Half-way down or lower, more so the commoner the word.
             let x = rng.unit();
-            return ((COMMON as f32 * x * x) as u32, 1.0 - 0.75 * place * place);
+            return ((COMMON as f32 * x * x.sqrt()) as u32, u.sqrt());
         }
+        let place = match common {
+            0.0 => u,
+            c => (1.0 - (1.0 - 4.0 * c * (1.0 - c) * u).max(0.0).sqrt()) / (2.0 * c),
+        };
         let mut left = (kind - common) / (1.0 - common);
         for (level, share) in LEVELS.into_iter().enumerate() {
             if left < share {
@@ -168,11 +170,13 @@ impl Plain {
     }
 }
 
-/// A word that is not common, with Zipf–Mandelbrot frequencies.
+/// A word that is not common: rank r with frequency (r + 600)^−1.5, which follows real
+/// SPLADE document frequencies from rank 300 to 10,000.
 fn word(u: f32) -> u32 {
-    let words = (WORDS - COMMON) as f32;
-    let rank = SHIFT * ((1.0 + words / SHIFT).powf(u) - 1.0);
-    COMMON + (rank as u32).min(WORDS - COMMON - 1)
+    let (first, last) =
+        ((COMMON as f32 + 600.0).sqrt().recip(), (WORDS as f32 + 600.0).sqrt().recip());
+    let x = first - u * (first - last);
+    ((1.0 / (x * x)) as u32).saturating_sub(600).clamp(COMMON, WORDS - 1)
 }
 
 fn fall(curve: &Falloff, place: f32) -> f32 {
@@ -233,5 +237,85 @@ impl Generator for Plain {
             }
         }
         query
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_have_the_shape_they_promise() {
+        for profile in Profile::ALL {
+            let plain = Plain::new(profile, 2000, 3);
+            let mean = profile.shape().terms.mean;
+            let mut record = VectorRecord::default();
+            let mut total = 0;
+            for ordinal in 0..2000 {
+                plain.document(ordinal, &mut record);
+                total += record.terms.len();
+                let mut terms = record.terms.clone();
+                terms.sort_unstable();
+                terms.dedup();
+                assert_eq!(terms.len(), record.terms.len());
+                assert!(terms.iter().all(|&t| t < WORDS));
+                let kept = |w: &f32| (1.0..=255.0).contains(w) && w.fract() == 0.0;
+                assert!(record.weights.iter().all(kept));
+            }
+            let found = total as f32 / 2000.0;
+            assert!((found / mean - 1.0).abs() < 0.03, "{}: {found}", profile.name());
+        }
+    }
+
+    #[test]
+    fn weights_follow_the_published_falloff() {
+        let plain = Plain::new(Profile::Splade, 2000, 3);
+        let mut weights = Vec::new();
+        let mut record = VectorRecord::default();
+        for ordinal in 0..2000 {
+            plain.document(ordinal, &mut record);
+            weights.extend_from_slice(&record.weights);
+        }
+        weights.sort_unstable_by(f32::total_cmp);
+        // Published: p50 .28, p75 .63, p95 1.4 of weights up to 2.6.
+        for (quantile, published) in [(0.5, 0.28), (0.75, 0.63), (0.95, 1.4)] {
+            let found = weights[(weights.len() as f64 * quantile) as usize] / IMPACTS;
+            assert!((found / published - 1.0).abs() < 0.3, "{quantile}: {found}, {published}");
+        }
+    }
+
+    #[test]
+    fn documents_of_a_topic_share_more_terms_than_others() {
+        let plain = Plain::new(Profile::Splade, 24 * 16 * 4, 3);
+        let document = |topic: u64, salt: u64| {
+            let mut rng = Rng::new(salt, Purpose::Document, topic);
+            let terms = (0..150).map(|_| plain.term(topic, 0.3, &mut rng).0);
+            terms.filter(|&t| t >= COMMON).collect::<std::collections::BTreeSet<u32>>()
+        };
+        let shared = |a, b| document(a, 1).intersection(&document(b, 2)).count();
+        let same: usize = (0..50).map(|t| shared(t, t)).sum();
+        let other: usize = (0..50).map(|t| shared(t, t + 1000)).sum();
+        assert!(same > 2 * other, "{same} {other}");
+    }
+
+    #[test]
+    fn queries_have_different_terms_and_positive_weights() {
+        for profile in Profile::ALL {
+            let plain = Plain::new(profile, 1000, 3);
+            for ordinal in 0..100 {
+                let query = plain.query(ordinal);
+                let mut terms: Vec<u32> = query.iter().map(|q| q.0).collect();
+                terms.sort_unstable();
+                terms.dedup();
+                assert!(terms.len() == query.len() && !query.is_empty());
+                assert!(query.iter().all(|q| (1..=250).contains(&q.1)));
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_profile_is_refused_with_the_known_ones() {
+        let error = "bert".parse::<Profile>().unwrap_err().to_string();
+        assert!(error.contains("splade, esplade, unicoil") && error.contains("bert"), "{error}");
     }
 }

@@ -84,3 +84,64 @@ fn write_queries(generator: &dyn Generator, queries: u64, dir: &Path) -> Result<
     file.persist(&path).map_err(|e| io(e.error))?;
     Ok(terms)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
+    use crate::query::file::{QueryKind, integer_weights, read_queries};
+    use crate::synth::{Plain, Profile, SynthSource};
+    use crate::vectors::store::StoreReader;
+    use crate::vectors::{VectorRecord, VectorSource};
+
+    fn made(documents: u64, threads: usize) -> (tempfile::TempDir, Plain) {
+        let dir = tempfile::tempdir().unwrap();
+        let plain = Plain::new(Profile::Unicoil, documents, 11);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let report = pool.install(|| write(&plain, documents, 20, dir.path(), &Silent)).unwrap();
+        assert_eq!((report.totals.documents, report.queries), (documents, 20));
+        (dir, plain)
+    }
+
+    #[test]
+    fn the_store_and_the_query_file_hold_what_the_generator_makes() {
+        let (dir, plain) = made(5000, 2);
+        let mut stored = StoreReader::open(&dir.path().join(DOCUMENTS)).unwrap();
+        let mut source = SynthSource::new(&plain, 5000);
+        let (mut a, mut b) = (VectorRecord::default(), VectorRecord::default());
+        for _ in 0..5000 {
+            assert!(stored.read(&mut a).unwrap() && source.read(&mut b).unwrap());
+            assert_eq!(a, b);
+        }
+        assert!(!stored.read(&mut a).unwrap() && !source.read(&mut b).unwrap());
+        let file = read_queries(&dir.path().join(QUERIES), QueryKind::Weighted).unwrap();
+        let queries = integer_weights(&file, 100.0).unwrap();
+        for (ordinal, query) in queries.iter().enumerate() {
+            let made = plain.query(ordinal as u64).into_iter();
+            let made: Vec<_> = made.map(|(t, w)| (plain.tokens().token(t).to_owned(), w)).collect();
+            assert_eq!(query.terms, made);
+        }
+    }
+
+    #[test]
+    fn the_bytes_are_the_same_for_any_number_of_threads() {
+        let (one, _) = made(9000, 1);
+        let (three, _) = made(9000, 3);
+        let files = |dir: &Path| {
+            let mut names: Vec<_> = std::fs::read_dir(dir.join(DOCUMENTS))
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .chain([dir.join(QUERIES)])
+                .collect();
+            names.sort();
+            names.iter().map(|path| std::fs::read(path).unwrap()).collect::<Vec<_>>()
+        };
+        assert!(files(one.path()) == files(three.path()));
+    }
+
+    #[test]
+    fn a_store_that_is_there_is_not_written_over() {
+        let (dir, plain) = made(10, 1);
+        assert!(write(&plain, 10, 1, dir.path(), &Silent).is_err());
+    }
+}
