@@ -62,7 +62,8 @@ impl Analyzer {
 
 /// Calls `each` with every word of `text`, in order.
 pub(super) fn for_each_word<'t>(text: &'t str, mut each: impl FnMut(&'t str)) {
-    for mut word in text.unicode_words() {
+    // A space before a combining mark belongs to the mark's word (UAX #29, WB4).
+    for mut word in text.unicode_words().map(str::trim) {
         while word.len() > LONGEST_WORD {
             let cut = word.char_indices().nth(LONGEST_WORD).map_or(word.len(), |(at, _)| at);
             each(&word[..cut]);
