@@ -134,7 +134,7 @@ impl ModelConfig {
             layer_norm_eps: if bert { raw.layer_norm_eps.unwrap_or(1e-12) } else { 1e-12 },
             activation: activation(path, if bert { &raw.hidden_act } else { &raw.activation })?,
         };
-        if config.hidden % config.heads != 0 {
+        if !config.hidden.is_multiple_of(config.heads) {
             let problem = format!(
                 "expected the hidden size to be a multiple of the heads, found {} and {}",
                 config.hidden, config.heads

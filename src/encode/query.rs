@@ -14,7 +14,7 @@ use crate::vectors::store::ModelInfo;
 /// The table's file name, as OpenSearch's document-only models have it.
 const TABLE: &str = "idf.json";
 
-/// What an [`QueryEncoder`] without a model needs to know.
+/// What a [`QueryEncoder`] without a model needs to know.
 #[cfg(not(feature = "encode"))]
 #[derive(Debug, Clone)]
 pub struct EncoderOptions {
@@ -37,7 +37,7 @@ impl Default for EncoderOptions {
 pub struct QueryEncoder(Kind);
 
 enum Kind {
-    Table(Table),
+    Table(Box<Table>),
     #[cfg(feature = "encode")]
     Model(Box<Encoder>),
 }
@@ -58,7 +58,8 @@ impl QueryEncoder {
     pub fn load(dir: &Path, options: &EncoderOptions) -> Result<Self> {
         let table = dir.join(TABLE);
         if table.exists() {
-            return Ok(QueryEncoder(Kind::Table(Table::load(dir, &table, options.max_length)?)));
+            let table = Table::load(dir, &table, options.max_length)?;
+            return Ok(QueryEncoder(Kind::Table(Box::new(table))));
         }
         #[cfg(feature = "encode")]
         return Ok(QueryEncoder(Kind::Model(Box::new(Encoder::load(dir, options)?))));

@@ -153,7 +153,7 @@ impl StoreWriter {
         let counted =
             block::write(index as u64, records, self.plan.weights, self.tokens, &mut self.buffer)?;
         let totals = Totals { truncated: seen.truncated, skipped: seen.skipped, ..counted };
-        let (part, start) = (index / PART_BLOCKS, index % PART_BLOCKS == 0);
+        let (part, start) = (index / PART_BLOCKS, index.is_multiple_of(PART_BLOCKS));
         let path = self.dir.join(part_name(part));
         if start {
             let file = File::create(&path).map_err(|e| Error::io("create", &path, e))?;
