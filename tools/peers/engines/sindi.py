@@ -50,11 +50,11 @@ def main():
 
     def hits(answer):
         # Distances are 1 − inner product, ascending. Where fewer than k documents match, the
-        # rest of the arrays is what was there before, often an older answer.
+        # rest of the arrays is zeros or an older answer.
         found, seen = [], set()
         for document, distance in zip(np.ravel(answer[0]).tolist(), np.ravel(answer[1]).tolist()):
             score = 1.0 - distance
-            end = document in seen or not 0 <= document < len(data.ids) or score < 1.0
+            end = document in seen or not 0 <= document < len(data.ids) or distance >= 0.0
             if end or (found and score > found[-1][1]):
                 break
             seen.add(document)
