@@ -101,7 +101,7 @@ fn what_cannot_be_measured_is_refused_with_the_reason() {
         ),
         (&["queries.tsv", "--k", "10,0"], "--k must be at least 1"),
         (&["queries.tsv", "--runs", "0"], "--runs must be at least 1"),
-        (&["queries.tsv", "--rate", "-3"], "--rate"),
+        (&["queries.tsv", "--rate", "0"], "--rate must be positive"),
         (&["queries.tsv", "--cpu", "4096"], "cannot use core 4096"),
         (&["texts.tsv"], "texts.tsv:1: "),
         (&["bad.tsv"], "bad.tsv:2: "),

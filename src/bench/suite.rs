@@ -383,10 +383,10 @@ impl SuiteReport {
         let machine = &self.machine;
         let cpu = machine.cpu.as_deref().unwrap_or("unknown processor");
         format!(
-            "k = {}; mean over queries of the best of {} passes after one to warm up, one thread \
+            "k = {}; mean over queries of the best of {} after one to warm up, one thread \
              {core}; {cpu}, {}; splindex {}; {}",
             self.k,
-            self.runs,
+            super::report::passes(self.runs),
             machine.simd,
             machine.splindex,
             super::report::utc(self.started)

@@ -196,6 +196,9 @@ fn plan(args: &BenchArgs, cpu: Option<usize>, common: &Common) -> Result<Plan> {
     if !(args.seconds.is_finite() && args.seconds > 0.0) {
         return Err(Error::Usage(format!("--seconds must be positive, found {}", args.seconds)));
     }
+    if let Some(rate) = args.rate.filter(|rate| !(rate.is_finite() && *rate > 0.0)) {
+        return Err(Error::Usage(format!("--rate must be positive, found {rate}")));
+    }
     Ok(Plan {
         ks: args.k.clone(),
         algorithms,

@@ -19,7 +19,7 @@ const LATENCY: Axis = Axis { label: "latency, µs (log)", log: true, from_zero: 
 
 /// The sections that the cases have data for.
 pub(super) fn sections(report: &Report) -> Vec<Section> {
-    let all = [distribution(report), by_length(report), by_k(report), pareto(report)];
+    let all = [pareto(report), by_k(report), distribution(report), by_length(report)];
     all.into_iter().filter(|section| !section.charts.is_empty()).collect()
 }
 
@@ -190,7 +190,7 @@ mod tests {
     fn a_report_of_two_indexes_and_two_depths_has_every_section() {
         let report = sample_report();
         let counts: Vec<usize> = sections(&report).iter().map(|s| s.charts.len()).collect();
-        assert_eq!(counts, [4, 4, 2, 2]);
+        assert_eq!(counts, [2, 2, 4, 4]);
         assert_eq!(algorithms(&report), ["auto", "wand"]);
     }
 

@@ -1,7 +1,8 @@
 //! The page: tables and charts in one file that loads nothing from anywhere.
 
 use super::super::run::Report;
-use super::charts;
+use super::charts::{self, Section};
+use super::plot::Extent;
 use crate::table::{Table, escape};
 
 const STYLE: &str = "
@@ -28,28 +29,23 @@ th,td{padding:4px 12px 4px 0;text-align:right;border-bottom:1px solid var(--rule
 .left{text-align:left}th{color:var(--quiet);font-weight:600}
 ";
 
+/// Cases whose table still stands before the charts.
+const SHORT_TABLE: usize = 12;
+
 /// The report's page.
 pub(super) fn page(report: &Report) -> String {
+    let figures = format!(
+        "<h2>Latency</h2>\n<p>µs; of each query its best pass.</p>\n{}",
+        wide(&super::latency_table(report))
+    );
+    let charts: String = charts::sections(report).iter().map(|s| section(report, s)).collect();
+    let short = report.cases.len() <= SHORT_TABLE;
+    let parts = if short { [figures, charts] } else { [charts, figures] };
     let mut body = format!(
         "<h1>splindex benchmark</h1>\n<p>{}.</p>\n{}",
         escape(&super::protocol(report)),
-        wide(&super::latency_table(report))
+        parts.concat()
     );
-    let legend: String = charts::algorithms(report)
-        .iter()
-        .enumerate()
-        .map(|(i, name)| {
-            format!("<span><i style=\"background:var(--s{i})\"></i>{}</span>", escape(name))
-        })
-        .collect();
-    for section in charts::sections(report) {
-        let charts: String =
-            section.charts.iter().map(|chart| format!("<div>{}</div>", chart.svg())).collect();
-        body.push_str(&format!(
-            "<h2>{}</h2>\n<p>{}</p>\n<div class=\"legend\">{legend}</div>\n<div class=\"grid-of-charts\">{charts}</div>\n",
-            section.title, section.explanation
-        ));
-    }
     if let Some(load) = super::load_table(report) {
         body.push_str(&format!(
             "<h2>Under load</h2>\n<p>Open: queries arrive as a Poisson process, and latency counts \
@@ -65,6 +61,21 @@ pub(super) fn page(report: &Report) -> String {
     }
     body.push_str(&format!("<h2>Machine</h2>\n{}", wide(&machine)));
     document("splindex benchmark", &body)
+}
+
+fn section(report: &Report, section: &Section) -> String {
+    let key = |(i, name): (usize, &&str)| {
+        format!("<span><i style=\"background:var(--s{i})\"></i>{}</span>", escape(name))
+    };
+    let legend: String = charts::algorithms(report).iter().enumerate().map(key).collect();
+    let extent = Extent::of(&section.charts);
+    let charts: String =
+        section.charts.iter().map(|c| format!("<div>{}</div>", c.svg(extent))).collect();
+    format!(
+        "<h2>{}</h2>\n<p>{}</p>\n<div class=\"legend\">{legend}</div>\n\
+         <div class=\"grid-of-charts\">{charts}</div>\n",
+        section.title, section.explanation
+    )
 }
 
 /// A whole document around `body`.

@@ -129,14 +129,19 @@ fn encoding(index: &IndexReport) -> String {
     if texts { micros(index.encoding.mean) } else { "–".into() }
 }
 
+/// "1 pass" or "5 passes".
+pub(super) fn passes(runs: usize) -> String {
+    format!("{runs} pass{}", if runs == 1 { "" } else { "es" })
+}
+
 /// How the closed loop was run, one line.
 pub fn protocol(report: &Report) -> String {
     let core =
         report.protocol.cpu.map_or("not pinned".to_owned(), |cpu| format!("pinned to core {cpu}"));
     format!(
-        "closed loop, one thread {core}; one pass to warm up, then {} passes; of each query its \
-         best pass; µs over all queries; {}",
-        report.protocol.runs,
+        "closed loop, one thread {core}; one pass to warm up, then {}; of each query its best \
+         pass; µs over all queries; {}",
+        passes(report.protocol.runs),
         utc(report.started)
     )
 }

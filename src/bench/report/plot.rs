@@ -45,6 +45,27 @@ pub(super) struct Chart {
     pub(super) series: Vec<Series>,
 }
 
+/// Least and largest x and y of several charts: drawn to one scale, they can be compared.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extent {
+    x: (f64, f64),
+    y: (f64, f64),
+}
+
+impl Extent {
+    pub(super) fn of(charts: &[Chart]) -> Self {
+        let points = || charts.iter().flat_map(|c| &c.series).flat_map(|s| &s.points);
+        Extent { x: range(points().map(|p| p.0)), y: range(points().map(|p| p.1)) }
+    }
+}
+
+/// Of no value: a range that can be drawn.
+fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    let wider = |(low, high): (f64, f64), value: f64| (low.min(value), high.max(value));
+    let range = values.fold((f64::INFINITY, f64::NEG_INFINITY), wider);
+    if range.0 <= range.1 { range } else { (1.0, 10.0) }
+}
+
 /// A range of values on a range of pixels.
 struct Scale {
     log: bool,
@@ -55,14 +76,7 @@ struct Scale {
 }
 
 impl Scale {
-    fn new(axis: Axis, values: impl Iterator<Item = f64> + Clone, from: f64, to: f64) -> Self {
-        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-        for value in values {
-            (low, high) = (low.min(value), high.max(value));
-        }
-        if low > high {
-            (low, high) = (1.0, 10.0);
-        }
+    fn new(axis: Axis, (low, high): (f64, f64), from: f64, to: f64) -> Self {
         if axis.log {
             let low = low.max(1e-3);
             let high = high.max(low);
@@ -114,12 +128,10 @@ impl Scale {
 }
 
 impl Chart {
-    /// The picture.
-    pub(super) fn svg(&self) -> String {
-        let xs = self.series.iter().flat_map(|s| s.points.iter().map(|p| p.0));
-        let ys = self.series.iter().flat_map(|s| s.points.iter().map(|p| p.1));
-        let x = Scale::new(self.x, xs, LEFT, WIDTH - RIGHT);
-        let y = Scale::new(self.y, ys, HEIGHT - BOTTOM, TOP);
+    /// The picture, at least as large as `extent`.
+    pub(super) fn svg(&self, extent: Extent) -> String {
+        let x = Scale::new(self.x, extent.x, LEFT, WIDTH - RIGHT);
+        let y = Scale::new(self.y, extent.y, HEIGHT - BOTTOM, TOP);
         let mut svg = format!(
             "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\">\
              <text class=\"title\" x=\"{LEFT}\" y=\"18\">{title}</text>",
@@ -313,7 +325,7 @@ mod tests {
                 };
                 let title = String::from("<t>");
                 let chart = Chart { title, x: axis(log), y: axis(log), series: vec![series] };
-                let svg = chart.svg();
+                let svg = chart.svg(Extent::of(std::slice::from_ref(&chart)));
                 assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
                 assert!(svg.contains("&lt;t&gt;") && svg.contains("x &lt; y"));
             }

@@ -49,10 +49,17 @@ def main():
         return lambda query: index.knn_search(query[0], query[1], query[2], k, search)
 
     def hits(answer):
-        # Distances are 1 − inner product. Where fewer than k documents match, the rest of the
-        # arrays is zeros and whatever was there.
-        pairs = zip(np.ravel(answer[0]).tolist(), np.ravel(answer[1]).tolist())
-        return [(d, 1.0 - s) for d, s in pairs if 0 <= d < len(data.ids) and s < 0.0]
+        # Distances are 1 − inner product, ascending. Where fewer than k documents match, the
+        # rest of the arrays is zeros or an older answer.
+        found, seen = [], set()
+        for document, distance in zip(np.ravel(answer[0]).tolist(), np.ravel(answer[1]).tolist()):
+            score = 1.0 - distance
+            end = document in seen or not 0 <= document < len(data.ids) or distance >= 0.0
+            if end or (found and score > found[-1][1]):
+                break
+            seen.add(document)
+            found.append((document, score))
+        return found
 
     engine.case("sindi", os.path.getsize(path) / data.csr.nnz, prepare, ask, hits, window=WINDOW)
 
