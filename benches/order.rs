@@ -1,14 +1,14 @@
 //! Document order on a real collection: CPU time, log-gap before and after, and the same
 //! for the algorithm as first published.
 //!
-//! `cargo bench --no-default-features --bench order -- FILE.jsonl[.zst] [plain|fast] [key=value …]`
+//! `cargo bench --no-default-features --bench order -- STORE|FILE.jsonl[.zst] [plain|fast] [key=value …]`
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use splindex::order::{BpOptions, ForwardBuilder, bisect, identity, log_gap};
+use splindex::vectors::VectorRecord;
+use splindex::vectors::inputs::open_vectors;
 
 fn main() {
     let mut args = std::env::args().skip(1).filter(|a| a != "--bench");
@@ -64,30 +64,15 @@ fn cpu_seconds() -> f64 {
     (ticks(11) + ticks(12)) / 100.0
 }
 
-/// Term ids of JsonVectorCollection lines, enough of a parser for well-formed files.
+/// Term ids of every document of a store or JsonVectorCollection file.
 fn load(path: &str) -> Vec<Vec<u32>> {
-    let file = File::open(path).expect("the collection");
-    let input: Box<dyn Read> = if path.ends_with(".zst") {
-        Box::new(zstd::Decoder::new(file).expect("zstd"))
-    } else {
-        Box::new(file)
-    };
-    let mut ids: HashMap<String, u32> = HashMap::new();
-    BufReader::new(input)
-        .lines()
-        .map(|line| {
-            let line: serde_json::Value =
-                serde_json::from_str(&line.expect("a line")).expect("JSON");
-            let vector = line["vector"].as_object().expect("a vector");
-            vector
-                .keys()
-                .map(|token| {
-                    let next = ids.len() as u32;
-                    *ids.entry(token.clone()).or_insert(next)
-                })
-                .collect()
-        })
-        .collect()
+    let mut opened = open_vectors(&[PathBuf::from(path)]).expect("vectors");
+    let mut docs = Vec::new();
+    let mut record = VectorRecord::default();
+    while opened.sources[0].read(&mut record).expect("vectors") {
+        docs.push(record.terms.clone());
+    }
+    docs
 }
 
 /// Recursive graph bisection as published in 2016: logarithms per term, both halves

@@ -7,7 +7,7 @@ use super::pin;
 use crate::error::{Error, Result};
 use crate::index::Index;
 use crate::progress::Progress;
-use crate::query::{Algorithm, Query, Searcher};
+use crate::query::{Algorithm, Query, Searcher, SimdLevel};
 
 /// One thing to be timed: an index, its queries, a depth and an algorithm.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +20,14 @@ pub struct Case<'a> {
     pub k: usize,
     /// How they are found.
     pub algorithm: Algorithm,
+    /// Best instruction set that the kernels may use.
+    pub simd: SimdLevel,
+}
+
+impl<'a> Case<'a> {
+    pub(super) fn searcher(&self) -> Searcher<'a> {
+        Searcher::with_simd(self.index, self.simd)
+    }
 }
 
 /// Times of one case in nanoseconds, by query.
@@ -73,7 +81,7 @@ pub(super) fn on_core<T: Send>(
 }
 
 fn alternate(cases: &[Case<'_>], runs: usize, progress: &dyn Progress) -> Result<Vec<Times>> {
-    let mut searchers: Vec<_> = cases.iter().map(|case| Searcher::new(case.index)).collect();
+    let mut searchers: Vec<_> = cases.iter().map(Case::searcher).collect();
     let mut best: Vec<_> = cases.iter().map(|case| vec![u64::MAX; case.queries.len()]).collect();
     let mut sum: Vec<_> = cases.iter().map(|case| vec![0; case.queries.len()]).collect();
     for run in 0..=runs {
@@ -96,7 +104,7 @@ fn alternate(cases: &[Case<'_>], runs: usize, progress: &dyn Progress) -> Result
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::sample_index;
+    use super::super::tests::{sample_case, sample_index};
     use super::*;
     use crate::progress::Silent;
 
@@ -104,7 +112,7 @@ mod tests {
     fn every_query_of_every_case_has_a_best_time_that_is_no_more_than_its_mean() {
         let (_dir, index, queries) = sample_index();
         let cases: Vec<Case<'_>> = [(Algorithm::Exhaustive, 3), (Algorithm::Windowed, 1)]
-            .map(|(algorithm, k)| Case { index: &index, queries: &queries, k, algorithm })
+            .map(|(algorithm, k)| Case { algorithm, k, ..sample_case(&index, &queries) })
             .to_vec();
         let times = closed_loop(&cases, 3, None, &Silent).unwrap();
         assert_eq!(times.len(), 2);

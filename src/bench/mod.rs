@@ -34,10 +34,17 @@ pub use throughput::{Throughput, throughput};
 
 #[cfg(test)]
 mod tests {
+    use super::Case;
     use crate::build::{BuildOptions, Collection, build};
     use crate::index::Index;
     use crate::progress::Silent;
-    use crate::query::Query;
+    use crate::query::{Algorithm, Query, SimdLevel};
+
+    /// The exhaustive algorithm at a depth of three.
+    pub(super) fn sample_case<'a>(index: &'a Index, queries: &'a [Query]) -> Case<'a> {
+        let (algorithm, simd) = (Algorithm::Exhaustive, SimdLevel::detect());
+        Case { index, queries, k: 3, algorithm, simd }
+    }
 
     /// Five documents over four tokens, and four queries, one of them empty.
     pub(super) fn sample_index() -> (tempfile::TempDir, Index, Vec<Query>) {

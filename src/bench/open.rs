@@ -14,7 +14,6 @@ use serde::Serialize;
 use super::closed::Case;
 use super::summary::Summary;
 use crate::error::{Error, Result};
-use crate::query::Searcher;
 
 /// Outcome of [`open_loop`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -62,7 +61,7 @@ pub fn open_loop(case: &Case<'_>, rate: f64, threads: usize, time: Duration) -> 
     // Threads are up and their buffers warm before the first arrival.
     let begin = Instant::now() + Duration::from_millis(50);
     let serve = || -> Result<Served> {
-        let mut searcher = Searcher::new(case.index);
+        let mut searcher = case.searcher();
         for query in case.queries.iter().take(100) {
             black_box(searcher.search(query, case.k, case.algorithm)?);
         }
@@ -185,9 +184,8 @@ fn summary(nanos: &Histogram<u64>) -> Summary {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::sample_index;
+    use super::super::tests::{sample_case, sample_index};
     use super::*;
-    use crate::query::Algorithm;
 
     #[test]
     fn arrivals_are_a_seeded_poisson_process() {
@@ -204,8 +202,7 @@ mod tests {
     #[test]
     fn waiting_in_line_counts() {
         let (_dir, index, queries) = sample_index();
-        let case =
-            Case { index: &index, queries: &queries, k: 3, algorithm: Algorithm::Exhaustive };
+        let case = sample_case(&index, &queries);
         // Far more than one thread can answer: the line grows until the arrivals end.
         let flood = open_loop(&case, 5e7, 1, Duration::from_millis(2)).unwrap();
         assert!(flood.saturated(), "{flood:?}");

@@ -15,7 +15,7 @@ use super::throughput::{Throughput, throughput};
 use crate::error::Result;
 use crate::index::Index;
 use crate::progress::Progress;
-use crate::query::{Algorithm, Query, choose};
+use crate::query::{Algorithm, Query, SimdLevel, choose};
 
 /// What to measure.
 #[derive(Debug, Clone)]
@@ -24,6 +24,8 @@ pub struct Plan {
     pub ks: Vec<usize>,
     /// Algorithms; every one is a case.
     pub algorithms: Vec<Algorithm>,
+    /// Best instruction set that the kernels may use.
+    pub simd: SimdLevel,
     /// Counted passes over the queries.
     pub runs: usize,
     /// Core of the measuring thread, if it is to be pinned.
@@ -174,14 +176,14 @@ fn picked(case: &Case<'_>) -> BTreeMap<&'static str, usize> {
 /// A damaged index, or a plan that asks for nothing or for the impossible.
 pub fn run(subjects: &[Subject<'_>], plan: &Plan, progress: &dyn Progress) -> Result<Report> {
     let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    let machine = Machine::read();
+    let machine = Machine::read(plan.simd);
     let indexes = subjects.iter().map(index_report).collect::<Result<Vec<_>>>()?;
     let mut cases = Vec::new();
     for (at, subject) in subjects.iter().enumerate() {
         for &k in &plan.ks {
             for &algorithm in &plan.algorithms {
                 let Subject { index, queries, .. } = subject;
-                cases.push((at, Case { index, queries, k, algorithm }));
+                cases.push((at, Case { index, queries, k, algorithm, simd: plan.simd }));
             }
         }
     }
@@ -262,6 +264,9 @@ fn index_report(subject: &Subject<'_>) -> Result<IndexReport> {
 }
 
 #[cfg(test)]
+pub(super) use tests::sample_report;
+
+#[cfg(test)]
 mod tests {
     use super::super::tests::sample_index;
     use super::*;
@@ -281,6 +286,7 @@ mod tests {
         let plan = Plan {
             ks: vec![1, 3],
             algorithms: vec![Algorithm::Auto, Algorithm::Wand],
+            simd: SimdLevel::detect(),
             runs: 2,
             cpu: None,
             agreement: true,
@@ -309,5 +315,3 @@ mod tests {
         assert_eq!((facts.terms, facts.unknown, facts.postings), (2, 1, 4));
     }
 }
-#[cfg(test)]
-pub(super) use tests::sample_report;

@@ -19,7 +19,7 @@ use crate::format::FieldKind;
 use crate::index::Index;
 use crate::progress::Progress;
 use crate::query::file::{QueryFile, QueryKind, read_queries};
-use crate::query::{Algorithm, Query};
+use crate::query::{Algorithm, Query, SimdLevel};
 use crate::retrieve::{Prepared, QuerySide, TEXT_SCALE};
 use crate::table::{Table, escape, group, micros};
 
@@ -132,11 +132,9 @@ impl Suite {
         }
         let base = path.parent().unwrap_or(Path::new(""));
         for row in &mut suite.rows {
-            let paths = [Some(&mut row.index), Some(&mut row.queries)];
-            for path in paths.into_iter().chain([row.query_model.as_mut(), row.qrels.as_mut()]) {
-                if let Some(path) = path {
-                    *path = base.join(&*path);
-                }
+            let given = [row.query_model.as_mut(), row.qrels.as_mut()].into_iter().flatten();
+            for path in [&mut row.index, &mut row.queries].into_iter().chain(given) {
+                *path = base.join(&*path);
             }
         }
         Ok(suite)
@@ -255,7 +253,8 @@ pub fn run(suite: &Suite, cpu: Option<usize>, progress: &dyn Progress) -> Result
     let started = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
-    let machine = Machine::read();
+    let simd = SimdLevel::detect();
+    let machine = Machine::read(simd);
     let measures = parse_measures(&suite.metrics)?;
     let indexes =
         suite.rows.iter().map(|row| Index::open(&row.index)).collect::<Result<Vec<_>>>()?;
@@ -267,7 +266,10 @@ pub fn run(suite: &Suite, cpu: Option<usize>, progress: &dyn Progress) -> Result
     }
     let cases: Vec<Case<'_>> = ready
         .iter()
-        .map(|r| Case { index: r.index, queries: &r.queries, k: suite.k, algorithm: r.algorithm })
+        .map(|r| {
+            let Ready { index, queries, algorithm, .. } = r;
+            Case { index, queries, k: suite.k, algorithm: *algorithm, simd }
+        })
         .collect();
     let times = closed_loop(&cases, suite.runs, cpu, progress)?;
     let mut rows = Vec::new();
@@ -448,7 +450,11 @@ mod tests {
         assert!(
             std::fs::read_to_string(out.join("suite.md")).unwrap().contains("| judged | 0.5000 |")
         );
-        assert!(std::fs::read_to_string(out.join("suite.html")).unwrap().contains("<td>bare</td>"));
+        assert!(
+            std::fs::read_to_string(out.join("suite.html"))
+                .unwrap()
+                .contains("<td class=\"left\">bare</td>")
+        );
         assert!(std::fs::read_to_string(out.join("suite.json")).unwrap().contains("\"p99\""));
     }
 

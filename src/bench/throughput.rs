@@ -10,7 +10,6 @@ use super::closed::Case;
 use super::pin::{allowed, pin};
 use super::summary::Summary;
 use crate::error::{Error, Result};
-use crate::query::Searcher;
 
 /// Outcome of [`throughput`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -43,7 +42,7 @@ pub fn throughput(case: &Case<'_>, threads: usize, time: Duration) -> Result<Thr
             // Best effort: the figure counts all threads whether or not they are pinned.
             let _ = pin(cores[thread]);
         }
-        let mut searcher = Searcher::new(case.index);
+        let mut searcher = case.searcher();
         let from = thread * case.queries.len() / threads;
         let (mut times, begun) = (Vec::new(), Instant::now());
         for query in case.queries.iter().cycle().skip(from) {
@@ -77,15 +76,13 @@ pub fn throughput(case: &Case<'_>, threads: usize, time: Duration) -> Result<Thr
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::sample_index;
+    use super::super::tests::{sample_case, sample_index};
     use super::*;
-    use crate::query::Algorithm;
 
     #[test]
     fn all_threads_count() {
         let (_dir, index, queries) = sample_index();
-        let case =
-            Case { index: &index, queries: &queries, k: 3, algorithm: Algorithm::Exhaustive };
+        let case = sample_case(&index, &queries);
         let got = throughput(&case, 3, Duration::from_millis(30)).unwrap();
         assert_eq!(got.threads, 3);
         assert!(got.queries >= 3 && got.rate > 0.0 && got.latency.max > 0.0, "{got:?}");

@@ -120,6 +120,8 @@ fn is_stop_word(word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn tokens(text: &str, params: Bm25Params) -> Vec<String> {
@@ -175,5 +177,19 @@ mod tests {
         let lengths: Vec<usize> = pieces.iter().map(|p| p.chars().count()).collect();
         assert_eq!(lengths, [255, 255, 90]);
         assert_eq!(plain(&"x".repeat(255)).len(), 1);
+    }
+
+    proptest! {
+        // Stemmers cut bytes off words of any script: no text may make them panic, and no
+        // token may be empty, which no lexicon could hold.
+        #[test]
+        fn any_text_gives_tokens(
+            text in r"([a-zA-Zéßş日'’._-]{0,6}(ingly|edly|sses|ies|ational|y|'s|e)?[ ,]?){0,6}\PC{0,12}",
+        ) {
+            let analyzer = Analyzer::new(&Bm25Params::default());
+            for (token, count) in analyzer.query(&text) {
+                prop_assert!(!token.is_empty() && !token.contains(char::is_whitespace) && count > 0);
+            }
+        }
     }
 }

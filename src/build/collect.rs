@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::format::names::NameTable;
+use crate::order::{ForwardBuilder, ForwardIndex};
 use crate::progress::Progress;
 use crate::vectors::{TokenTable, VectorRecord, VectorSource, WeightSummary};
 
@@ -110,6 +111,14 @@ impl Collection {
         let start = if ordinal == 0 { 0 } else { self.ends[ordinal - 1] as usize };
         let range = start..self.ends[ordinal] as usize;
         (&self.terms[range.clone()], &self.weights[range])
+    }
+
+    /// Terms of every document, for ordering. Terms of one document have no gap and are
+    /// left out.
+    pub fn forward(&self) -> ForwardIndex {
+        let mut builder = ForwardBuilder::new();
+        (0..self.len()).for_each(|ordinal| builder.push(self.document(ordinal).0));
+        builder.finish(2)
     }
 
     /// External ids.

@@ -10,8 +10,8 @@ use crate::bench::suite::{self, EncodedQueries, Suite};
 use crate::bench::{Plan, Subject, default_cpu, report, run as measure};
 use crate::error::{Error, Result};
 use crate::index::{Index, Load};
-use crate::query::Algorithm;
 use crate::query::file::{QueryKind, read_queries};
+use crate::query::{Algorithm, SimdLevel};
 use crate::retrieve::TEXT_SCALE;
 
 /// Measure queries: latency, throughput, space; or a suite's quality, latency and size
@@ -62,6 +62,9 @@ pub struct BenchArgs {
     /// Core of the measuring thread, or none [default: the last]
     #[arg(long, value_name = "N|none")]
     cpu: Option<String>,
+    /// Best instruction set to use: scalar, avx2 or avx512 [default: this machine's best]
+    #[arg(long, value_name = "LEVEL")]
+    simd: Option<SimdLevel>,
     /// How index bytes get into memory: mmap, populate or ram
     #[arg(long, value_name = "HOW", default_value = "mmap")]
     load: Load,
@@ -196,6 +199,7 @@ fn plan(args: &BenchArgs, cpu: Option<usize>, common: &Common) -> Result<Plan> {
     Ok(Plan {
         ks: args.k.clone(),
         algorithms,
+        simd: args.simd.unwrap_or_else(SimdLevel::detect),
         runs: args.runs,
         cpu,
         agreement: args.recall,

@@ -152,4 +152,30 @@ proptest! {
             .map(|(i, t)| format!("{}\n", serde_json::json!({"id": i, "text": t}))).collect();
         prop_assert_eq!(read(&[("d.tsv", &tsv)], None), read(&[("d.jsonl", &json)], None));
     }
+
+    #[test]
+    fn damaged_compressed_files_never_panic(
+        gzip in any::<bool>(),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let text: String = (0..40).map(|i| format!("{i}\tdocument number {}\n", i * i)).collect();
+        let mut bytes = if gzip {
+            let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            std::io::Write::write_all(&mut gz, text.as_bytes()).unwrap();
+            gz.finish().unwrap()
+        } else {
+            zstd::encode_all(text.as_bytes(), 1).unwrap()
+        };
+        for (at, byte) in edits {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        bytes.truncate(cut.index(bytes.len()) + 1);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("d.tsv");
+        fs::write(&path, bytes).unwrap();
+        let items = CorpusReader::open(&[path], None).unwrap().count();
+        prop_assert!(items < 10_000, "{items} items of 40 lines");
+    }
 }

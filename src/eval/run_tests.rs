@@ -74,4 +74,23 @@ proptest! {
         std::fs::write(&path, bytes).unwrap();
         drop(crate::eval::Qrels::read(&path));
     }
+
+    #[test]
+    fn damaged_runs_never_panic(
+        text in prop::sample::select(vec![
+            "q Q0 a 1 1.5 t\nq Q0 b 2 1 t\nr Q0 a 1 7 t\n",
+            "q\ta\t1\nq\tb\t2\nr\ta\t1\n",
+            "{\"qid\":1,\"docid\":\"a\",\"score\":5}\n{\"qid\":1,\"docid\":2,\"score\":5}\n",
+        ]),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let mut bytes = text.as_bytes().to_vec();
+        for (at, byte) in edits {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Ok(run) = read(bytes) {
+            prop_assert!(run.queries().all(|query| !run.ranking(query).unwrap().is_empty()));
+        }
+    }
 }

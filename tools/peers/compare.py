@@ -35,6 +35,7 @@ def arguments():
     parser.add_argument("--order", default="bp", help="document order for all engines: bp or input")
     parser.add_argument("--engines", default="splindex,pisa,sindi,splade-index")
     parser.add_argument("--algorithm", default="all", help="splindex's algorithms")
+    parser.add_argument("--simd", help="splindex's instruction set: scalar, avx2 or avx512")
     parser.add_argument("--bin", default=os.path.join(HERE, "../../target/release"), help="where splindex is")
     parser.add_argument("--work", default="peers-work", help="directory for indexes and results")
     return parser.parse_args()
@@ -108,6 +109,7 @@ def run(args):
         "rounds": args.rounds,
         "bin": os.path.abspath(args.bin),
         "algorithm": args.algorithm,
+        "simd": args.simd,
     }
     rows = []
     for name in args.engines.split(","):

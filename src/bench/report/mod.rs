@@ -9,7 +9,7 @@ mod plot;
 use std::io::Write;
 use std::path::Path;
 
-use super::run::Report;
+use super::run::{IndexReport, Report};
 use crate::error::{Error, Result};
 use crate::output::OutputFile;
 use crate::table::{Table, group, micros};
@@ -117,11 +117,16 @@ pub fn space_table(report: &Report) -> Table {
             group(index.queries.len() as u64),
             format!("{terms:.1}"),
             group(postings.round() as u64),
-            micros(index.encoding.mean),
+            encoding(index),
             index.content_id.clone(),
         ]);
     }
     table
+}
+
+fn encoding(index: &IndexReport) -> String {
+    let texts = index.queries.iter().any(|query| query.encoding > 0);
+    if texts { micros(index.encoding.mean) } else { "–".into() }
 }
 
 /// How the closed loop was run, one line.

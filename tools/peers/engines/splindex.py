@@ -38,6 +38,8 @@ def main():
         file = os.path.join(work, f"queries.{name}.tsv")
         bench = [query, "bench", "--json", "--quiet", *indexes.values(), "--queries", file]
         bench += ["--k", ",".join(map(str, params["k"])), "--algorithm", params["algorithm"]]
+        if params["simd"]:
+            bench += ["--simd", params["simd"]]
         report = json.loads(run([*bench, "--runs", str(params["rounds"])]))
         for case in report["cases"]:
             layout = list(indexes)[case["index"]]
