@@ -47,6 +47,9 @@ impl LikeOptions {
     }
 }
 
+/// Places between the documents that a made query takes its terms from.
+const QUERY_WINDOW: u32 = 16;
+
 /// Makes documents like those of a pool; see the module.
 pub struct Like {
     pool: Pool,
@@ -95,10 +98,11 @@ impl Like {
         permuted(ordinal % n, n, key.clone().next()) as u32
     }
 
-    /// A document near `base`, nearer ones more often; `base` itself in a pool of one.
-    fn mate(&self, base: u32, rng: &mut Rng) -> u32 {
-        let (n, window) = (i64::from(self.pool.len()), f32::max(1.0, self.options.window as f32));
-        let distance = 1 + (window * rng.unit().powi(2)) as i64;
+    /// A document within about `window` places of `base`, nearer ones more often; `base`
+    /// itself in a pool of one.
+    fn near(&self, base: u32, window: u32, rng: &mut Rng) -> u32 {
+        let n = i64::from(self.pool.len());
+        let distance = 1 + (window as f32 * rng.unit().powi(2)) as i64;
         let signed = if rng.next() & 1 == 0 { distance } else { -distance };
         let place = i64::from(base) + signed;
         let inside = if (0..n).contains(&place) { place } else { i64::from(base) - signed };
@@ -108,7 +112,7 @@ impl Like {
     /// Merges the two sorted parents, then trades terms with far documents.
     fn cross(&self, base: u32, rng: &mut Rng, record: &mut VectorRecord) {
         let (a, a_weights) = self.pool.document(base);
-        let (b, b_weights) = self.pool.document(self.mate(base, rng));
+        let (b, b_weights) = self.pool.document(self.near(base, self.options.window, rng));
         let chance = |p: f32| (p.clamp(0.0, 1.0) * 256.0) as u64;
         let LikeOptions { mate, far, .. } = self.options;
         let (from_mate, from_far) = (chance(mate), chance(far));
@@ -182,21 +186,29 @@ impl Like {
         query
     }
 
-    /// The heaviest terms of a document that is not in the collection.
+    /// Terms of one neighbourhood, each from another document there, the heavier of two;
+    /// terms of one document would match it far better than any other.
     fn made_query(&self, ordinal: u64) -> Vec<(u32, u32)> {
         let mut rng = Rng::new(self.seed, Purpose::Query, ordinal);
-        let mut record = VectorRecord::default();
-        self.cross(self.base(ordinal, Purpose::Query), &mut rng, &mut record);
+        let base = self.base(ordinal, Purpose::Query);
         let to_query = 250.0 / self.summary.largest;
-        let mut terms: Vec<(u32, u32)> = record
-            .terms
-            .iter()
-            .zip(&record.weights)
-            .map(|(&term, &weight)| (term, query_weight(weight * to_query, &mut rng)))
-            .collect();
-        terms.sort_unstable_by_key(|&(term, weight)| (std::cmp::Reverse(weight), term));
-        terms.truncate(Profile::Splade.query_len(&mut rng));
-        terms
+        let wanted = Profile::Splade.query_len(&mut rng);
+        let mut query: Vec<(u32, u32)> = Vec::with_capacity(wanted);
+        for _ in 0..4 * wanted {
+            let (terms, weights) = self.pool.document(self.near(base, QUERY_WINDOW, &mut rng));
+            if terms.is_empty() {
+                continue;
+            }
+            let [i, j] = [(); 2].map(|()| rng.below(terms.len() as u64) as usize);
+            let pick = if weights[i] >= weights[j] { i } else { j };
+            if query.iter().all(|&(known, _)| known != terms[pick]) {
+                query.push((terms[pick], query_weight(weights[pick] * to_query, &mut rng)));
+            }
+            if query.len() == wanted {
+                break;
+            }
+        }
+        query
     }
 }
 
