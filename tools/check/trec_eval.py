@@ -2,7 +2,7 @@
 """Checks `splindex eval` and our TREC runs against trec_eval (through pytrec_eval).
 
     tools/check/trec_eval.py                              # made-up runs full of ties, and a 1,000-way tie
-    tools/check/trec_eval.py --qrels qrels.txt a.run ...  # these runs too
+    tools/check/trec_eval.py --qrels qrels.txt a.run ...  # these runs too, and again full of ties
 
 Needs target/release/{splindex,splindex-query} (or --bin DIR). pytrec_eval comes from PyPI into
 target/check-venv (pytrec-eval-terrier where pytrec_eval does not build); where no registry
@@ -160,6 +160,16 @@ def made_up(folder, seed):
     return qrels, run
 
 
+def coarse(folder, run_path):
+    """A copy of a run with its scores cut to two digits: real documents, many ties."""
+    copy = folder / f"{run_path.name}.coarse"
+    with open(run_path) as file, open(copy, "w") as out:
+        for line in file:
+            query, q0, document, rank, score, tag = line.split()
+            out.write(f"{query} {q0} {document} {rank} {float(score):.1e} {tag}\n")
+    return copy
+
+
 def check_tie(bin_dir, folder, n=1000):
     """Our TREC run of n equal documents comes back in our order; the number of differences."""
     ids = [f"d{i}" for i in range(n)]
@@ -200,8 +210,9 @@ def main():
             bad += compare(args.bin, qrels, run, level=2)
             bad += compare(args.bin, qrels, run, complete=True)
         bad += check_tie(args.bin, folder)
-    for run in args.runs:
-        bad += compare(args.bin, args.qrels, run)
+        for run in args.runs:
+            bad += compare(args.bin, args.qrels, run)
+            bad += compare(args.bin, args.qrels, coarse(folder, run))
     sys.exit(1 if bad else 0)
 
 
