@@ -64,6 +64,7 @@ class Splade(nn.Module):
         super().__init__()
         self.mlm = BertForMaskedLM(BertConfig(**CONFIG))
         self.register_buffer("idf", idf)  # the first query weights
+        self.positions_are_shared = True
         # Learned relative to that, so that one learning rate suits rare and common tokens.
         self.gain = nn.Parameter(torch.ones_like(idf))
 
@@ -80,17 +81,40 @@ class Splade(nn.Module):
 
     def logits(self, ids, lengths, columns=None):
         """The maximal logits [documents, columns]; all columns when none are named."""
-        mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
+        positions = torch.arange(ids.shape[1])
+        mask = (positions < lengths[:, None]).long()
+        if self.positions_are_shared:
+            positions = position_group(positions)
         # Training may well run in bf16, a quarter faster on a CPU that has it.
         with torch.autocast("cpu", torch.bfloat16, enabled=self.training):
-            hidden = self.mlm.bert(input_ids=ids, attention_mask=mask).last_hidden_state
+            hidden = self.mlm.bert(
+                input_ids=ids, attention_mask=mask, position_ids=positions[None]
+            ).last_hidden_state
             hidden = self.mlm.cls.predictions.transform(hidden).float()
         rows = self.embeddings if columns is None else self.embeddings[columns]
         bias = self.bias if columns is None else self.bias[columns]
         return MaxLogits.apply(hidden, lengths.tolist(), rows, bias)
 
+    @torch.no_grad()
+    def spread_positions(self):
+        """Gives each position its own copy of its group's embedding, as BERT has it."""
+        if self.positions_are_shared:
+            table = self.mlm.bert.embeddings.position_embeddings.weight
+            table.copy_(table[position_group(torch.arange(len(table)))])
+            self.positions_are_shared = False
+
     def forward(self, ids, lengths, columns=None):
         return self.logits(ids, lengths, columns).relu().log1p()
+
+
+def position_group(positions):
+    """Positions 0, 1-2, 3-6, 7-14, ... 127 and later: those of a group share one embedding.
+
+    A short run teaches 512 separate embeddings little but noise: with those, cutting off
+    the ones from 64 on raised nDCG@10 by .02 to .05.  Groups also reach positions that no
+    training document has.
+    """
+    return (positions + 1).float().log2().floor().long().clamp(max=7)
 
 
 def pad(sequences):
@@ -161,6 +185,7 @@ def is_special(token):
 
 def export(model, tokenizer, folder):
     """Writes the model in the layout of Hugging Face, with the query weights in idf.json."""
+    model.spread_positions()
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         name: tensor.half().contiguous()
@@ -188,6 +213,7 @@ def load(folder, tokenizer):
     for token, weight in weights.items():
         idf[tokenizer.token_to_id(token)] = weight
     model = Splade(idf)
+    model.positions_are_shared = False
     tensors = {name: t.float() for name, t in load_file(folder / "model.safetensors").items()}
     missing, unexpected = model.mlm.load_state_dict(tensors, strict=False)
     assert not unexpected and all(".decoder." in name for name in missing), (missing, unexpected)
