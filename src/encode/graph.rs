@@ -261,7 +261,9 @@ impl Names {
                 transform: "cls.predictions.transform.dense",
                 transform_norm: "cls.predictions.transform.LayerNorm",
                 decoder: "cls.predictions.decoder.weight",
-                decoder_bias: &["cls.predictions.bias", "cls.predictions.decoder.bias"],
+                // The model adds the decoder's own bias; old checkpoints have only the other,
+                // and where the two are tied they are equal.
+                decoder_bias: &["cls.predictions.decoder.bias", "cls.predictions.bias"],
             },
             Architecture::DistilBert => Names {
                 embeddings: "distilbert.embeddings",

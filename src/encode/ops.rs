@@ -1,8 +1,8 @@
 //! Fused element-wise steps on the CPU: bias and activation, residual and layer norm.
 //!
 //! candle's element-wise kernels share one process-wide pool behind a mutex, whatever the
-//! calling worker: two workers on two cores ran at 38 documents/s through it, and at 100
-//! and more without. These steps work in place on the calling thread. On a GPU, and as the
+//! calling worker, and pass over memory once a step: fusing took SPLADE-tiny from 17–22 to
+//! 15 ms of CPU a document. These steps work in place on the calling thread. On a GPU, and as the
 //! oracle in tests, the same steps are plain candle operations.
 
 use candle_core::{CpuStorage, DType, InplaceOp2, InplaceOp3, Layout, Result, Tensor, bail};
