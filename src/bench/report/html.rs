@@ -11,13 +11,13 @@ const STYLE: &str = "
 @media (prefers-color-scheme:dark){:root{--page:#1a1a19;--ink:#f3f2ec;--quiet:#a9a8a1;--rule:#383835;
 --s0:#3987e5;--s1:#d95926;--s2:#199e70;--s3:#9085e9;--s4:#c98500;--s5:#e66767;--s6:#26a3b8;--s7:#d55181}}
 *{box-sizing:border-box}
-body{margin:0 auto;max-width:1080px;padding:28px 24px 60px;background:var(--page);color:var(--ink);
+body{margin:0 auto;max-width:1280px;padding:28px 24px 60px;background:var(--page);color:var(--ink);
 font:15px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}
 h1{font-size:26px;margin:0 0 4px}h2{font-size:19px;margin:38px 0 2px}
 p{margin:0 0 12px;color:var(--quiet);max-width:78ch}
 .legend{display:flex;flex-wrap:wrap;gap:4px 18px;margin:0 0 8px;color:var(--ink);font-size:14px}
 .legend i{display:inline-block;width:12px;height:12px;border-radius:3px;margin-right:6px;vertical-align:-1px}
-.grid-of-charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,420px),1fr));gap:14px 26px}
+.grid-of-charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,360px),1fr));gap:14px 26px}
 svg{width:100%;height:auto;display:block}
 svg text{fill:var(--ink);font:12px system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}
 svg .title{font-size:14px;font-weight:600}svg .tick,svg .label{fill:var(--quiet)}
