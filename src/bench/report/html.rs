@@ -18,7 +18,7 @@ p{margin:0 0 12px;color:var(--quiet);max-width:78ch}
 .legend{display:flex;flex-wrap:wrap;gap:4px 18px;margin:0 0 8px;color:var(--ink);font-size:14px}
 .legend i{display:inline-block;width:12px;height:12px;border-radius:3px;margin-right:6px;vertical-align:-1px}
 .grid-of-charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,360px),1fr));gap:14px 26px}
-svg{width:100%;height:auto;display:block}
+svg{width:100%;height:auto;display:block;overflow:visible}
 svg text{fill:var(--ink);font:12px system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}
 svg .title{font-size:14px;font-weight:600}svg .tick,svg .label{fill:var(--quiet)}
 svg .grid{stroke:var(--rule);fill:none}svg .axis{stroke:var(--quiet);fill:none}
