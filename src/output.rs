@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 
 /// Prefix of temporary files beside an output: what a killed run leaves is recognised by it.
 pub const TEMP_PREFIX: &str = ".splindex-tmp-";
@@ -19,9 +19,24 @@ pub struct OutputFile {
 }
 
 impl OutputFile {
-    /// Starts the file that will be `target`.
+    /// Starts the file that will be `target`; through a symbolic link, what it points to.
+    ///
+    /// # Errors
+    /// The folder is not there, or `target` is something that a rename would destroy: a
+    /// folder, a device, a pipe.
     pub fn create(target: &Path) -> Result<Self> {
+        let resolved = std::fs::canonicalize(target).ok();
+        let target = resolved.as_deref().unwrap_or(target);
+        if target.exists() && !target.is_file() {
+            return Err(Error::data(target, Place::File, "the output is there and is no file")
+                .hint("give the name of a file"));
+        }
         let dir = parent(target);
+        if !dir.is_dir() {
+            return Err(
+                Error::data(dir, Place::File, "no such folder to write to").hint("create it first")
+            );
+        }
         let file = tempfile::Builder::new()
             .prefix(TEMP_PREFIX)
             .tempfile_in(dir)
@@ -62,6 +77,17 @@ impl Seek for OutputFile {
     }
 }
 
+/// Refuses an output that is one of the inputs: the rename would destroy it.
+pub fn refuse_inputs<P: AsRef<Path>>(output: &Path, inputs: &[P]) -> Result<()> {
+    let Ok(output_file) = std::fs::canonicalize(output) else { return Ok(()) };
+    let same = |input: &P| std::fs::canonicalize(input).is_ok_and(|input| input == output_file);
+    if inputs.iter().any(same) {
+        return Err(Error::data(output, Place::File, "the output is also an input")
+            .hint("give another --output"));
+    }
+    Ok(())
+}
+
 fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
@@ -93,6 +119,31 @@ fn sync_dir(dir: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_rename_would_destroy_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("input");
+        std::fs::write(&file, "precious").unwrap();
+        assert!(refuse_inputs(&file, &[&file]).is_err());
+        assert!(refuse_inputs(&dir.path().join("other"), &[&file]).is_ok());
+        assert!(OutputFile::create(dir.path()).is_err());
+        assert!(OutputFile::create(&dir.path().join("no/such/file")).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_symbolic_link_stays_and_its_target_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let (real, link) = (dir.path().join("real"), dir.path().join("link"));
+        std::fs::write(&real, "old").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let mut file = OutputFile::create(&link).unwrap();
+        file.write_all(b"new").unwrap();
+        file.publish().unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read(&real).unwrap(), b"new");
+    }
 
     #[test]
     fn a_file_appears_when_published_and_a_dropped_one_leaves_nothing() {

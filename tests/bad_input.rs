@@ -178,10 +178,14 @@ fn files_that_are_no_index_are_refused() {
         ("header.spx", spoil(&bytes, 40, 99), "checksum"),
     ] {
         shop.file(name, content);
-        for command in ["verify", "inspect"] {
-            shop.refuses("splindex", &format!("{command} {name}"), &[name, expected]);
-        }
+        shop.refuses("splindex", &format!("inspect {name}"), &[name, expected]);
+        let output = shop.splindex(&format!("verify {name} good.spx"));
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(message.contains(name) && message.contains(expected), "{message}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("good.spx: checksums"));
     }
+    shop.refuses("splindex", "verify gone.spx", &["gone.spx: no such file"]);
 }
 
 #[test]
@@ -231,6 +235,33 @@ fn the_older_output_survives_a_failed_build() {
     shop.file("bad.jsonl", "{\"id\":\"a\",\"vector\":{\"x\":-1}}\n");
     shop.refuses("splindex", "build --input bad.jsonl --output good.spx", &["bad.jsonl:1:"]);
     assert_eq!(fs::read(&index).unwrap(), before);
+}
+
+#[test]
+fn an_output_that_is_an_input_is_refused() {
+    let shop = Workshop::new();
+    shop.index();
+    shop.file("texts.tsv", "a\tone\n");
+    shop.file("queries.tsv", "q1\tx:1\n");
+    let expected = &["the output is also an input"][..];
+    shop.refuses("splindex", "build --bm25 --input texts.tsv --output texts.tsv", expected);
+    for target in ["good.spx", "queries.tsv", "./queries.tsv"] {
+        let search = format!("search good.spx --queries queries.tsv --output {target}");
+        shop.refuses("splindex-query", &search, expected);
+    }
+    let search = "search good.spx --queries queries.tsv --output no/such/run";
+    shop.refuses("splindex-query", search, &["no such folder"]);
+}
+
+#[test]
+fn deep_verification_sees_a_flipped_bit_anywhere() {
+    let shop = Workshop::new();
+    let bytes = fs::read(shop.index()).unwrap();
+    for at in (0..bytes.len()).step_by(7).chain([bytes.len() - 17]) {
+        shop.file("flipped.spx", spoil(&bytes, at, bytes[at] ^ 0x10));
+        let output = shop.splindex("verify --deep --quiet flipped.spx");
+        assert_eq!(output.status.code(), Some(1), "a flipped bit at byte {at}");
+    }
 }
 
 fn spoil(bytes: &[u8], at: usize, value: u8) -> Vec<u8> {

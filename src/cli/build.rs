@@ -12,6 +12,7 @@ use crate::corpus::{CorpusReader, Fields};
 use crate::error::{Error, Result};
 use crate::format::{Codec, Dense, FieldKind, Provenance};
 use crate::order::{self, BpOptions};
+use crate::output::{OutputFile, refuse_inputs};
 use crate::vectors::VectorSource;
 use crate::vectors::inputs::open_vectors;
 
@@ -123,6 +124,9 @@ fn parse_scale(text: &str) -> std::result::Result<ScaleArg, String> {
 /// Runs `splindex build`.
 pub fn run(args: &BuildArgs, common: &Common) -> Result<ExitCode> {
     common.init_threads()?;
+    refuse_inputs(&args.output, &args.input)?;
+    // Says now, not after the build, that the output cannot be written.
+    drop(OutputFile::create(&args.output)?);
     let started = Instant::now();
     let bars = Bars::new(common);
     let mut options = BuildOptions {

@@ -1,5 +1,6 @@
 //! `splindex-query search`: answers of a query file as a run.
 
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,6 +12,7 @@ use super::{Common, progress};
 use crate::error::{Error, Result};
 use crate::eval::{RunFormat, RunWriter};
 use crate::index::{Index, Load};
+use crate::output::{OutputFile, refuse_inputs};
 use crate::query::file::{QueryKind, read_queries};
 use crate::query::{Algorithm, Hit, Searcher};
 use crate::retrieve::{Prepared, QuerySide};
@@ -69,6 +71,9 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
     Common { threads: Some(threads), ..common.clone() }.init_threads()?;
     if args.k == 0 {
         return Err(Error::Usage("--k must be at least 1".into()));
+    }
+    if let Some(output) = &args.output {
+        refuse_inputs(output, &[&args.index, &args.queries])?;
     }
     let index = Index::open_with(&args.index, args.load)?;
     let file = read_queries(&args.queries, args.query_kind)?;
@@ -130,20 +135,30 @@ fn write_run(
     args: &SearchArgs,
     answers: impl FnOnce(&mut RunWriter<&mut dyn Write>) -> Result<()>,
 ) -> Result<()> {
-    let Some(path) = &args.output else {
-        let mut out = BufWriter::new(std::io::stdout().lock());
-        let written = write_to(&mut out, Path::new("-"), args, answers);
-        return match written {
-            // `| head` has read enough.
-            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => {
-                Ok(())
-            }
-            other => other,
-        };
+    let path = match &args.output {
+        Some(path) if path != Path::new("-") => path,
+        _ => {
+            let mut out = BufWriter::new(std::io::stdout().lock());
+            return enough_read(write_to(&mut out, Path::new("-"), args, answers));
+        }
     };
-    let mut file = crate::output::OutputFile::create(path)?;
+    // A device or a pipe is written to; a rename would replace it.
+    if path.exists() && !path.is_file() && !path.is_dir() {
+        let file =
+            File::options().write(true).open(path).map_err(|e| Error::io("write", path, e))?;
+        return enough_read(write_to(&mut BufWriter::new(file), path, args, answers));
+    }
+    let mut file = OutputFile::create(path)?;
     write_to(&mut file, path, args, answers)?;
     file.publish()
+}
+
+/// `| head` has read enough: no error.
+fn enough_read(written: Result<()>) -> Result<()> {
+    match written {
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
 }
 
 fn write_to(
@@ -166,6 +181,12 @@ fn summary(
 ) {
     if common.quiet {
         return;
+    }
+    if !queries.is_empty() && queries.iter().all(|q| q.query.terms.is_empty()) {
+        eprintln!(
+            "warning: no query has a term that the index knows; are its tokens those of {}?",
+            args.index.display()
+        );
     }
     let unknown: u64 = queries.iter().map(|q| u64::from(q.query.unknown)).sum();
     let dropped: u64 = queries.iter().map(|q| u64::from(q.dropped)).sum();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::{Common, human_bytes, out};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index::Index;
 
 /// Check an index file's checksums, or everything that it promises
@@ -12,7 +12,7 @@ use crate::index::Index;
 #[command(after_help = "Example:
   splindex verify --deep passages.spx
 
-Exit code 0 if the file is sound, 1 if it is not.")]
+Exit code 0 if every file is sound, 1 if one is not, 2 if one is not there.")]
 pub struct VerifyArgs {
     /// Index files
     #[arg(value_name = "INDEX.spx", required = true)]
@@ -27,7 +27,16 @@ pub fn run(args: &VerifyArgs, common: &Common) -> Result<ExitCode> {
     common.init_threads()?;
     let mut sound = true;
     for path in &args.index {
-        let index = Index::open(path)?;
+        let index = match Index::open(path) {
+            Ok(index) => index,
+            // A file that is there and does not open is not sound: the answer is no.
+            Err(error @ Error::Data(_)) if path.is_file() => {
+                eprintln!("error: {error}");
+                sound = false;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         let report = if args.deep { index.verify_deep()? } else { index.verify()? };
         sound &= report.faults.is_empty();
         if common.json {

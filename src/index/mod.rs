@@ -228,6 +228,32 @@ impl Index {
         Ok(report)
     }
 
+    /// Bytes between header, sections, table and trailer are zero in every sound file.
+    fn padding_fault(&self) -> Option<String> {
+        use crate::format::header::{HEADER_LEN, SECTION_LEN, TRAILER_LEN};
+        let bytes = self.source.bytes();
+        let table = self.layout.header.table_offset.get() as usize;
+        let table_len = self.layout.header.sections.get() as usize * SECTION_LEN + 4;
+        let mut known: Vec<std::ops::Range<usize>> =
+            self.sections().map(|(_, section)| layout::range(section)).collect();
+        known.push(table..table + table_len);
+        known.push(bytes.len() - TRAILER_LEN..bytes.len());
+        known.sort_by_key(|range| (range.start, range.end));
+        let mut end = HEADER_LEN;
+        for range in known {
+            let padding = bytes.get(end..range.start).unwrap_or_default();
+            if let Some(at) = padding.iter().position(|&byte| byte != 0) {
+                return Some(format!(
+                    "padding at byte {}: expected 0, found {}",
+                    end + at,
+                    padding[at]
+                ));
+            }
+            end = end.max(range.end);
+        }
+        None
+    }
+
     pub(crate) fn section_bytes(&self, section: &Section) -> &[u8] {
         &self.source.bytes()[layout::range(section)]
     }
