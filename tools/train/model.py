@@ -127,7 +127,8 @@ def pad(sequences):
 
 
 # Taken off every IDF: tokens that more than a fifth of the documents have weigh nothing in a
-# query.  It costs no quality and makes queries a third shorter.
+# query.  On med and cranfield, half-way through a run, nDCG@10 stayed
+# within .002 and queries had a quarter to a third fewer terms.
 IDF_OFFSET = 1.5
 
 
