@@ -229,8 +229,22 @@ fn resuming_under_another_plan_or_with_other_input_is_refused() {
     edit(&run.path("texts.tsv"), "d18\triver", "d18\tgravel");
     assert!(
         run.refused(&model, "store", &["--resume"])
-            .starts_with("error: the input differs from what the unfinished store was made from")
+            .starts_with("error: the input differs from what the store was made from")
     );
+}
+
+#[test]
+fn a_finished_store_of_other_input_is_refused_too() {
+    let run = Run::new("a\triver\nb\thill\n");
+    run.encode("store", &[]);
+    for other in ["a\triver\nb\tsea\n", "a\triver\n", "a\triver\nb\thill\nc\tsea\n"] {
+        std::fs::write(run.path("texts.tsv"), other).unwrap();
+        assert!(
+            run.refused(&golden("bert"), "store", &["--resume"])
+                .starts_with("error: the input differs from what the store was made from"),
+            "{other}"
+        );
+    }
 }
 
 #[test]

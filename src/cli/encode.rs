@@ -10,7 +10,7 @@ use crate::encode::{
     TextEncoder, encode_to_store, simd_level,
 };
 use crate::error::{Error, Result};
-use crate::vectors::store::{Encoding, Kind, Manifest, Plan, Shard, StoreWriter, WeightFormat};
+use crate::vectors::store::{Encoding, Kind, Plan, Shard, StoreWriter, WeightFormat};
 
 use super::{Common, progress};
 
@@ -123,14 +123,6 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
         true => StoreWriter::resume(&args.output, plan, encoder.tokens(), args.allow_mixed)?,
         false => StoreWriter::create(&args.output, plan, encoder.tokens())?,
     };
-    if store.is_finished() {
-        drop(store);
-        let manifest = Manifest::read(&args.output)?;
-        let resumed = manifest.totals.documents;
-        let report = EncodeReport { manifest, resumed, skipped: Vec::new() };
-        print(&report, Duration::ZERO, args, common);
-        return Ok(ExitCode::SUCCESS);
-    }
     let total = range.as_ref().map_or(documents.unwrap_or(0), |r| r.end - r.start);
     let bar = progress(common, "encode", total);
     let started = Instant::now();

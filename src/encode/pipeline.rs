@@ -42,7 +42,8 @@ pub struct EncodeReport {
 ///
 /// # Errors
 /// The first bad record unless `skip_bad`; an I/O error in any case; a stream that does
-/// not repeat the records of the blocks already in the store; no record at all.
+/// not repeat the records of the blocks already in the store, or goes on where a finished
+/// store ends; no record at all.
 pub fn encode_to_store(
     records: impl Iterator<Item = Result<TextRecord>>,
     mut store: StoreWriter,
@@ -61,6 +62,12 @@ pub fn encode_to_store(
         input.check_resumed(entry)?;
     }
     (job.progress)(resumed);
+    if store.is_finished() {
+        if input.block(1)?.consumed > 0 {
+            return Err(other_input());
+        }
+        return Ok(EncodeReport { manifest: store.manifest()?, resumed, skipped: Vec::new() });
+    }
     // The errors of blocks that an earlier run wrote were its to show.
     input.errors.clear();
     loop {
@@ -76,6 +83,14 @@ pub fn encode_to_store(
         return Err(Error::Usage("the input has no documents: nothing to encode".into()));
     }
     Ok(EncodeReport { manifest: store.finish()?, resumed, skipped: input.errors })
+}
+
+fn other_input() -> Error {
+    Error::Usage(
+        "the input differs from what the store was made from; resume with the same input, or \
+         remove the store and encode again"
+            .into(),
+    )
 }
 
 fn encode_block(records: &[TextRecord], job: &EncodeJob<'_>) -> Result<(Vec<VectorRecord>, u64)> {
@@ -178,11 +193,7 @@ impl<I: Iterator<Item = Result<TextRecord>>> Input<I> {
         if crc.finalize() == entry.input_crc && documents == entry.totals.documents {
             return Ok(());
         }
-        Err(Error::Usage(
-            "the input differs from what the unfinished store was made from; resume with the \
-             same input, or remove the store and encode again"
-                .into(),
-        ))
+        Err(other_input())
     }
 }
 

@@ -121,6 +121,11 @@ impl StoreWriter {
         self.dir.join(MANIFEST).exists()
     }
 
+    /// What a finished store says about itself.
+    pub fn manifest(&self) -> Result<Manifest> {
+        Manifest::read(&self.dir)
+    }
+
     /// The plan it is written under.
     pub fn plan(&self) -> &Plan {
         &self.plan
