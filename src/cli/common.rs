@@ -21,12 +21,15 @@ pub struct Common {
     pub json: bool,
 }
 
+/// Starting thousands of threads takes minutes; no machine has more cores than this.
+const MAX_THREADS: usize = 1024;
+
 impl Common {
     /// Sizes the thread pool; call once, before any parallel work.
     pub fn init_threads(&self) -> Result<()> {
         let Some(n) = self.threads else { return Ok(()) };
-        if n == 0 {
-            return Err(Error::Usage("--threads must be at least 1".into()));
+        if !(1..=MAX_THREADS).contains(&n) {
+            return Err(Error::Usage(format!("--threads must be 1 to {MAX_THREADS}, found {n}")));
         }
         rayon::ThreadPoolBuilder::new()
             .num_threads(n)

@@ -102,6 +102,9 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
         let problem = format!("--min-weight must be 0 or more, found {}", args.min_weight);
         return Err(Error::Usage(problem));
     }
+    if args.top == Some(0) {
+        return Err(Error::Usage("--top must be at least 1".into()));
+    }
     if args.batch_tokens == 0 {
         return Err(Error::Usage("--batch-tokens must be at least 1".into()));
     }
