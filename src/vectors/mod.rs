@@ -5,10 +5,16 @@
 
 use crate::error::Result;
 
+pub(crate) mod ciff;
 pub mod inputs;
 pub mod jsonl;
+pub(crate) mod spill;
+pub(crate) mod spool;
 pub mod store;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tokens;
+pub(crate) mod transpose;
 
 pub use tokens::TokenTable;
 
