@@ -8,6 +8,8 @@ use crate::error::Result;
 pub(crate) mod ciff;
 pub mod inputs;
 pub mod jsonl;
+pub(crate) mod pisa;
+pub mod sparse;
 pub(crate) mod spill;
 pub(crate) mod spool;
 pub mod store;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::{TokenTable, VectorRecord, VectorSource};
-use crate::corpus::IdSet;
+use crate::corpus::{IdSet, check_id};
 use crate::error::{Error, Place, Result};
 use crate::output::TEMP_PREFIX;
 use crate::progress::Progress;
@@ -27,6 +27,7 @@ pub(crate) struct Spill {
     id_ends: Vec<u64>,
     ends: Vec<u64>,
     tokens: TokenTable,
+    vocabulary: Option<TokenTable>,
     df: Vec<u64>,
     largest: f32,
     integers: bool,
@@ -53,6 +54,7 @@ impl Spill {
             id_ends: Vec::new(),
             ends: Vec::new(),
             tokens: TokenTable::default(),
+            vocabulary: None,
             df: Vec::new(),
             largest: 0.0,
             integers: true,
@@ -61,6 +63,7 @@ impl Spill {
         let path = spill.path();
         let file = spill.file.reopen().map_err(|e| Error::io("open", &path, e))?;
         let mut out = BufWriter::with_capacity(1 << 20, file);
+        let known = sources.first().map_or(0, |source| source.tokens().len());
         for_each(sources, progress, |record, _, own| {
             let start = spill.ends.last().copied().unwrap_or(0);
             spill.ends.push(start + record.terms.len() as u64);
@@ -79,6 +82,13 @@ impl Spill {
             }
             Ok(())
         })?;
+        if let [source] = &*sources
+            && known > 0
+            && known == source.tokens().len()
+        {
+            // Positions are lost where a token stands twice.
+            spill.vocabulary = Some(source.tokens().clone()).filter(TokenTable::is_unique);
+        }
         spill.zeros = sources.iter().map(|source| source.zero_weights()).sum();
         out.flush().map_err(|e| Error::io("write", &path, e))?;
         Ok(spill)
@@ -108,6 +118,11 @@ impl Spill {
 
     pub(crate) fn tokens(&self) -> &TokenTable {
         &self.tokens
+    }
+
+    /// All tokens of the one source, if it knew them before its first record.
+    pub(crate) fn vocabulary(&self) -> Option<&TokenTable> {
+        self.vocabulary.as_ref()
     }
 
     /// Weights that were zero and dropped by the sources.
@@ -265,6 +280,8 @@ pub(crate) fn for_each(
     for source in sources {
         let mut own = OwnTerms::default();
         while source.read(&mut record)? {
+            let bad = |problem| Error::data("input", Place::Record(ids.len() as u64 + 1), problem);
+            check_id(&record.id).map_err(bad)?;
             if !ids.insert(&record.id) {
                 return Err(Error::data(
                     "input",
@@ -314,9 +331,9 @@ impl Impacts {
         }
     }
 
-    /// Impacts per unit of weight.
-    pub(crate) fn scale(&self) -> f64 {
-        self.quantizer.as_ref().map_or(1.0, Quantizer::scale)
+    /// What quantises, unless weights are kept.
+    pub(crate) fn quantizer(&self) -> Option<&Quantizer> {
+        self.quantizer.as_ref()
     }
 
     /// What the range cut off.

@@ -114,8 +114,7 @@ impl Inverted for Ciff {
         let documents = self.documents.terms.len();
         for list in 1..=self.lists {
             let known = |term: &str| self.tokens.get(term).ok_or("an unknown term".to_owned());
-            let term =
-                next_list(&mut messages, list, self.lists, documents, &mut postings, known)?;
+            let term = next_list(&mut messages, list, self.lists, documents, &mut postings, known)?;
             postings.iter().for_each(|&(docid, tf)| visit(term, docid, tf as f32));
         }
         Ok(())

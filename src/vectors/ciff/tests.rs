@@ -110,27 +110,52 @@ fn what_is_wrong_is_said_with_the_number_of_the_message() {
     let documents = [document(0, "a"), document(1, "b")].concat();
     let cases: [(Vec<Vec<u8>>, &str); 14] = [
         (vec![header(1, 2), list("x", 2, &[(0, 3), (1, 1)]), documents.clone()], ""),
-        (vec![header(1, 2), list("x", 1, &[(0, 3), (1, 1)]), documents.clone()],
-            "record 2: posting list 1 of 1 (the header's count), term \"x\": expected 1 postings (its df), found 2"),
-        (vec![header(1, 2), list("x", 2, &[(1, 3), (0, 1)]), documents.clone()],
-            "term \"x\": expected increasing docids, found a gap of 0"),
+        (
+            vec![header(1, 2), list("x", 1, &[(0, 3), (1, 1)]), documents.clone()],
+            "record 2: posting list 1 of 1 (the header's count), term \"x\": expected 1 postings (its df), found 2",
+        ),
+        (
+            vec![header(1, 2), list("x", 2, &[(1, 3), (0, 1)]), documents.clone()],
+            "term \"x\": expected increasing docids, found a gap of 0",
+        ),
         (vec![header(1, 2), list("x", 1, &[(-1, 3)]), documents.clone()], "found a gap of -1"),
-        (vec![header(1, 2), list("x", 1, &[(2, 3)]), documents.clone()], "expected docids below 2, found 2"),
-        (vec![header(1, 2), list("x", 1, &[(1, 0)]), documents.clone()], "expected tf 1 to 16777216, found 0 in document 1"),
+        (
+            vec![header(1, 2), list("x", 1, &[(2, 3)]), documents.clone()],
+            "expected docids below 2, found 2",
+        ),
+        (
+            vec![header(1, 2), list("x", 1, &[(1, 0)]), documents.clone()],
+            "expected tf 1 to 16777216, found 0 in document 1",
+        ),
         (vec![header(1, 2), list("x", 1, &[(1, -7)]), documents.clone()], "found -7"),
-        (vec![header(2, 2), list("x", 1, &[(1, 1)]), list("x", 1, &[(1, 1)]), documents.clone()],
-            "record 3: posting list 2 of 2 (the header's count): expected every term once, found \"x\" again"),
-        (vec![header(2, 2), list("x", 1, &[(1, 1)]), documents.clone()],
-            "record 3: posting list 2 of 2 (the header's count): expected a document frequency"),
-        (vec![header(1, 3), list("x", 1, &[(1, 1)]), documents.clone()],
-            "record 5: expected document 3 of 3 (the header's count), found the end of the file"),
-        (vec![header(1, 1), list("x", 1, &[(0, 1)]), documents.clone()],
-            "expected the end of the file after 1 documents (the header's count), found"),
-        (vec![header(0, 2), document(0, "a"), document(0, "b")],
-            "record 3: document 2 of 2 (the header's count): found docid 0 a second time"),
-        (vec![header(0, 2), document(0, "a"), document(1, "")], "expected an id, found an empty one"),
-        (vec![header(5, 2_000_000_000), documents.clone()],
-            "record 1: expected 5 posting lists and 2000000000 documents as the header says, found only"),
+        (
+            vec![header(2, 2), list("x", 1, &[(1, 1)]), list("x", 1, &[(1, 1)]), documents.clone()],
+            "record 3: posting list 2 of 2 (the header's count): expected every term once, found \"x\" again",
+        ),
+        (
+            vec![header(2, 2), list("x", 1, &[(1, 1)]), documents.clone()],
+            "record 3: posting list 2 of 2 (the header's count): expected a document frequency",
+        ),
+        (
+            vec![header(1, 3), list("x", 1, &[(1, 1)]), documents.clone()],
+            "record 5: expected document 3 of 3 (the header's count), found the end of the file",
+        ),
+        (
+            vec![header(1, 1), list("x", 1, &[(0, 1)]), documents.clone()],
+            "expected the end of the file after 1 documents (the header's count), found",
+        ),
+        (
+            vec![header(0, 2), document(0, "a"), document(0, "b")],
+            "record 3: document 2 of 2 (the header's count): found docid 0 a second time",
+        ),
+        (
+            vec![header(0, 2), document(0, "a"), document(1, "")],
+            "expected an id, found an empty one",
+        ),
+        (
+            vec![header(5, 2_000_000_000), documents.clone()],
+            "record 1: expected 5 posting lists and 2000000000 documents as the header says, found only",
+        ),
     ];
     for (parts, expected) in cases {
         let file = File::new(&parts.concat());

@@ -115,7 +115,9 @@ impl<'a> Fields<'a> {
                 self.chunk::<4>()?;
                 Value::Fixed32
             }
-            kind => return Err(format!("expected a protobuf field, found one of wire type {kind}")),
+            kind => {
+                return Err(format!("expected a protobuf field, found one of wire type {kind}"));
+            }
         };
         Ok(Some((tag >> 3, value)))
     }
