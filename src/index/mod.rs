@@ -134,6 +134,12 @@ impl Index {
         self.layout.header.file_len.get()
     }
 
+    /// Bytes of posting lists, term records, block and window directories; not of the
+    /// lexicon, the names and the document order, which other engines keep elsewhere.
+    pub fn list_bytes(&self) -> u64 {
+        self.sections().filter(|(kind, _)| kind.of_lists()).map(|(_, s)| s.len.get()).sum()
+    }
+
     /// Documents, those without a term included.
     pub fn documents(&self) -> u32 {
         self.meta.documents as u32
