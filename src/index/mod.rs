@@ -213,6 +213,14 @@ impl Index {
         list.consistent().then_some(list)
     }
 
+    /// The error for an ORDER that maps a docid to an ordinal that no document has.
+    pub(crate) fn damaged_order(&self, ordinal: u32) -> Error {
+        let at = self.layout.range(SectionKind::Order).map_or(0, |r| r.start as u64);
+        let problem = format!("expected ordinals below {}, found {ordinal}", self.meta.documents);
+        corrupt(&self.path, SectionKind::Order.label(), at, problem)
+            .hint("run `splindex verify`, then copy or build the file again")
+    }
+
     /// The error for a list whose bytes contradict the format.
     pub fn damaged(&self, term: TermId) -> Error {
         let at = self.layout.range(SectionKind::Postings).map_or(0, |r| r.start as u64)
