@@ -10,6 +10,7 @@ pub mod demo;
 #[cfg(feature = "encode")]
 pub mod encode;
 pub mod eval;
+mod explain;
 pub mod inspect;
 pub mod search;
 pub mod synth;

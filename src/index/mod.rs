@@ -6,9 +6,11 @@
 //! docid out of range and no access outside the map.
 
 mod source;
+mod statistics;
 mod verify;
 
 pub use source::Load;
+pub use statistics::{ListStatistics, Statistics};
 pub use verify::VerifyReport;
 
 use std::path::{Path, PathBuf};
@@ -233,6 +235,14 @@ impl Index {
     /// Names of sections whose checksum does not hold, after reading all of them.
     pub fn verify(&self) -> Result<VerifyReport> {
         verify::checksums(self)
+    }
+
+    /// Decodes every list and counts what is in it.
+    ///
+    /// # Errors
+    /// A damaged list.
+    pub fn statistics(&self) -> Result<Statistics> {
+        Statistics::of(self)
     }
 
     /// [`verify`](Self::verify), then decodes everything and checks every promise.
