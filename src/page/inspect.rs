@@ -1,7 +1,7 @@
 //! The page of one index: its facts, and how lists, impacts and bytes are distributed.
 
 use super::plot::{Axis, Chart, Series};
-use super::{document, section, wide};
+use super::{document, gallery, section, wide};
 use crate::index::{Index, Statistics};
 use crate::table::{Table, escape, group};
 
@@ -24,13 +24,14 @@ pub(crate) fn page(index: &Index, statistics: &Statistics) -> String {
     let name = index.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
     let postings: Chart = by_class(
         "Postings",
-        "share of all postings, %",
+        Axis { label: "share of all postings, %", log: false, from_zero: true },
         &classes,
         &[("", |c, all| 100.0 * c.postings as f64 / all.max(1) as f64)],
     );
     let bits = by_class(
         "Bits a posting",
-        "bits a posting",
+        // A list of one posting takes hundreds of bits, of which a record is most.
+        Axis { label: "bits a posting (log)", log: true, from_zero: false },
         &classes,
         &[
             ("stored, all included", |c, _| 8.0 * c.bytes as f64 / c.postings as f64),
@@ -44,17 +45,11 @@ pub(crate) fn page(index: &Index, statistics: &Statistics) -> String {
     let body = [
         format!("<h1>{}</h1>\n<p>content id {}</p>\n", escape(&name), index.content_id()),
         wide(&facts(index, statistics)),
-        section(
-            "Lists",
-            "Documents of each term, terms by rank: the length of its posting list.",
-            &[],
-            &[df_curve(statistics)],
-        ),
-        section(
-            "Postings by list length",
-            "Lists in classes of doubling length.",
-            &[],
-            &[postings],
+        gallery(
+            "Lists and impacts",
+            "Length of each term's list, terms by rank; where the postings are, lists in classes of \
+             doubling length; how often each impact stands in the lists.",
+            &[df_curve(statistics), postings, impacts(statistics)],
         ),
         section(
             "Bits by list length",
@@ -67,12 +62,6 @@ pub(crate) fn page(index: &Index, statistics: &Statistics) -> String {
                 "entropy of impacts",
             ],
             &[bits],
-        ),
-        section(
-            "Impacts",
-            "How often each impact stands in the lists.",
-            &[],
-            &[impacts(statistics)],
         ),
         format!("<h2>List lengths</h2>\n{}", wide(&class_table(&classes))),
         format!("<h2>Sections</h2>\n{}", wide(&sections(index))),
@@ -98,18 +87,20 @@ fn classes(statistics: &Statistics) -> Vec<Class> {
 type Value = fn(&Class, u64) -> f64;
 
 /// One line a value over the classes that have lists, at the middle of each class.
-fn by_class(title: &str, y: &'static str, classes: &[Class], values: &[(&str, Value)]) -> Chart {
+fn by_class(title: &str, y: Axis, classes: &[Class], values: &[(&str, Value)]) -> Chart {
     let all: u64 = classes.iter().map(|c| c.postings).sum();
     let series = values.iter().enumerate().map(|(colour, (name, value))| {
         let used = classes.iter().enumerate().filter(|(_, c)| c.lists > 0);
-        let points =
-            used.map(|(i, c)| (0.75 * f64::from(i as u32).exp2(), value(c, all))).collect();
+        let points = used
+            .map(|(i, c)| (0.75 * f64::from(i as u32).exp2(), value(c, all)))
+            .filter(|&(_, value)| value > 0.0 || !y.log)
+            .collect();
         Series { name: (*name).into(), colour, points, line: true, dots: true, label: None }
     });
     Chart {
         title: title.into(),
         x: Axis { label: "postings of the list (log)", log: true, from_zero: false },
-        y: Axis { label: y, log: false, from_zero: true },
+        y,
         series: series.collect(),
     }
 }

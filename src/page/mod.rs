@@ -52,11 +52,21 @@ pub(crate) fn section(title: &str, explanation: &str, names: &[&str], charts: &[
     };
     let legend: String = names.iter().enumerate().map(key).collect();
     let extent = Extent::of(charts);
-    let charts: String = charts.iter().map(|c| format!("<div>{}</div>", c.svg(extent))).collect();
-    format!(
-        "<h2>{title}</h2>\n<p>{explanation}</p>\n<div class=\"legend\">{legend}</div>\n\
-         <div class=\"grid-of-charts\">{charts}</div>\n"
-    )
+    let charts: Vec<String> = charts.iter().map(|chart| chart.svg(extent)).collect();
+    let legend = format!("<div class=\"legend\">{legend}</div>\n");
+    format!("<h2>{title}</h2>\n<p>{explanation}</p>\n{legend}{}", grid(&charts))
+}
+
+/// Charts of different things, each to its own scale.
+pub(crate) fn gallery(title: &str, explanation: &str, charts: &[Chart]) -> String {
+    let own = |chart: &Chart| chart.svg(Extent::of(std::slice::from_ref(chart)));
+    let charts: Vec<String> = charts.iter().map(own).collect();
+    format!("<h2>{title}</h2>\n<p>{explanation}</p>\n{}", grid(&charts))
+}
+
+fn grid(pictures: &[String]) -> String {
+    let cells: String = pictures.iter().map(|svg| format!("<div>{svg}</div>")).collect();
+    format!("<div class=\"grid-of-charts\">{cells}</div>\n")
 }
 
 /// Panics unless `page` loads nothing and closes what it opens.
