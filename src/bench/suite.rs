@@ -11,12 +11,13 @@ use serde::{Deserialize, Serialize};
 use super::answers::answers;
 use super::closed::{Case, closed_loop, on_core};
 use super::machine::Machine;
-use super::report::{html, publish};
+use super::report::publish;
 use super::summary::Summary;
 use crate::error::{Error, Place, Result};
 use crate::eval::{Measure, Options, Qrels, Run, evaluate, parse_measures};
 use crate::format::FieldKind;
 use crate::index::Index;
+use crate::page;
 use crate::progress::Progress;
 use crate::query::file::{QueryFile, QueryKind, read_queries};
 use crate::query::{Algorithm, Query, SimdLevel};
@@ -298,7 +299,7 @@ impl<'a> Ready<'a> {
         let EncodedQueries { prepared, encoding } =
             encode_all(&side, &file, TEXT_SCALE, suite.runs, cpu)?;
         let (ids, queries) = prepared.into_iter().map(|p| (p.id, p.query)).unzip();
-        Ok(Ready { index, algorithm, query_side: side.describe(), ids, queries, encoding })
+        Ok(Ready { index, algorithm, query_side: side.describe(&file), ids, queries, encoding })
     }
 
     fn report(
@@ -409,9 +410,9 @@ impl SuiteReport {
         let body = format!(
             "<h1>splindex: quality, latency, size</h1>\n<p>{}.</p>\n{}",
             escape(&self.protocol()),
-            html::wide(&self.table())
+            page::wide(&self.table())
         );
-        publish(dir, "suite.html", &html::document("splindex: quality, latency, size", &body))
+        publish(dir, "suite.html", &page::document("splindex: quality, latency, size", &body))
     }
 }
 
