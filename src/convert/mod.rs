@@ -184,8 +184,16 @@ fn write_file(
     columns.check_lines()?;
     let ids = (0..spill.documents()).map(|ordinal| spill.id(ordinal));
     let mut lists = vec![lines(beside(output, "ids"), ids)?];
-    if let Some(tokens) = &columns.tokens {
-        lists.push(lines(beside(output, "tokens"), tokens.iter().map(|token| &**token))?);
+    let tokens_file = beside(output, "tokens");
+    match &columns.tokens {
+        Some(tokens) => lists.push(lines(tokens_file, tokens.iter().map(|token| &**token))?),
+        None if tokens_file.exists() => {
+            let problem = "expected no such file: the new matrix has numbers as tokens, and this \
+                           would name its columns";
+            return Err(Error::data(tokens_file, Place::File, problem)
+                .hint("remove it, or choose another output"));
+        }
+        None => (),
     }
     let file = match (options.target, file) {
         (Target::Csr, file) => sparse::write_csr(&spill, &columns, file, output)?,
@@ -199,13 +207,6 @@ fn write_file(
     for list in lists {
         report.beside.push(list.target().to_owned());
         list.publish()?;
-    }
-    // A tokens file of an earlier matrix would give its columns wrong names.
-    if columns.tokens.is_none() {
-        let old = beside(output, "tokens");
-        if old.exists() {
-            std::fs::remove_file(&old).map_err(|e| Error::io("remove", &old, e))?;
-        }
     }
     file.publish()?;
     Ok(report)

@@ -26,7 +26,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 VENV = ROOT / "target" / "lsr-venv"
-PACKAGES = ["-r", str(HERE / "requirements.txt"), "scipy", "pyseismic-lsr", "numba"]
+# The naive engine hands over strings of 30 characters; later releases of Seismic want 100.
+PACKAGES = ["-r", str(HERE / "requirements.txt"), "scipy", "pyseismic-lsr==0.4.4", "numba"]
 
 
 def prepare():
