@@ -16,5 +16,5 @@ pub mod search;
 pub mod synth;
 pub mod verify;
 
-pub use common::{Common, exit, human_bytes, print, progress};
+pub use common::{Common, exit, human_bytes, parse, print, progress};
 pub(crate) use common::{count, out};
