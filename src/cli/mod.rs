@@ -13,6 +13,7 @@ pub mod eval;
 mod explain;
 pub mod inspect;
 pub mod search;
+pub mod shell;
 pub mod synth;
 pub mod verify;
 
