@@ -240,9 +240,7 @@ pub fn query_side<'a>(index: &'a Index, model: Option<&Path>) -> Result<QuerySid
             QuerySide::with_encoder(index, QueryEncoder::load(dir, &options)?)
         }
         #[cfg(not(feature = "tokenize"))]
-        Some(_) => Err(Error::Usage(
-            "--query-model needs a splindex-query built with the feature encode or tokenize".into(),
-        )),
+        Some(_) => Err(crate::retrieve::without_models()),
     }
 }
 

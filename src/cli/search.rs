@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::explain::Explanations;
 use super::{Common, count, out, progress};
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 use crate::eval::{RunFormat, RunWriter};
 use crate::index::{Index, Load};
 use crate::output::{OutputFile, refuse_inputs};
@@ -22,7 +22,8 @@ use crate::retrieve::{Prepared, QuerySide};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   splindex-query search bm25.spx --queries questions.tsv --output bm25.run
-  splindex-query search splade.spx --queries questions.tsv --query-model data/tiny --output splade.run
+  splindex-query search splade.spx --queries questions.tsv --query-model data/tiny \\
+      --output splade.run
   splindex-query search splade.spx --queries weighted.tsv --k 10 --format jsonl
   splindex-query search splade.spx --queries weighted.tsv --k 3 --explain
 
@@ -49,7 +50,6 @@ pub struct SearchArgs {
     #[arg(long, value_name = "NAME", default_value = "auto")]
     algorithm: Algorithm,
     /// Directory of the model (or of its table of token weights) for text queries
-    #[cfg(feature = "tokenize")]
     #[arg(long, value_name = "DIR")]
     query_model: Option<PathBuf>,
     /// Factor that makes fractional query weights integers
@@ -96,6 +96,10 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
     }
     if let Some(output) = &args.output {
         refuse_inputs(output, &[&args.index, &args.queries])?;
+        if Index::is_one(output) {
+            let problem = "the output is there and is an index";
+            return Err(Error::data(output, Place::File, problem).hint("give another --output"));
+        }
     }
     let index = Index::open_with(&args.index, args.load)?;
     let file = read_queries(&args.queries, args.query_kind)?;
@@ -128,7 +132,10 @@ fn query_side<'a>(args: &SearchArgs, index: &'a Index) -> Result<QuerySide<'a>> 
         let encoder = crate::encode::QueryEncoder::load(dir, &options)?;
         return QuerySide::with_encoder(index, encoder);
     }
-    let _ = args;
+    #[cfg(not(feature = "tokenize"))]
+    if args.query_model.is_some() {
+        return Err(crate::retrieve::without_models());
+    }
     QuerySide::of_index(index)
 }
 

@@ -106,6 +106,15 @@ impl Index {
             .expect("sections are aligned, and `open` checked their lengths")
     }
 
+    /// Whether `path` begins as an `.spx` file does; for commands that must not replace
+    /// one, or nothing else. Opens nothing but the file.
+    pub fn is_one(path: &Path) -> bool {
+        use std::io::Read;
+        let mut magic = [0; 8];
+        std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
+            && magic == crate::format::header::MAGIC
+    }
+
     /// The file this index was opened from.
     pub fn path(&self) -> &Path {
         &self.path

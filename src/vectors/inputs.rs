@@ -10,7 +10,7 @@ use super::ciff::Ciff;
 use super::jsonl::JsonVectorReader;
 use super::sparse::{Sidecars, csr_len, open_csr, open_npz};
 use super::spool::{Spool, unreadable};
-use super::store::StoreReader;
+use super::store::{Encoding, Kind, StoreReader};
 use super::transpose::Transposed;
 use crate::corpus::{check_inputs, open_input};
 use crate::error::{Error, Place, Result};
@@ -38,18 +38,24 @@ pub(crate) enum Format {
     Index,
 }
 
-/// [`open_vectors_with`] that looks for ids and vocabulary beside matrix files.
+/// Opens documents: [`open_vectors_with`], which looks for ids and vocabulary beside matrix
+/// files, and refuses stores of queries.
 pub fn open_vectors(paths: &[PathBuf]) -> Result<OpenedVectors> {
-    open_vectors_with(paths, &Sidecars::default())
+    open_kind(paths, &Sidecars::default(), Kind::Document)
 }
 
-/// Opens `paths`: store directories are ordered by the doc base that they record, files
+/// Opens `paths`, documents or queries: store directories are ordered by the doc base that they record, files
 /// stay in the order given. CIFF files are read once to the end for their structure.
 ///
 /// # Errors
 /// Stores mixed with files, shards that leave a gap or overlap, ids or a vocabulary for
 /// anything but one matrix, an index, and what opening says.
 pub fn open_vectors_with(paths: &[PathBuf], sidecars: &Sidecars) -> Result<OpenedVectors> {
+    open_kind(paths, sidecars, Kind::Query)
+}
+
+/// `allowed` queries are allowed beside documents.
+fn open_kind(paths: &[PathBuf], sidecars: &Sidecars, allowed: Kind) -> Result<OpenedVectors> {
     let stores = paths.iter().filter(|path| path.is_dir()).count();
     if stores == 0 {
         return Ok(OpenedVectors { sources: open_files(paths, sidecars)?, model: None });
@@ -61,9 +67,8 @@ pub fn open_vectors_with(paths: &[PathBuf], sidecars: &Sidecars) -> Result<Opene
         ));
     }
     let mut readers = paths.iter().map(|dir| StoreReader::open(dir)).collect::<Result<Vec<_>>>()?;
-    if readers.len() > 1 {
-        order_shards(&mut readers, paths)?;
-    }
+    one_kind(&readers, paths, allowed)?;
+    order_shards(&mut readers, paths)?;
     let model = readers
         .first()
         .and_then(|reader| serde_json::to_value(reader.manifest().plan.encoding.as_ref()?).ok());
@@ -181,6 +186,46 @@ pub(crate) fn by_name(path: &Path) -> Option<Format> {
     }
 }
 
+/// Refuses stores of queries unless they are `allowed`, and stores whose texts were encoded in different ways: their
+/// weights do not compare.
+fn one_kind(readers: &[StoreReader], paths: &[PathBuf], allowed: Kind) -> Result<()> {
+    let stores = || readers.iter().map(|r| &r.manifest().plan).zip(paths);
+    let refused = stores().find(|(plan, _)| plan.kind == Kind::Query);
+    if let Some((_, path)) = refused.filter(|_| allowed == Kind::Document) {
+        return Err(Error::data(path, Place::File, "expected documents, found a store of queries")
+            .hint("encode the texts without --kind query"));
+    }
+    let Some((first, first_path)) = stores().next() else { return Ok(()) };
+    for (plan, path) in stores().skip(1) {
+        let Some(what) = difference(first.encoding.as_ref(), plan.encoding.as_ref()) else {
+            continue;
+        };
+        let problem = format!("{what} differs from that of {}", first_path.display());
+        return Err(Error::data(path, Place::File, problem)
+            .hint("encode all parts of a collection with the same model and flags"));
+    }
+    Ok(())
+}
+
+/// What makes the weights of two encodings differ by more than rounding.
+fn difference(a: Option<&Encoding>, b: Option<&Encoding>) -> Option<&'static str> {
+    let (Some(a), Some(b)) = (a, b) else {
+        return (a.is_some() != b.is_some()).then_some("where the vectors come from");
+    };
+    [
+        ("the model", a.model.weights_digest != b.model.weights_digest),
+        ("the model's configuration", a.model.config_digest != b.model.config_digest),
+        ("the tokenizer", a.model.tokenizer_digest != b.model.tokenizer_digest),
+        ("the pooling", a.pooling != b.pooling),
+        ("--max-length", a.max_length != b.max_length),
+        ("--fields", a.fields != b.fields),
+        ("--top", a.top != b.top),
+        ("--min-weight", a.min_weight != b.min_weight),
+    ]
+    .into_iter()
+    .find_map(|(what, differs)| differs.then_some(what))
+}
+
 /// Sorts shards of one collection by doc base and checks that each begins where the one
 /// before ends. Stores that are no shards keep their order.
 fn order_shards(readers: &mut [StoreReader], paths: &[PathBuf]) -> Result<()> {
@@ -195,7 +240,7 @@ fn order_shards(readers: &mut [StoreReader], paths: &[PathBuf]) -> Result<()> {
         ));
     }
     readers.sort_by_key(|r| r.manifest().plan.doc_base);
-    let mut expected = 0;
+    let (mut expected, mut count) = (0, 0);
     for reader in readers.iter() {
         let (base, documents) =
             (reader.manifest().plan.doc_base, reader.manifest().totals.documents);
@@ -206,6 +251,12 @@ fn order_shards(readers: &mut [StoreReader], paths: &[PathBuf]) -> Result<()> {
                 .hint("give every shard of the collection once"));
         }
         expected = base + documents;
+        count = reader.manifest().plan.shard.map_or(0, |shard| shard.count);
+    }
+    if count != shards as u64 {
+        let problem = format!("expected all {count} shards of the collection, found {shards}");
+        return Err(Error::data(&paths[0], Place::File, problem)
+            .hint("give every shard of the collection once"));
     }
     Ok(())
 }
