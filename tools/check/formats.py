@@ -15,6 +15,7 @@ target/check-venv; what no registry gives is SKIPPED and says so. Exits 1 if any
 """
 
 import argparse
+import contextlib
 import ctypes
 import glob
 import importlib.util
@@ -66,9 +67,9 @@ def pyciff_python():
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     there = [python, "-c", "import pyciff"]
     if not python.exists():
-        old = shutil.which("python3.10") or next(
-            iter(glob.glob(str(Path.home() / ".pyenv/versions/3.10.*/bin/python3.10"))), None)
-        if old is None or subprocess.run([old, "-m", "venv", PYCIFF_VENV]).returncode != 0:
+        places = glob.glob(str(Path.home() / ".pyenv/versions/3.10.*/bin/python3.10"))
+        places += [found for found in [shutil.which("python3.10")] if found]
+        if not any(subprocess.run([old, "-m", "venv", PYCIFF_VENV], **quiet).returncode == 0 for old in places):
             return None
     if subprocess.run(there, **quiet).returncode != 0:
         subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", "--only-binary=:all:",
@@ -267,7 +268,29 @@ def load_pisa():
     return module
 
 
+@contextlib.contextmanager
+def silence():
+    """PISA's progress goes to the file descriptors, past Python."""
+    sys.stdout.flush()
+    kept = [os.dup(1), os.dup(2)]
+    with open(os.devnull, "w") as null:
+        for number in (1, 2):
+            os.dup2(null.fileno(), number)
+        try:
+            yield
+        finally:
+            for number, old in zip((1, 2), kept):
+                os.dup2(old, number)
+                os.close(old)
+
+
 def pisa_answers(pisa, x, folder):
+    """{query: [(document, score)]} of an index that PISA makes of the collection in a folder."""
+    with silence():
+        return make_and_ask(pisa, x, folder)
+
+
+def make_and_ask(pisa, x, folder):
     import numpy as np
 
     for name, lexicon in (("documents", "doclex"), ("terms", "termlex")):
