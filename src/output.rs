@@ -31,7 +31,7 @@ impl OutputFile {
             return Err(Error::data(target, Place::File, "the output is there and is no file")
                 .hint("give the name of a file"));
         }
-        let dir = parent(target);
+        let dir = folder(target);
         if !dir.is_dir() {
             return Err(
                 Error::data(dir, Place::File, "no such folder to write to").hint("create it first")
@@ -57,7 +57,7 @@ impl OutputFile {
         set_default_permissions(temp.as_file()).map_err(|e| failed("set permissions of", e))?;
         temp.as_file().sync_all().map_err(|e| failed("flush", e))?;
         temp.persist(&target).map_err(|e| failed("rename", e.error))?;
-        sync_dir(parent(&target))
+        sync_dir(folder(&target))
     }
 }
 
@@ -88,7 +88,8 @@ pub fn refuse_inputs<P: AsRef<Path>>(output: &Path, inputs: &[P]) -> Result<()> 
     Ok(())
 }
 
-fn parent(path: &Path) -> &Path {
+/// The folder of a path, `.` if it names none.
+pub fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),

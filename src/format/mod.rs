@@ -19,7 +19,7 @@ pub mod writer;
 
 pub use header::{Section, SectionKind};
 pub use layout::Layout;
-pub use meta::{Codec, Dense, FieldKind, FieldMeta, Meta, Provenance};
+pub use meta::{Codec, Dense, FieldKind, FieldMeta, Meta, Provenance, Pruning, ShardMeta};
 pub use terms::TermRecord;
 pub use writer::FileWriter;
 

@@ -63,6 +63,11 @@ pub trait VectorSource {
         None
     }
 
+    /// Bytes that the source holds and that grow with what it reads.
+    fn memory(&self) -> u64 {
+        0
+    }
+
     /// Records read and weights dropped so far because they were zero.
     fn zero_weights(&self) -> u64 {
         0
