@@ -269,3 +269,71 @@ fn spoil(bytes: &[u8], at: usize, value: u8) -> Vec<u8> {
     bytes[at] = value;
     bytes
 }
+
+#[test]
+fn a_forgotten_flag_is_named() {
+    let shop = Workshop::new();
+    shop.file("texts.tsv", "a\tsome text\n");
+    let arguments = "build --input texts.tsv --output out.spx";
+    shop.refuses("splindex", arguments, &["texts.tsv:1:", "build --bm25"]);
+    fs::create_dir(shop.path("store")).unwrap();
+    let arguments = "build --bm25 --input store --output out.spx";
+    shop.refuses("splindex", arguments, &["store: expected a file of texts", "without it"]);
+    shop.index();
+    shop.file("q.tsv", "1\tx:1\n");
+    let arguments = "search good.spx --queries q.tsv --json";
+    shop.refuses("splindex-query", arguments, &["--output RUN", "--format jsonl"]);
+}
+
+#[test]
+fn a_file_without_queries_is_refused() {
+    let shop = Workshop::new();
+    shop.index();
+    shop.file("q.tsv", "");
+    let arguments = "search good.spx --queries q.tsv --output run";
+    shop.refuses("splindex-query", arguments, &["q.tsv: expected at least one query, found none"]);
+}
+
+#[test]
+fn numbers_that_json_does_not_have_are_named() {
+    for number in ["NaN", "Infinity", "-Infinity"] {
+        let shop = Workshop::new();
+        shop.file("v.jsonl", format!("{{\"id\":\"a\",\"vector\":{{\"x\":{number}}}}}\n"));
+        let found = format!("expected a finite number, found {number}");
+        shop.refuses("splindex", "build --input v.jsonl --output out.spx", &["v.jsonl:1:", &found]);
+    }
+}
+
+#[test]
+fn verify_checks_every_file_even_after_one_that_is_missing() {
+    let shop = Workshop::new();
+    shop.index();
+    let output = shop.splindex("verify gone.spx good.spx");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("gone.spx"));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("good.spx"));
+}
+
+#[test]
+fn a_scale_that_does_not_fit_is_warned_of() {
+    let shop = Workshop::new();
+    shop.file("v.jsonl", "{\"id\":\"a\",\"vector\":{\"x\":1.5,\"y\":2.5}}\n");
+    for (scale, warned) in [("0.001", true), ("100000", true), ("2.5", false), ("auto", false)] {
+        let output =
+            shop.splindex(&format!("build --input v.jsonl --output o.spx --scale {scale}"));
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(message.contains("warning: --scale"), warned, "{scale}: {message}");
+    }
+}
+
+#[test]
+fn search_prints_its_summary_as_json() {
+    let shop = Workshop::new();
+    shop.index();
+    shop.file("q.tsv", "1\tx:1 unknown:2\n");
+    let output =
+        shop.run("splindex-query", "search good.spx --queries q.tsv --output run --json --quiet");
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&summary["queries"], &summary["unknown_tokens"]), (&1.into(), &1.into()));
+    assert_eq!(summary["query_side"], "weighted tokens");
+}

@@ -4,7 +4,6 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::format::SectionKind;
 use crate::index::{Index, TermId};
 
 /// Bytes of an index, and the entropy of what is in its lists.
@@ -12,8 +11,7 @@ use crate::index::{Index, TermId};
 pub struct Space {
     /// The whole file.
     pub file_bytes: u64,
-    /// Posting lists, term records, block and window directories; not the lexicon, the
-    /// names and the document order, which other engines keep elsewhere.
+    /// [`Index::list_bytes`].
     pub list_bytes: u64,
     /// Postings of all lists.
     pub postings: u64,
@@ -29,10 +27,7 @@ pub struct Space {
 impl Space {
     /// Counts the bytes and decodes every list once.
     pub fn of(index: &Index) -> Result<Self> {
-        use SectionKind::{BlockLast, BlockMax, BlockOffset, Postings, Terms, Windows};
-        let counted = [Postings, Terms, BlockLast, BlockOffset, BlockMax, Windows];
-        let list_bytes =
-            index.sections().filter(|(k, _)| counted.contains(k)).map(|(_, s)| s.len.get()).sum();
+        let list_bytes = index.list_bytes();
         let bits: Vec<(f64, f64)> = (0..index.lexicon().len())
             .into_par_iter()
             .map(|t| bits(index, t))

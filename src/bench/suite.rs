@@ -298,7 +298,7 @@ impl<'a> Ready<'a> {
         let EncodedQueries { prepared, encoding } =
             encode_all(&side, &file, TEXT_SCALE, suite.runs, cpu)?;
         let (ids, queries) = prepared.into_iter().map(|p| (p.id, p.query)).unzip();
-        Ok(Ready { index, algorithm, query_side: side.describe(), ids, queries, encoding })
+        Ok(Ready { index, algorithm, query_side: side.describe(&file), ids, queries, encoding })
     }
 
     fn report(

@@ -118,7 +118,7 @@ fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Comm
         subjects.push(Subject {
             name,
             index,
-            query_side: side.describe().into(),
+            query_side: side.describe(&file).into(),
             ids,
             queries,
             encoding,

@@ -57,6 +57,11 @@ pub fn progress(common: &Common, what: &'static str, len: u64) -> ProgressBar {
     bar
 }
 
+/// "1 query", "7 queries".
+pub(crate) fn count(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
 /// A byte count for people.
 pub fn human_bytes(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()

@@ -15,5 +15,5 @@ pub mod search;
 pub mod synth;
 pub mod verify;
 
-pub(crate) use common::out;
 pub use common::{Common, exit, human_bytes, print, progress};
+pub(crate) use common::{count, out};

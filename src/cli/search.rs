@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use super::{Common, progress};
+use super::{Common, count, out, progress};
 use crate::error::{Error, Result};
 use crate::eval::{RunFormat, RunWriter};
 use crate::index::{Index, Load};
@@ -25,7 +25,11 @@ use crate::retrieve::{Prepared, QuerySide};
   splindex-query search splade.spx --queries weighted.tsv --k 10 --format jsonl
 
 Query files: text (qid<TAB>text), weighted tokens (qid<TAB>token:weight …), repeated tokens
-(qid<TAB>token token …, with --query-kind repeated), JSON Lines; plain, .gz or .zst.")]
+(qid<TAB>token token …, with --query-kind repeated), JSON Lines; plain, .gz or .zst.
+
+Scores are integers. trec_eval reads them as 32-bit floats and orders equal ones by document id,
+so a TREC run lowers the later ones of equal scores by the least possible step: its order is ours.
+--format jsonl keeps the exact integers.")]
 pub struct SearchArgs {
     /// The index file
     #[arg(value_name = "INDEX.spx")]
@@ -69,6 +73,14 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
     // cores with others.
     let threads = common.threads.unwrap_or(1);
     Common { threads: Some(threads), ..common.clone() }.init_threads()?;
+    let to_file = args.output.as_deref().is_some_and(|path| path != Path::new("-"));
+    if common.json && !to_file {
+        return Err(Error::Usage(
+            "--json prints a summary on standard output, where the run goes; give --output RUN, or \
+             --format jsonl for a run in JSON"
+                .into(),
+        ));
+    }
     if args.k == 0 {
         return Err(Error::Usage("--k must be at least 1".into()));
     }
@@ -96,7 +108,7 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
         Ok(())
     })?;
     bar.finish_and_clear();
-    summary(args, common, &side, &queries, elapsed);
+    summary(args, common, side.describe(&file), &queries, elapsed)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -175,12 +187,26 @@ fn write_to(
 fn summary(
     args: &SearchArgs,
     common: &Common,
-    side: &QuerySide<'_>,
+    query_side: &str,
     queries: &[Prepared],
     elapsed: Duration,
-) {
+) -> Result<()> {
+    let unknown: u64 = queries.iter().map(|q| u64::from(q.query.unknown)).sum();
+    let dropped: u64 = queries.iter().map(|q| u64::from(q.dropped)).sum();
+    let encoding: Duration = queries.iter().map(|q| q.encoding).sum();
+    let mean = |total: Duration| total.as_secs_f64() * 1e6 / queries.len().max(1) as f64;
+    if common.json {
+        let json = serde_json::json!({
+            "index": args.index, "run": args.output, "format": args.format.to_string(),
+            "queries": queries.len(), "query_side": query_side, "k": args.k,
+            "algorithm": args.algorithm.name(), "unknown_tokens": unknown,
+            "zero_weight_tokens": dropped, "mean_us": mean(elapsed),
+            "mean_encoding_us": mean(encoding),
+        });
+        out!("{json}");
+    }
     if common.quiet {
-        return;
+        return Ok(());
     }
     if !queries.is_empty() && queries.iter().all(|q| q.query.terms.is_empty()) {
         eprintln!(
@@ -188,19 +214,16 @@ fn summary(
             args.index.display()
         );
     }
-    let unknown: u64 = queries.iter().map(|q| u64::from(q.query.unknown)).sum();
-    let dropped: u64 = queries.iter().map(|q| u64::from(q.dropped)).sum();
-    let encoding: Duration = queries.iter().map(|q| q.encoding).sum();
-    let mean = |total: Duration| total.as_secs_f64() * 1e6 / queries.len().max(1) as f64;
     eprintln!(
-        "{}: {} queries ({}), {} at k = {}: {:.1} µs a query, {:.1} µs to encode; {unknown} unknown \
-         tokens, {dropped} tokens of weight 0",
+        "{}: {} ({query_side}), {} at k = {}: {:.1} µs a query, {:.1} µs to encode; {}, {} of weight 0",
         args.index.display(),
-        queries.len(),
-        side.describe(),
+        count(queries.len() as u64, "query", "queries"),
         args.algorithm.name(),
         args.k,
         mean(elapsed),
         mean(encoding),
+        count(unknown, "unknown token", "unknown tokens"),
+        count(dropped, "token", "tokens"),
     );
+    Ok(())
 }

@@ -203,7 +203,7 @@ struct JsonHit {
 }
 
 fn parse_json(line: &str) -> Result<Parsed<'_>, String> {
-    let hit: JsonHit = serde_json::from_str(line).map_err(|e| json_problem(&e))?;
+    let hit: JsonHit = serde_json::from_str(line).map_err(|e| json_problem(&e, line))?;
     Ok((hit.qid.into_id()?.into(), hit.docid.into_id()?, hit.score))
 }
 

@@ -134,6 +134,12 @@ impl Index {
         self.layout.header.file_len.get()
     }
 
+    /// Bytes of posting lists, term records, block and window directories; not of the
+    /// lexicon, the names and the document order, which other engines keep elsewhere.
+    pub fn list_bytes(&self) -> u64 {
+        self.sections().filter(|(kind, _)| kind.of_lists()).map(|(_, s)| s.len.get()).sum()
+    }
+
     /// Documents, those without a term included.
     pub fn documents(&self) -> u32 {
         self.meta.documents as u32
@@ -205,6 +211,14 @@ impl Index {
             windows: span(self.words(SectionKind::Windows), windows.0, windows.1)?,
         };
         list.consistent().then_some(list)
+    }
+
+    /// The error for an ORDER that maps a docid to an ordinal that no document has.
+    pub(crate) fn damaged_order(&self, ordinal: u32) -> Error {
+        let at = self.layout.range(SectionKind::Order).map_or(0, |r| r.start as u64);
+        let problem = format!("expected ordinals below {}, found {ordinal}", self.meta.documents);
+        corrupt(&self.path, SectionKind::Order.label(), at, problem)
+            .hint("run `splindex verify`, then copy or build the file again")
     }
 
     /// The error for a list whose bytes contradict the format.

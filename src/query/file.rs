@@ -100,7 +100,7 @@ pub struct IntegerQuery {
 
 /// Reads a query file (plain, .gz or .zst; `-` is standard input).
 ///
-/// A query may be empty. Errors name the line: no id, an id that occurs twice, a malformed
+/// A query may be empty, a file may not. Errors name the line: no id, an id that occurs twice, a malformed
 /// token list or JSON object, a weight that is negative or not finite. Under `Auto`, a
 /// file of which most lines are token lists is one: its other lines are errors, not texts.
 pub fn read_queries(path: &Path, kind: QueryKind) -> Result<QueryFile> {
@@ -120,6 +120,9 @@ pub fn read_queries(path: &Path, kind: QueryKind) -> Result<QueryFile> {
             );
         }
         raw.push(QueryInput { id, line: lines.number(), body });
+    }
+    if raw.is_empty() {
+        return Err(Error::data(path, Place::File, "expected at least one query, found none"));
     }
     let mut file = QueryFile { path: path.to_owned(), queries: raw };
     if is_json == Some(false) {
@@ -210,9 +213,6 @@ fn repeated(list: &str) -> Vec<(String, f64)> {
 /// # Errors
 /// A query that is text, a weight above 65535, a `scale` that is no positive number.
 pub fn integer_weights(file: &QueryFile, scale: f64) -> Result<Vec<IntegerQuery>> {
-    if !(scale.is_finite() && scale > 0.0) {
-        return Err(Error::Usage(format!("--query-scale must be positive, found {scale}")));
-    }
     let weighted = file.queries.iter().map(|query| match &query.body {
         QueryBody::Weighted(tokens) => Ok((query, tokens)),
         QueryBody::Text(_) => {
@@ -223,8 +223,7 @@ pub fn integer_weights(file: &QueryFile, scale: f64) -> Result<Vec<IntegerQuery>
         }
     });
     let weighted = weighted.collect::<Result<Vec<_>>>()?;
-    let integers = weighted.iter().flat_map(|(_, tokens)| *tokens).all(|(_, w)| w.fract() == 0.0);
-    let scale = if integers { 1.0 } else { scale };
+    let scale = weight_scale(file, scale)?;
     weighted
         .into_iter()
         .map(|(query, tokens)| {
@@ -233,6 +232,21 @@ pub fn integer_weights(file: &QueryFile, scale: f64) -> Result<Vec<IntegerQuery>
             Ok(IntegerQuery { id: query.id.clone(), line: query.line, terms, dropped })
         })
         .collect()
+}
+
+/// The factor of a file's query weights: 1 when every weight is an integer, else `scale`.
+///
+/// # Errors
+/// A `scale` that is no positive number.
+pub fn weight_scale(file: &QueryFile, scale: f64) -> Result<f64> {
+    if !(scale.is_finite() && scale > 0.0) {
+        return Err(Error::Usage(format!("--query-scale must be positive, found {scale}")));
+    }
+    let integers = file.queries.iter().all(|query| match &query.body {
+        QueryBody::Weighted(tokens) => tokens.iter().all(|(_, weight)| weight.fract() == 0.0),
+        QueryBody::Text(_) => true,
+    });
+    Ok(if integers { 1.0 } else { scale })
 }
 
 /// Sums repeated `tokens`, then scales and rounds each weight half up; also the number of

@@ -235,7 +235,14 @@ impl<'a> Searcher<'a> {
         };
         let outcome = self.run(k.min(self.index.documents() as usize), algorithm);
         match outcome {
-            Ok(()) => Ok(&self.hits),
+            Ok(()) => {
+                // k compares a query, so that a damaged ORDER names no document that is not.
+                let documents = self.index.documents();
+                match self.hits.iter().find(|hit| hit.ordinal >= documents) {
+                    None => Ok(&self.hits),
+                    Some(hit) => Err(self.index.damaged_order(hit.ordinal)),
+                }
+            }
             Err(Damaged) => Err(self.name_damage(query)),
         }
     }
