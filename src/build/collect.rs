@@ -6,7 +6,6 @@ use super::impacts::Impacts;
 use super::spool::Spool;
 use super::{BuildOptions, Scale};
 use crate::error::{Error, Result};
-use crate::format::Pruning;
 use crate::format::names::NameTable;
 use crate::order::{self, BpOptions, ForwardBuilder, ForwardIndex};
 use crate::progress::Progress;
@@ -123,7 +122,7 @@ impl Collection {
             record.weights.push(weight);
         }
         record.id.push_str(id);
-        self.append(&record)
+        self.append(&record).map(drop)
     }
 
     fn read_source(
@@ -288,9 +287,8 @@ impl Collection {
         let bp = BpOptions::default();
         let (documents, postings) = (impacts.documents as u64, impacts.clipping.total);
         let width = if self.tokens.len() <= 1 << 16 { 2 } else { 4 };
-        let need = width * (postings + 2 * postings.min(bp.copy_postings))
-            + 32 * documents
-            + READ_BUFFERS;
+        let need =
+            width * (postings + 2 * postings.min(bp.copy_postings)) + 32 * documents + READ_BUFFERS;
         options.memory.check(held, need, "--order bp")?;
         if need + impacts.spool.in_memory() > options.memory.left(held) {
             impacts.spool.spill(tmp)?;
@@ -328,7 +326,8 @@ impl Collection {
     /// Bytes that stay until the build ends: ids with their sorted section (24 bytes and
     /// the id), token table, term records and lexicon (measured 150 to 220 a term).
     pub(super) fn held(&self) -> u64 {
-        24 * self.names.len() as u64 + self.names.bytes().len() as u64 + 224 * self.tokens.len() as u64
+        let names = 24 * self.names.len() as u64 + self.names.bytes().len() as u64;
+        names + 224 * self.tokens.len() as u64
     }
 }
 
@@ -372,15 +371,4 @@ pub(super) fn lexicon(tokens: &TokenTable, df: &[u32]) -> (Vec<u32>, Vec<u32>) {
     let mut rank = vec![u32::MAX; df.len()];
     terms.iter().enumerate().for_each(|(place, &term)| rank[term as usize] = place as u32);
     (terms, rank)
-}
-
-/// What pruning a build was asked for means.
-impl Pruning {
-    /// Refuses limits that leave nothing.
-    pub(super) fn check(self) -> Result<()> {
-        if self.min_impact == 0 {
-            return Err(Error::Usage("--min-impact must be 1 to 255, found 0".into()));
-        }
-        Ok(())
-    }
 }

@@ -36,6 +36,21 @@ enum Words {
     File(u64),
 }
 
+impl Words {
+    /// Some of the words, from memory or from the file.
+    fn get(&self, file: &Option<Spill>, at: u64, len: usize) -> Result<Cow<'_, [u32]>> {
+        match (self, file) {
+            (Words::Memory(all), _) => Ok(Cow::Borrowed(&all[at as usize..at as usize + len])),
+            (Words::File(start), Some(file)) => {
+                let mut read = vec![0u32; len];
+                file.read(read.as_mut_bytes(), start + at * 4)?;
+                Ok(Cow::Owned(read))
+            }
+            (Words::File(_), None) => unreachable!("runs in a file keep it open"),
+        }
+    }
+}
+
 /// Every posting list, cut into runs.
 pub(super) struct Inverted {
     runs: Vec<Run>,
@@ -96,8 +111,8 @@ fn take(impacts: &Impacts, first: usize, limit: u64) -> (usize, usize) {
     let (mut documents, mut postings) = (0, 0);
     for i in first..impacts.spool.len() {
         let (more_documents, more_postings) = impacts.spool.shape(i);
-        let fits = postings + more_postings as u64 <= limit
-            && documents + more_documents <= RUN_DOCUMENTS;
+        let fits =
+            postings + more_postings as u64 <= limit && documents + more_documents <= RUN_DOCUMENTS;
         if i > first && !fits {
             return (i, documents);
         }
@@ -168,13 +183,13 @@ impl Lists for Inverted {
         let mut parts = Vec::with_capacity(self.runs.len());
         for (run, before) in self.runs.iter().zip(&mut self.before) {
             let at = *before;
-            let counts = self.words(&run.counts, terms.start as u64, terms.len())?;
+            let counts = run.counts.get(&self.file, terms.start as u64, terms.len())?;
             let postings: usize = counts.iter().map(|&n| n as usize).sum();
             *before += postings as u64;
             let read = match counts {
                 Cow::Borrowed(_) => None,
                 Cow::Owned(counts) => {
-                    Some([counts, self.words(&run.postings, at, postings)?.into_owned()])
+                    Some([counts, run.postings.get(&self.file, at, postings)?.into_owned()])
                 }
             };
             parts.push((at, read));
@@ -214,19 +229,6 @@ impl Lists for Inverted {
 }
 
 impl Inverted {
-    /// Some of the words, from memory or from the file.
-    fn words<'a>(&'a self, words: &'a Words, at: u64, len: usize) -> Result<Cow<'a, [u32]>> {
-        match (words, &self.file) {
-            (Words::Memory(all), _) => Ok(Cow::Borrowed(&all[at as usize..at as usize + len])),
-            (Words::File(start), Some(file)) => {
-                let mut read = vec![0u32; len];
-                file.read(read.as_mut_bytes(), start + at * 4)?;
-                Ok(Cow::Owned(read))
-            }
-            (Words::File(_), None) => unreachable!("runs in a file keep it open"),
-        }
-    }
-
     /// Bytes of runs in memory.
     pub(super) fn in_memory(&self) -> u64 {
         let words = |words: &Words| match words {

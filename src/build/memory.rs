@@ -85,7 +85,11 @@ impl fmt::Display for Memory {
         }
         // Rounded up: what an error asks for must be enough.
         let value = (value * 10.0).ceil() / 10.0;
-        if value.fract() == 0.0 { write!(f, "{value}{unit}") } else { write!(f, "{value:.1}{unit}") }
+        if value.fract() == 0.0 {
+            write!(f, "{value}{unit}")
+        } else {
+            write!(f, "{value:.1}{unit}")
+        }
     }
 }
 

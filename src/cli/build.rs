@@ -1,18 +1,18 @@
 //! `splindex build`: vectors or texts into one index file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use super::progress::Bars;
 use super::{Common, count, human_bytes, out};
 use crate::bm25::{AvgDl, Bm25Params, Bm25Source, Stemmer, StopWords};
-use crate::build::{BuildOptions, BuildReport, Collection, Scale, build};
+use crate::build::{BuildOptions, BuildReport, Collection, Memory, Scale, build_in};
 use crate::corpus::{CorpusReader, Fields};
 use crate::error::{Error, Place, Result};
-use crate::format::{Codec, Dense, FieldKind, Provenance};
-use crate::order::{self, BpOptions};
-use crate::output::{OutputFile, refuse_inputs};
+use crate::format::{Codec, Dense, FieldKind, Provenance, Pruning};
+use crate::order;
+use crate::output::{OutputFile, folder, refuse_inputs};
 use crate::vectors::VectorSource;
 use crate::vectors::inputs::open_vectors;
 
@@ -47,6 +47,19 @@ pub struct BuildArgs {
     /// Bits of an impact
     #[arg(long, value_name = "BITS", default_value_t = 8)]
     bits: u8,
+    /// Resident memory to stay within: what does not fit goes to temporary files [default:
+    /// half of the machine's memory]
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
+    memory: Option<Memory>,
+    /// Folder for temporary files [default: the folder of the output]
+    #[arg(long, value_name = "DIR")]
+    tmp: Option<PathBuf>,
+    /// Keep the N heaviest terms of each document
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    top_per_doc: Option<u32>,
+    /// Leave out postings with an impact below N
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    min_impact: Option<u8>,
     /// Build BM25 from texts
     #[arg(long)]
     bm25: bool,
@@ -122,6 +135,10 @@ fn parse_scale(text: &str) -> std::result::Result<ScaleArg, String> {
     }
 }
 
+fn parse_memory(text: &str) -> std::result::Result<Memory, String> {
+    text.parse()
+}
+
 /// Runs `splindex build`.
 pub fn run(args: &BuildArgs, common: &Common) -> Result<ExitCode> {
     common.init_threads()?;
@@ -130,7 +147,35 @@ pub fn run(args: &BuildArgs, common: &Common) -> Result<ExitCode> {
     drop(OutputFile::create(&args.output)?);
     let started = Instant::now();
     let bars = Bars::new(common);
-    let mut options = BuildOptions {
+    let tmp = args.tmp.as_deref().unwrap_or_else(|| folder(&args.output));
+    let mut options = options(args);
+    let mut collection = if args.bm25 {
+        read_texts(args, &mut options, tmp, &bars)?
+    } else {
+        read_vectors(args, &mut options, tmp, &bars)?
+    };
+    if collection.is_empty() {
+        return Err(crate::corpus::empty_collection(&args.input));
+    }
+    let read = started.elapsed().as_secs_f64();
+    let (order, gaps) = document_order(&args.order, &mut collection, &options, tmp, &bars)?;
+    let ordered = started.elapsed().as_secs_f64() - read;
+    let report = build_in(tmp, collection, order.as_deref(), &options, &args.output, &bars)?;
+    bars.finish();
+    let seconds = Seconds { read, ordered, total: started.elapsed().as_secs_f64() };
+    print(&report, gaps, &seconds, args, common)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Wall time of what happens before [`build_in`], and of all.
+struct Seconds {
+    read: f64,
+    ordered: f64,
+    total: f64,
+}
+
+fn options(args: &BuildArgs) -> BuildOptions {
+    BuildOptions {
         codec: match args.codec {
             CodecArg::Fast => Codec::Fast,
             CodecArg::Small => Codec::Small,
@@ -141,45 +186,34 @@ pub fn run(args: &BuildArgs, common: &Common) -> Result<ExitCode> {
         },
         scale: args.scale.0,
         bits: args.bits,
+        pruning: Pruning {
+            top_per_doc: args.top_per_doc.unwrap_or(0),
+            min_impact: args.min_impact.unwrap_or(1),
+        },
+        memory: args.memory.unwrap_or_else(Memory::of_machine),
         ..BuildOptions::default()
-    };
-    let collection = if args.bm25 {
-        read_texts(args, &mut options, &bars)?
-    } else {
-        read_vectors(args, &mut options, &bars)?
-    };
-    if collection.is_empty() {
-        return Err(crate::corpus::empty_collection(&args.input));
     }
-    let ordered = document_order(&args.order, &collection, &bars)?;
-    let order = ordered.as_ref().map(|o| o.order.as_slice());
-    let report = build(&collection, order, &options, &args.output, &bars)?;
-    bars.finish();
-    if let Some(Ordered { gaps: Some([before, after]), seconds, .. }) = ordered
-        && !common.quiet
-    {
-        eprintln!(
-            "order: log-gap {before:.3} bits a posting in input order, {after:.3} in BP order, \
-             {seconds:.1} s"
-        );
-    }
-    print(&report, args, common, started.elapsed().as_secs_f64())?;
-    Ok(ExitCode::SUCCESS)
 }
 
 fn read_vectors(
     args: &BuildArgs,
     options: &mut BuildOptions,
+    tmp: &Path,
     bars: &Bars<'_>,
 ) -> Result<Collection> {
     let opened = open_vectors(&args.input)?;
     options.provenance =
         Provenance { inputs: input_names(args), model: opened.model, ..Default::default() };
     let mut sources = opened.sources;
-    Collection::read(&mut sources, bars)
+    Collection::read(&mut sources, options, tmp, bars)
 }
 
-fn read_texts(args: &BuildArgs, options: &mut BuildOptions, bars: &Bars<'_>) -> Result<Collection> {
+fn read_texts(
+    args: &BuildArgs,
+    options: &mut BuildOptions,
+    tmp: &Path,
+    bars: &Bars<'_>,
+) -> Result<Collection> {
     let Bm25Args { k1, b, avgdl, stemmer, stopwords, ref fields } = args.bm25_args;
     if !matches!(args.scale.0, Scale::Auto) {
         return Err(Error::Usage("--scale does not go with --bm25: its scale is k1 + 1".into()));
@@ -206,36 +240,26 @@ fn read_texts(args: &BuildArgs, options: &mut BuildOptions, bars: &Bars<'_>) -> 
     };
     options.provenance = Provenance { inputs: input_names(args), ..Default::default() };
     let mut sources: Vec<Box<dyn VectorSource>> = vec![Box::new(source)];
-    Collection::read(&mut sources, bars)
+    Collection::read(&mut sources, options, tmp, bars)
 }
 
-/// A document order and, where we made it, what it was worth.
-struct Ordered {
-    order: Vec<u32>,
-    gaps: Option<[f64; 2]>,
-    seconds: f64,
-}
+/// Original ordinals by docid, and what our own order is worth: bits a posting before and
+/// after.
+type Ordered = (Option<Vec<u32>>, Option<[f64; 2]>);
 
 fn document_order(
     choice: &OrderArg,
-    collection: &Collection,
+    collection: &mut Collection,
+    options: &BuildOptions,
+    tmp: &Path,
     bars: &Bars<'_>,
-) -> Result<Option<Ordered>> {
-    let documents = collection.len() as u32;
+) -> Result<Ordered> {
     match choice {
-        OrderArg::Input => Ok(None),
-        OrderArg::File(path) => {
-            let order = order::from_file(path, documents)?;
-            Ok(Some(Ordered { order, gaps: None, seconds: 0.0 }))
-        }
+        OrderArg::Input => Ok((None, None)),
+        OrderArg::File(path) => Ok((Some(order::from_file(path, collection.len() as u32)?), None)),
         OrderArg::Bp => {
-            let started = Instant::now();
-            let forward = collection.forward();
-            let order = order::bisect(&forward, &BpOptions::default(), bars);
-            let seconds = started.elapsed().as_secs_f64();
-            let input = order::log_gap(&forward, &order::identity(documents));
-            let gaps = Some([input, order::log_gap(&forward, &order)]);
-            Ok(Some(Ordered { order, gaps, seconds }))
+            let made = collection.bisect(options, tmp, bars)?;
+            Ok((Some(made.order), Some([made.gap_before, made.gap_after])))
         }
     }
 }
@@ -248,7 +272,13 @@ fn input_names(args: &BuildArgs) -> Vec<String> {
     args.input.iter().map(name).collect()
 }
 
-fn print(report: &BuildReport, args: &BuildArgs, common: &Common, seconds: f64) -> Result<()> {
+fn print(
+    report: &BuildReport,
+    gaps: Option<[f64; 2]>,
+    seconds: &Seconds,
+    args: &BuildArgs,
+    common: &Common,
+) -> Result<()> {
     let meta = &report.meta;
     let field = &meta.fields[0];
     let content_id: String =
@@ -258,7 +288,13 @@ fn print(report: &BuildReport, args: &BuildArgs, common: &Common, seconds: f64) 
             "index": args.output, "content_id": content_id, "bytes": report.written.file_len,
             "list_bytes": report.written.list_bytes,
             "meta": meta, "empty_documents": report.empty_documents,
-            "zero_weights": report.zero_weights, "seconds": seconds,
+            "zero_weights": report.zero_weights, "pruned": report.pruned, "log_gap": gaps,
+            "spilled": {"documents": report.spilled[0], "runs": report.spilled[1]},
+            "seconds": seconds.total,
+            "phases": {
+                "reading": seconds.read, "ordering": seconds.ordered,
+                "inverting": report.seconds[0], "packing": report.seconds[1],
+            },
         });
         out!("{json}");
     }
@@ -268,7 +304,7 @@ fn print(report: &BuildReport, args: &BuildArgs, common: &Common, seconds: f64) 
     let share = |n: u64| 100.0 * n as f64 / (field.postings.max(1)) as f64;
     eprintln!(
         "{}: {} ({} empty), {}, {}, {} ({:.3} bytes a posting without ids and lexicon), content id \
-         {content_id}, {seconds:.1} s",
+         {content_id}, {:.1} s",
         args.output.display(),
         count(meta.documents, "document", "documents"),
         report.empty_documents,
@@ -276,7 +312,29 @@ fn print(report: &BuildReport, args: &BuildArgs, common: &Common, seconds: f64) 
         count(meta.postings, "posting", "postings"),
         human_bytes(report.written.file_len),
         report.written.list_bytes as f64 / meta.postings.max(1) as f64,
+        seconds.total,
     );
+    if let Some([before, after]) = gaps {
+        eprintln!(
+            "order: log-gap {before:.3} bits a posting in input order, {after:.3} in BP order, \
+             {:.1} s",
+            seconds.ordered
+        );
+    }
+    if report.pruned > 0 {
+        eprintln!(
+            "pruned: {} ({:.2} %) left out",
+            count(report.pruned, "posting", "postings"),
+            100.0 * report.pruned as f64 / (report.pruned + meta.postings) as f64,
+        );
+    }
+    if report.spilled != [0, 0] {
+        eprintln!(
+            "temporary files: {} of documents, {} of postings",
+            human_bytes(report.spilled[0]),
+            human_bytes(report.spilled[1]),
+        );
+    }
     eprintln!(
         "impacts: scale {:.4}, {:.3} % clipped at the top, {:.3} % lifted to 1, {} zero weights \
          dropped",

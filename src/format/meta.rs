@@ -103,9 +103,7 @@ impl Default for Pruning {
 }
 
 /// Which part of a collection an index holds.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 pub struct ShardMeta {
     /// From 0.
     pub index: u32,
