@@ -286,9 +286,7 @@ impl Collection {
         };
         let bp = BpOptions::default();
         let (documents, postings) = (impacts.documents as u64, impacts.clipping.total);
-        let width = if self.tokens.len() <= 1 << 16 { 2 } else { 4 };
-        let need =
-            width * (postings + 2 * postings.min(bp.copy_postings)) + 32 * documents + READ_BUFFERS;
+        let need = order::bisect_bytes(self.tokens.len(), postings, documents, &bp);
         options.memory.check(held, need, "--order bp")?;
         if need + impacts.spool.in_memory() > options.memory.left(held) {
             impacts.spool.spill(tmp)?;

@@ -10,16 +10,21 @@
 
 mod assemble;
 mod collect;
+mod fidelity;
 mod impacts;
 mod invert;
 mod memory;
+mod merge;
 mod pack;
+mod parts;
 mod renumber;
 mod spill;
 mod spool;
 
 pub use collect::{Bisected, Collection};
+pub use fidelity::{Agreement, DEPTHS, Fidelity};
 pub use memory::Memory;
+pub use merge::{MergeOrder, MergeReport, merge};
 
 use std::path::Path;
 use std::time::Instant;

@@ -268,6 +268,12 @@ impl Index {
         None
     }
 
+    /// Gives mapped pages back to the system, so that reading a whole file once does not
+    /// count as memory in use; they are read again when they are touched.
+    pub fn release(&self) {
+        self.source.release();
+    }
+
     pub(crate) fn section_bytes(&self, section: &Section) -> &[u8] {
         &self.source.bytes()[layout::range(section)]
     }

@@ -7,9 +7,11 @@ use crate::error::Result;
 
 pub mod inputs;
 pub mod jsonl;
+mod slice;
 pub mod store;
 mod tokens;
 
+pub use slice::Slice;
 pub use tokens::TokenTable;
 
 /// One document or query as a sparse vector over its source's [`TokenTable`].
@@ -49,6 +51,17 @@ pub struct WeightSummary {
 pub trait VectorSource {
     /// Reads the next record into `record` (cleared first); `false` at the end.
     fn read(&mut self, record: &mut VectorRecord) -> Result<bool>;
+
+    /// Passes over the next `records` records, or all that are left.
+    fn skip(&mut self, records: u64) -> Result<()> {
+        let mut record = VectorRecord::default();
+        for _ in 0..records {
+            if !self.read(&mut record)? {
+                break;
+            }
+        }
+        Ok(())
+    }
 
     /// Token strings of the term ids handed out so far.
     fn tokens(&self) -> &TokenTable;
