@@ -1,6 +1,6 @@
 //! Files that appear under their name when they are complete, and not before.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -37,10 +37,8 @@ impl OutputFile {
                 Error::data(dir, Place::File, "no such folder to write to").hint("create it first")
             );
         }
-        let file = tempfile::Builder::new()
-            .prefix(TEMP_PREFIX)
-            .tempfile_in(dir)
-            .map_err(|e| Error::io("create a temporary file in", dir, e))?;
+        sweep(dir);
+        let file = temporary(dir).map_err(|e| Error::io("create a temporary file in", dir, e))?;
         Ok(OutputFile { target: target.to_owned(), file: BufWriter::with_capacity(1 << 20, file) })
     }
 
@@ -74,6 +72,36 @@ impl Write for OutputFile {
 impl Seek for OutputFile {
     fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
         self.file.seek(to)
+    }
+}
+
+/// A temporary file that is locked while its writer lives.
+fn temporary(dir: &Path) -> std::io::Result<NamedTempFile> {
+    loop {
+        let file = tempfile::Builder::new().prefix(TEMP_PREFIX).tempfile_in(dir)?;
+        match file.as_file().try_lock() {
+            // Between making and locking, another program's `sweep` may have taken it.
+            Ok(()) if !file.path().exists() => continue,
+            Err(TryLockError::WouldBlock) => continue,
+            // File systems without locks: `sweep` removes nothing there.
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(file),
+        }
+    }
+}
+
+/// Removes what killed programs left in `dir`: temporary files that nobody has locked.
+/// What cannot be removed is left to the next program.
+fn sweep(dir: &Path) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    for entry in entries.flatten() {
+        let is_ours = entry.file_name().to_string_lossy().starts_with(TEMP_PREFIX);
+        if !is_ours || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            continue;
+        }
+        let Ok(file) = File::open(entry.path()) else { continue };
+        if file.try_lock().is_ok() {
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }
 
@@ -130,6 +158,22 @@ mod tests {
         assert!(refuse_inputs(&dir.path().join("other"), &[&file]).is_ok());
         assert!(OutputFile::create(dir.path()).is_err());
         assert!(OutputFile::create(&dir.path().join("no/such/file")).is_err());
+    }
+
+    #[test]
+    fn what_a_killed_program_left_is_removed_and_what_is_being_written_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut living = OutputFile::create(&dir.path().join("a")).unwrap();
+        living.write_all(b"living").unwrap();
+        let left = dir.path().join(format!("{TEMP_PREFIX}killed"));
+        std::fs::write(&left, "half").unwrap();
+        std::fs::write(dir.path().join("other"), "not ours").unwrap();
+        let later = OutputFile::create(&dir.path().join("b")).unwrap();
+        assert!(!left.exists());
+        living.publish().unwrap();
+        later.publish().unwrap();
+        assert_eq!(std::fs::read(dir.path().join("a")).unwrap(), b"living");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3);
     }
 
     #[cfg(unix)]

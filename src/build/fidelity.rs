@@ -215,8 +215,7 @@ mod tests {
         let sources = open_vectors(&[vectors]).unwrap().sources;
         let mut sources: Vec<_> = sources.into_iter().map(|s| fidelity.watch(s)).collect();
         let options = BuildOptions { scale, ..Default::default() };
-        let collection =
-            Collection::read(&mut sources, &options, dir.path(), &Silent).unwrap();
+        let collection = Collection::read(&mut sources, &options, dir.path(), &Silent).unwrap();
         let index = dir.path().join("x.spx");
         build_in(dir.path(), collection, None, &options, &index, &Silent).unwrap();
         fidelity.compare(&Index::open(&index).unwrap()).unwrap()

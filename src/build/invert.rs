@@ -11,10 +11,10 @@ use zerocopy::IntoBytes;
 use super::impacts::Impacts;
 use super::pack::Lists;
 use super::renumber::{Gathered, Renumber};
-use super::spill::Spill;
 use super::spool::Chunk;
 use crate::error::Result;
 use crate::progress::Progress;
+use crate::spill::Spill;
 
 /// A posting of a run is its document's place in the run, shifted, and its impact.
 const IMPACT_BITS: u32 = 8;

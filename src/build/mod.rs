@@ -18,7 +18,6 @@ mod merge;
 mod pack;
 mod parts;
 mod renumber;
-mod spill;
 mod spool;
 
 pub use collect::{Bisected, Collection};

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use super::spill::Spill;
 use crate::error::Result;
+use crate::spill::Spill;
 
 /// A chunk is sealed at this many postings: large enough for sequential disk access,
 /// small enough to be nothing beside the memory limit.

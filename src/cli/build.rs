@@ -4,17 +4,23 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use super::common::parse_shard;
 use super::progress::Bars;
 use super::{Common, count, human_bytes, out};
 use crate::bm25::{AvgDl, Bm25Params, Bm25Source, Stemmer, StopWords};
-use crate::build::{BuildOptions, BuildReport, Collection, Memory, Scale, build_in};
+use crate::build::{
+    Agreement, BuildOptions, BuildReport, Collection, DEPTHS, Fidelity, Memory, Scale, build_in,
+};
 use crate::corpus::{CorpusReader, Fields};
 use crate::error::{Error, Place, Result};
-use crate::format::{Codec, Dense, FieldKind, Provenance, Pruning};
+use crate::format::{Codec, Dense, FieldKind, Provenance, Pruning, ShardMeta};
+use crate::index::Index;
 use crate::order;
 use crate::output::{OutputFile, folder, refuse_inputs};
+use crate::query::file::{QueryKind, read_queries};
 use crate::vectors::VectorSource;
 use crate::vectors::inputs::open_vectors;
+use crate::vectors::store::Shard;
 
 /// Build an index file from vectors, or a BM25 index from texts
 #[derive(Debug, clap::Args)]
@@ -49,7 +55,7 @@ pub struct BuildArgs {
     bits: u8,
     /// Resident memory to stay within: what does not fit goes to temporary files [default:
     /// half of the machine's memory]
-    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
+    #[arg(long, value_name = "SIZE")]
     memory: Option<Memory>,
     /// Folder for temporary files [default: the folder of the output]
     #[arg(long, value_name = "DIR")]
@@ -60,6 +66,14 @@ pub struct BuildArgs {
     /// Leave out postings with an impact below N
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     min_impact: Option<u8>,
+    /// Build part I (from 0) of N equal parts of the vector stores; `splindex merge` joins
+    /// them
+    #[arg(long, value_name = "I/N", value_parser = parse_shard, conflicts_with = "bm25")]
+    shard: Option<Shard>,
+    /// Compare the index with float scores for these queries (qid<TAB>token:weight …):
+    /// overlap of the best 10, 100, 1000
+    #[arg(long, value_name = "QUERIES", conflicts_with = "bm25")]
+    fidelity: Option<PathBuf>,
     /// Build BM25 from texts
     #[arg(long)]
     bm25: bool,
@@ -135,10 +149,6 @@ fn parse_scale(text: &str) -> std::result::Result<ScaleArg, String> {
     }
 }
 
-fn parse_memory(text: &str) -> std::result::Result<Memory, String> {
-    text.parse()
-}
-
 /// Runs `splindex build`.
 pub fn run(args: &BuildArgs, common: &Common) -> Result<ExitCode> {
     common.init_threads()?;
@@ -149,10 +159,14 @@ pub fn run(args: &BuildArgs, common: &Common) -> Result<ExitCode> {
     let bars = Bars::new(common);
     let tmp = args.tmp.as_deref().unwrap_or_else(|| folder(&args.output));
     let mut options = options(args);
+    let fidelity = match &args.fidelity {
+        Some(path) => Some(Fidelity::new(read_queries(path, QueryKind::Auto)?)?),
+        None => None,
+    };
     let mut collection = if args.bm25 {
         read_texts(args, &mut options, tmp, &bars)?
     } else {
-        read_vectors(args, &mut options, tmp, &bars)?
+        read_vectors(args, &mut options, fidelity.as_ref(), tmp, &bars)?
     };
     if collection.is_empty() {
         return Err(crate::corpus::empty_collection(&args.input));
@@ -161,9 +175,13 @@ pub fn run(args: &BuildArgs, common: &Common) -> Result<ExitCode> {
     let (order, gaps) = document_order(&args.order, &mut collection, &options, tmp, &bars)?;
     let ordered = started.elapsed().as_secs_f64() - read;
     let report = build_in(tmp, collection, order.as_deref(), &options, &args.output, &bars)?;
+    let fidelity = match &fidelity {
+        Some(fidelity) => Some(fidelity.compare(&Index::open(&args.output)?)?),
+        None => None,
+    };
     bars.finish();
     let seconds = Seconds { read, ordered, total: started.elapsed().as_secs_f64() };
-    print(&report, gaps, &seconds, args, common)?;
+    print(&report, gaps, fidelity, &seconds, args, common)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -198,14 +216,30 @@ fn options(args: &BuildArgs) -> BuildOptions {
 fn read_vectors(
     args: &BuildArgs,
     options: &mut BuildOptions,
+    fidelity: Option<&Fidelity>,
     tmp: &Path,
     bars: &Bars<'_>,
 ) -> Result<Collection> {
-    let opened = open_vectors(&args.input)?;
+    let mut opened = open_vectors(&args.input)?;
+    if let Some(shard) = args.shard {
+        opened = opened.cut(shard)?;
+    }
     options.provenance =
         Provenance { inputs: input_names(args), model: opened.model, ..Default::default() };
+    options.shard = shard_meta(opened.shard)?;
     let mut sources = opened.sources;
+    if let Some(fidelity) = fidelity {
+        sources = sources.into_iter().map(|source| fidelity.watch(source)).collect();
+    }
     Collection::read(&mut sources, options, tmp, bars)
+}
+
+fn shard_meta(shard: Option<(Shard, u64)>) -> Result<ShardMeta> {
+    let Some((Shard { index, count }, doc_base)) = shard else { return Ok(ShardMeta::default()) };
+    match (u32::try_from(index), u32::try_from(count)) {
+        (Ok(index), Ok(count)) => Ok(ShardMeta { index, count, doc_base }),
+        _ => Err(Error::Usage(format!("--shard {index}/{count}: at most 2^32 shards"))),
+    }
 }
 
 fn read_texts(
@@ -225,7 +259,9 @@ fn read_texts(
             .hint("--bm25 reads TSV or JSON Lines; a vector store is built without it"));
     }
     let texts = CorpusReader::open(&args.input, fields.as_ref())?;
-    let source = Bm25Source::new(texts, params)?;
+    // A quarter for analysed texts: what is made of them needs the rest.
+    let room = options.memory.left(0) / 4;
+    let source = Bm25Source::within(room, tmp, texts, params)?;
     let used = source.params();
     let AvgDl::Fixed(avgdl) = used.avgdl else {
         return Err(Error::Internal("BM25 has no mean document length".into()));
@@ -275,6 +311,7 @@ fn input_names(args: &BuildArgs) -> Vec<String> {
 fn print(
     report: &BuildReport,
     gaps: Option<[f64; 2]>,
+    fidelity: Option<Agreement>,
     seconds: &Seconds,
     args: &BuildArgs,
     common: &Common,
@@ -290,6 +327,9 @@ fn print(
             "meta": meta, "empty_documents": report.empty_documents,
             "zero_weights": report.zero_weights, "pruned": report.pruned, "log_gap": gaps,
             "spilled": {"documents": report.spilled[0], "runs": report.spilled[1]},
+            "fidelity": fidelity.map(|f| serde_json::json!({
+                "queries": f.queries, "depths": DEPTHS, "overlap": f.overlap,
+            })),
             "seconds": seconds.total,
             "phases": {
                 "reading": seconds.read, "ordering": seconds.ordered,
@@ -319,6 +359,15 @@ fn print(
             "order: log-gap {before:.3} bits a posting in input order, {after:.3} in BP order, \
              {:.1} s",
             seconds.ordered
+        );
+    }
+    if let Some(Agreement { queries, overlap }) = fidelity {
+        let depths = DEPTHS.iter().zip(overlap);
+        let list: Vec<String> = depths.map(|(k, share)| format!("top {k}: {share:.4}")).collect();
+        eprintln!(
+            "fidelity: {}, overlap with float scores {}",
+            count(queries as u64, "query", "queries"),
+            list.join(", "),
         );
     }
     if report.pruned > 0 {

@@ -11,6 +11,7 @@ pub mod demo;
 pub mod encode;
 pub mod eval;
 pub mod inspect;
+pub mod merge;
 pub mod search;
 pub mod synth;
 pub mod verify;

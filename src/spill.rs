@@ -1,4 +1,4 @@
-//! Temporary files of a build: anonymous, so that nothing is left of them whatever ends
+//! Temporary files: anonymous, so that nothing is left of them whatever ends
 //! the program, SIGKILL included.
 
 use std::fs::File;
