@@ -116,6 +116,15 @@ pub fn refuse_inputs<P: AsRef<Path>>(output: &Path, inputs: &[P]) -> Result<()> 
     Ok(())
 }
 
+/// Refuses a folder for temporary files that is not there.
+pub fn check_tmp(dir: &Path) -> Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    Err(Error::data(dir, Place::File, "no such folder for temporary files")
+        .hint("create it, or give another --tmp"))
+}
+
 /// The folder of a path, `.` if it names none.
 pub fn folder(path: &Path) -> &Path {
     match path.parent() {

@@ -18,12 +18,7 @@ pub(crate) struct Spill {
 impl Spill {
     /// Makes the file on the disk of `dir`.
     pub(crate) fn create(dir: &Path) -> Result<Self> {
-        if !dir.is_dir() {
-            return Err(Error::Usage(format!(
-                "{}: no such folder for temporary files; create it, or give another --tmp",
-                dir.display()
-            )));
-        }
+        crate::output::check_tmp(dir)?;
         let file = tempfile::tempfile_in(dir).map_err(|e| failed(dir, e))?;
         Ok(Spill { file, dir: dir.to_owned(), len: 0 })
     }

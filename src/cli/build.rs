@@ -158,6 +158,7 @@ pub fn run(args: &BuildArgs, common: &Common) -> Result<ExitCode> {
     let started = Instant::now();
     let bars = Bars::new(common);
     let tmp = args.tmp.as_deref().unwrap_or_else(|| folder(&args.output));
+    crate::output::check_tmp(tmp)?;
     let mut options = options(args);
     let fidelity = match &args.fidelity {
         Some(path) => Some(Fidelity::new(read_queries(path, QueryKind::Auto)?)?),
