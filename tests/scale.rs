@@ -59,6 +59,8 @@ fn jsonl(dir: &Path, store: &Path) -> PathBuf {
 enum Order {
     Input,
     Bp,
+    /// Every document far from where it was.
+    Strided,
 }
 
 /// A build; `cut` is a shard of the input.
@@ -80,6 +82,11 @@ fn built(
     let order = match order {
         Order::Input => None,
         Order::Bp => Some(collection.bisect(&options, dir, &Silent).unwrap().order),
+        Order::Strided => {
+            // A prime that divides no test's number of documents: a permutation.
+            let n = collection.len() as u64;
+            Some((0..n).map(|d| ((d * 104_729 + 7) % n) as u32).collect())
+        }
     };
     let name = format!("{}.spx", std::fs::read_dir(dir).unwrap().count());
     let target = dir.join(name);
@@ -190,7 +197,7 @@ fn same_lists(a: &Path, b: &Path) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// A collection of 2.4 million postings, from a fixed seed.
+/// Documents of about 23 terms, from a fixed seed.
 fn large(documents: u64) -> Vec<Document> {
     let mut state = 0x9E37_79B9_7F4A_7C15u64;
     let mut random = move |below: u64| {
@@ -214,20 +221,27 @@ fn large(documents: u64) -> Vec<Document> {
 #[test]
 fn memory_and_threads_never_show_in_the_bytes() {
     let dir = tempfile::tempdir().unwrap();
-    let documents = large(90_000);
-    let store = store(dir.path(), &documents);
+    // 6 million postings.
+    let store = store(dir.path(), &large(260_000));
     let jsonl = jsonl(dir.path(), &store);
-    for order in [Order::Input, Order::Bp] {
-        let mut ids = Vec::new();
-        for (input, memory, threads) in [
+    let inputs = |limits: [u64; 3]| {
+        [
             (&store, Memory::UNLIMITED, 2),
-            // All in memory, documents in a file, lists in several runs in a file.
-            (&store, Memory::new(400 << 20), 1),
-            (&store, Memory::new(74 << 20), 3),
-            (&store, Memory::new(71 << 20), 1),
+            (&store, Memory::new(limits[0] << 20), 1),
+            (&store, Memory::new(limits[1] << 20), 3),
             (&jsonl, Memory::UNLIMITED, 1),
-            (&jsonl, Memory::new(74 << 20), 2),
-        ] {
+            (&jsonl, Memory::new(limits[2] << 20), 2),
+        ]
+    };
+    for (order, limits) in [
+        // Documents in a file; documents, weights and lists in files, the lists in two runs.
+        (Order::Input, [100, 58, 66]),
+        (Order::Strided, [100, 61, 68]),
+        // The forward index and its copies take 60 MiB.
+        (Order::Bp, [120, 100, 110]),
+    ] {
+        let mut ids = Vec::new();
+        for (input, memory, threads) in inputs(limits) {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let options = BuildOptions { codec: Codec::Fast, memory, ..BuildOptions::default() };
             let path = pool.install(|| built(dir.path(), input, None, order, &options));
@@ -260,9 +274,9 @@ fn a_limit_too_small_is_refused_with_numbers() {
     };
     let reading = refusal(20 << 20, false);
     assert!(reading.contains("--memory 20MiB is too small: reading needs"), "{reading}");
-    let packing = refusal(45 << 20, false);
+    let packing = refusal(44 << 20, false);
     assert!(packing.contains("packing the lists needs"), "{packing}");
-    let bisecting = refusal(45 << 20, true);
+    let bisecting = refusal(44 << 20, true);
     assert!(bisecting.contains("--order bp needs"), "{bisecting}");
     assert!(bisecting.contains("or more"), "{bisecting}");
 }

@@ -110,7 +110,7 @@ impl Fidelity {
             let at_line = |problem| Error::data(&self.file.path, Place::Line(input.line), problem);
             let (terms, _) = integer_terms(tokens, scale).map_err(at_line)?;
             let query = Query::new(index, 0, terms.iter().map(|(t, w)| (t.as_str(), *w)))?;
-            let hits = searcher.search(&query, DEEPEST, Algorithm::Windowed)?;
+            let hits = searcher.search(&query, DEEPEST, Algorithm::Auto)?;
             let mut best: Vec<Scored> = best.iter().map(|Reverse(scored)| *scored).collect();
             best.sort_by(|a, b| b.cmp(a));
             queries += 1;

@@ -43,7 +43,7 @@ impl OpenedVectors {
             let from = start.clamp(base, base + len);
             let to = end.clamp(base, base + len);
             // Empty parts stay: every input's weights count for the scale.
-            sources.push(Box::new(Slice::new(source, from - base, to - from)) as Box<_>);
+            sources.push(Box::new(Slice::new(source, from - base, to - from)) as Box<dyn VectorSource>);
             base += len;
         }
         Ok(OpenedVectors { sources, shard: Some((shard, start)), ..self })
