@@ -22,7 +22,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Cli { common, command } = Cli::parse();
+    let Cli { common, command } = cli::parse();
     cli::exit(match command {
         Command::Search(args) => cli::search::run(&args, &common),
         Command::Bench(args) => cli::bench::run(&args, &common),

@@ -28,7 +28,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Cli { common, command } = Cli::parse();
+    let Cli { common, command } = cli::parse();
     cli::exit(match command {
         Command::Demo(args) => cli::demo::run(&args, &common),
         Command::Encode(args) => cli::encode::run(&args, &common),
