@@ -149,23 +149,29 @@ fn parse_scale(text: &str) -> std::result::Result<ScaleArg, String> {
     }
 }
 
-/// Runs `splindex build`.
-pub fn run(args: &BuildArgs, common: &Common) -> Result<ExitCode> {
-    common.init_threads()?;
-    refuse_inputs(&args.output, &args.input)?;
-    if args.output.as_os_str() == "-" {
+/// Says now, not after the work, that an index cannot be written there.
+pub(super) fn check_output(output: &Path) -> Result<()> {
+    if output.as_os_str() == "-" {
         return Err(Error::Usage(
             "--output must be a file: an index cannot be written to standard output".into(),
         ));
     }
-    let old = std::fs::metadata(&args.output).ok().filter(|old| old.is_file() && old.len() > 0);
-    if old.is_some() && !Index::is_one(&args.output) {
+    let old = std::fs::metadata(output).ok().filter(|old| old.is_file() && old.len() > 0);
+    if old.is_some() && !Index::is_one(output) {
         let problem = "the output is there and is no index";
-        return Err(Error::data(&args.output, Place::File, problem)
-            .hint("remove it, or give another --output"));
+        return Err(
+            Error::data(output, Place::File, problem).hint("remove it, or give another --output")
+        );
     }
-    // Says now, not after the build, that the output cannot be written.
-    drop(OutputFile::create(&args.output)?);
+    drop(OutputFile::create(output)?);
+    Ok(())
+}
+
+/// Runs `splindex build`.
+pub fn run(args: &BuildArgs, common: &Common) -> Result<ExitCode> {
+    common.init_threads()?;
+    refuse_inputs(&args.output, &args.input)?;
+    check_output(&args.output)?;
     let started = Instant::now();
     let bars = Bars::new(common);
     let tmp = args.tmp.as_deref().unwrap_or_else(|| folder(&args.output));

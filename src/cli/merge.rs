@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use super::build::check_output;
 use super::progress::Bars;
 use super::{Common, count, human_bytes, out};
 use crate::build::{Memory, MergeOrder, MergeReport, merge};
 use crate::error::Result;
 use crate::index::Index;
-use crate::output::{OutputFile, refuse_inputs};
+use crate::output::refuse_inputs;
 
 /// Join indexes of the parts of a collection; results equal those of one build
 #[derive(Debug, clap::Args)]
@@ -45,7 +46,7 @@ enum OrderArg {
 pub fn run(args: &MergeArgs, common: &Common) -> Result<ExitCode> {
     common.init_threads()?;
     refuse_inputs(&args.output, &args.index)?;
-    drop(OutputFile::create(&args.output)?);
+    check_output(&args.output)?;
     let started = Instant::now();
     let bars = Bars::new(common);
     let indexes = args.index.iter().map(|path| Index::open(path)).collect::<Result<Vec<_>>>()?;
