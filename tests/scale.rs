@@ -144,6 +144,38 @@ proptest! {
     }
 
     #[test]
+    fn pruning_keeps_the_heaviest_terms_and_the_largest_impacts(
+        documents in documents(),
+        top_per_doc in 0u32..6,
+        min_impact in prop_oneof![Just(1u8), 2u8..200],
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path(), &documents);
+        let pruning = Pruning { top_per_doc, min_impact };
+        let options = options(Codec::Fast, Scale::Fixed(3.0), pruning);
+        let index = Index::open(&built(dir.path(), &store, None, Order::Input, &options)).unwrap();
+        prop_assert_eq!(index.meta().pruning, pruning);
+        let mut expected: BTreeMap<String, Vec<(u32, u8)>> = BTreeMap::new();
+        for (ordinal, document) in documents.iter().enumerate() {
+            let mut heaviest: Vec<(f32, String)> =
+                document.iter().map(|(t, &w)| (w, format!("t{t}"))).collect();
+            heaviest.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+            heaviest.truncate(if top_per_doc == 0 { usize::MAX } else { top_per_doc as usize });
+            for (weight, token) in heaviest {
+                let impact = (f64::from(weight) * 85.0 + 0.5).floor().clamp(1.0, 255.0) as u8;
+                if impact >= min_impact {
+                    expected.entry(token).or_default().push((ordinal as u32, impact));
+                }
+            }
+        }
+        let found = (0..index.lexicon().len()).map(|term| {
+            let (docids, impacts) = index.list(term).unwrap().decode_all().unwrap();
+            (index.lexicon().token(term).1.to_owned(), docids.into_iter().zip(impacts).collect())
+        });
+        prop_assert_eq!(found.collect::<BTreeMap<_, Vec<(u32, u8)>>>(), expected);
+    }
+
+    #[test]
     fn merged_shards_are_the_bytes_of_one_build(
         documents in documents(),
         count in 1u64..6,
