@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use splindex::cli::{self, Common};
 
 /// Learned-sparse indexes: encode texts, build, check and evaluate
@@ -25,6 +25,8 @@ enum Command {
     Synth(cli::synth::SynthArgs),
     Inspect(cli::inspect::InspectArgs),
     Verify(cli::verify::VerifyArgs),
+    Completions(cli::shell::CompletionsArgs),
+    Man(cli::shell::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -38,5 +40,7 @@ fn main() -> ExitCode {
         Command::Synth(args) => cli::synth::run(&args, &common),
         Command::Inspect(args) => cli::inspect::run(&args, &common),
         Command::Verify(args) => cli::verify::run(&args, &common),
+        Command::Completions(args) => cli::shell::completions(&args, Cli::command()),
+        Command::Man(args) => cli::shell::man(&args, Cli::command(), &common),
     })
 }

@@ -14,6 +14,7 @@ mod explain;
 pub mod inspect;
 pub mod merge;
 pub mod search;
+pub mod shell;
 pub mod synth;
 pub mod verify;
 
