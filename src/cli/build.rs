@@ -28,6 +28,7 @@ use crate::vectors::store::Shard;
   splindex encode --model data/tiny --input passages.tsv --output vectors
   splindex build --input vectors --output passages.spx
   splindex build --input docs.jsonl.gz --output docs.spx --codec small
+  splindex build --input vectors --output big.spx --order bp --memory 8GiB --tmp /mnt/scratch
   splindex build --bm25 --input passages.tsv --output bm25.spx")]
 pub struct BuildArgs {
     /// Vector stores or JsonVectorCollection files; with --bm25, TSV or JSON Lines texts
