@@ -9,7 +9,7 @@ use std::path::Path;
 use zerocopy::IntoBytes;
 
 use super::impacts::Impacts;
-use super::pack::Lists;
+use super::pack::{EachList, Lists};
 use super::renumber::{Gathered, Renumber};
 use super::spool::Chunk;
 use crate::error::Result;
@@ -197,11 +197,7 @@ impl Lists for Inverted {
         Ok(Fetched { terms, parts })
     }
 
-    fn visit(
-        &self,
-        fetched: &Fetched,
-        each: &mut dyn FnMut(&[u32], &[u8]) -> Result<()>,
-    ) -> Result<()> {
+    fn visit(&self, fetched: &Fetched, each: &mut EachList<'_>) -> Result<()> {
         let mut views: Vec<(u32, &[u32], &[u32])> = Vec::with_capacity(self.runs.len());
         for (run, (at, read)) in self.runs.iter().zip(&fetched.parts) {
             views.push(match (read, &run.counts, &run.postings) {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::assemble::{self, Assembly};
 use super::collect::Bisected;
-use super::pack::{self, Lists};
+use super::pack::{self, EachList, Lists};
 use super::renumber::{Gathered, Renumber};
 use super::{BuildOptions, Memory, parts};
 use crate::error::{Error, Place, Result};
@@ -275,11 +275,7 @@ impl Lists for Union<'_> {
         Ok(terms)
     }
 
-    fn visit(
-        &self,
-        fetched: &Range<usize>,
-        each: &mut dyn FnMut(&[u32], &[u8]) -> Result<()>,
-    ) -> Result<()> {
+    fn visit(&self, fetched: &Range<usize>, each: &mut EachList<'_>) -> Result<()> {
         let (mut block, mut list) = (Block::default(), Gathered::default());
         for term in fetched.clone() {
             self.gather(term, &mut block, &mut list)?;

@@ -12,6 +12,9 @@ use crate::format::terms::impact_statistics;
 use crate::format::{BLOCK, FileWriter, SectionKind, TermRecord};
 use crate::progress::Progress;
 
+/// Takes docids and impacts of one list.
+pub(super) type EachList<'a> = dyn FnMut(&[u32], &[u8]) -> Result<()> + 'a;
+
 /// Posting lists in lexicon order, wherever they lie.
 pub(super) trait Lists: Sync {
     /// What a worker needs to read some lists.
@@ -27,11 +30,7 @@ pub(super) trait Lists: Sync {
     fn fetch(&mut self, terms: Range<usize>) -> Result<Self::Fetched>;
 
     /// Gives docids (increasing) and impacts of each fetched list in turn.
-    fn visit(
-        &self,
-        fetched: &Self::Fetched,
-        each: &mut dyn FnMut(&[u32], &[u8]) -> Result<()>,
-    ) -> Result<()>;
+    fn visit(&self, fetched: &Self::Fetched, each: &mut EachList<'_>) -> Result<()>;
 
     /// Called when fetched lists are packed: what they left in memory may go.
     fn packed(&self) {}
