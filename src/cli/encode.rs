@@ -151,6 +151,7 @@ fn load(args: &EncodeArgs, common: &Common) -> Result<Box<dyn TextEncoder>> {
         dtype: args.dtype,
         device: args.device,
         threads: common.threads.unwrap_or(0),
+        ..EncoderOptions::default()
     };
     Ok(match args.kind {
         KindArg::Document => Box::new(Encoder::load(&args.model, &options)?),

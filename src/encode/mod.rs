@@ -6,6 +6,9 @@
 //!         at a limit   length   no padding       bias, log(1+relu)
 //! ```
 //!
+//! `graph` and `pool` are candle operations: they load every checkpoint, run GPUs and are
+//! the oracle. On a CPU `cpu` runs the same graph with our own `kernels`.
+//!
 //! With the feature `tokenize` alone there are only the tokenizer and queries by a table
 //! of token weights; the model parts need the feature `encode`.
 
@@ -22,9 +25,13 @@ mod batch;
 #[cfg(feature = "encode")]
 mod config;
 #[cfg(feature = "encode")]
+mod cpu;
+#[cfg(feature = "encode")]
 mod encoder;
 #[cfg(feature = "encode")]
 mod graph;
+#[cfg(feature = "encode")]
+mod kernels;
 #[cfg(feature = "encode")]
 mod ops;
 #[cfg(feature = "encode")]
@@ -37,8 +44,9 @@ mod weights;
 #[cfg(feature = "encode")]
 pub use config::{Activation, Architecture, ModelConfig, SUPPORTED};
 #[cfg(feature = "encode")]
-pub use encoder::{DeviceChoice, Encoder, EncoderOptions, Precision};
-pub use info::simd_level;
+pub use encoder::{Arithmetic, DeviceChoice, Encoder, EncoderOptions, Precision};
+#[cfg(feature = "encode")]
+pub use kernels::simd_level;
 #[cfg(feature = "encode")]
 pub use pipeline::{EncodeJob, EncodeReport, encode_to_store};
 #[cfg(not(feature = "encode"))]
