@@ -12,6 +12,8 @@ pub mod encode;
 pub mod eval;
 pub mod inspect;
 pub mod search;
+#[cfg(feature = "encode")]
+mod stop;
 pub mod synth;
 pub mod verify;
 

@@ -14,7 +14,7 @@ use super::info;
 use super::pool::Projector;
 use super::tokenizer::{TextTokenizer, TokenIds};
 use super::weights::{Weights, all_finite};
-use super::{Encoded, TextEncoder};
+use super::{Encoded, Progress, TextEncoder};
 use crate::error::{Error, Place, Result};
 use crate::vectors::TokenTable;
 use crate::vectors::store::ModelInfo;
@@ -194,7 +194,7 @@ impl Encoder {
     /// One vector per text: (term id, weight > 0), sorted by term id. A text without
     /// words gives an empty vector.
     pub fn encode_batch(&self, texts: &[&str]) -> Result<Vec<Vec<(u32, f32)>>> {
-        Ok(self.encode_texts(texts, &|_| ())?.into_iter().map(|e| e.terms).collect())
+        Ok(self.encode_texts(texts, &|_| true)?.into_iter().map(|e| e.terms).collect())
     }
 
     /// The tokenizer.
@@ -227,7 +227,7 @@ impl Encoder {
 }
 
 impl TextEncoder for Encoder {
-    fn encode_texts(&self, texts: &[&str], done: &(dyn Fn(u64) + Sync)) -> Result<Vec<Encoded>> {
+    fn encode_texts(&self, texts: &[&str], done: &Progress<'_>) -> Result<Vec<Encoded>> {
         // A query is alone: handing it to the pool would cost it 20 µs.
         let tokens: Vec<TokenIds> = match texts {
             [text] => vec![self.tokenizer.encode(text)?],
@@ -247,8 +247,7 @@ impl TextEncoder for Encoder {
         let isolate = matches!(self.engine, Engine::Candle(..));
         let results = batch::run(&batches, workers, isolate, |batch| {
             let vectors = self.run(batch, &tokens)?;
-            done(batch.len() as u64);
-            Ok(vectors)
+            if done(batch.len() as u64) { Ok(vectors) } else { Err(Error::Stopped) }
         })?;
         for (batch, vectors) in batches.iter().zip(results) {
             for (&i, terms) in batch.iter().zip(vectors) {

@@ -63,10 +63,14 @@ pub struct Encoded {
     pub truncated: bool,
 }
 
+/// Hears how many texts a step finished; false stops the run.
+pub type Progress<'a> = dyn Fn(u64) -> bool + Sync + 'a;
+
 /// Anything that turns texts into sparse vectors over one token table.
 pub trait TextEncoder: Send + Sync {
-    /// One result per text, in order. `done` is told how many texts each step finished.
-    fn encode_texts(&self, texts: &[&str], done: &(dyn Fn(u64) + Sync)) -> Result<Vec<Encoded>>;
+    /// One result per text, in order. `done` is told how many texts each step finished, and
+    /// says whether to go on; if not, the result is [`crate::Error::Stopped`].
+    fn encode_texts(&self, texts: &[&str], done: &Progress<'_>) -> Result<Vec<Encoded>>;
 
     /// Token strings by term id.
     fn tokens(&self) -> &TokenTable;
