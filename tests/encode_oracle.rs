@@ -107,10 +107,10 @@ fn the_kernels_equal_the_graph_in_candle() {
 fn a_vector_does_not_depend_on_the_batch_it_is_in() {
     let texts = texts();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let encoder = Encoder::load(&golden("bert"), &EncoderOptions {
-        max_length: MAX_LENGTH,
-        ..EncoderOptions::default()
-    });
+    let encoder = Encoder::load(
+        &golden("bert"),
+        &EncoderOptions { max_length: MAX_LENGTH, ..EncoderOptions::default() },
+    );
     let encoder = encoder.unwrap();
     let together = encoder.encode_batch(&texts).unwrap();
     for (text, vector) in texts.iter().zip(&together) {

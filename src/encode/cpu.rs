@@ -70,10 +70,11 @@ thread_local! {
 }
 
 impl CpuModel {
-    /// Packs a loaded checkpoint. Without `screened` every logit is computed; the vectors
-    /// are the same.
+    /// Packs a loaded checkpoint. Without `screened`, or where it would not pay, every logit is
+    /// computed; the vectors are the same.
     pub fn new(model: &MaskedLm, screened: bool) -> Result<Self> {
         let level = Level::detect();
+        let screened = screened && level.screens();
         let words: Arc<[f32]> = floats(&model.word_embeddings)?.into();
         let decoder = match model.decoder.id() == model.word_embeddings.id() {
             true => words.clone(),

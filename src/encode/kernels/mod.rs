@@ -28,7 +28,7 @@ use lanes::{Lanes, Plain};
 /// Which instructions the kernels use.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Level {
-    /// Whatever the compiler makes of plain Rust.
+    /// Whatever the compiler makes of plain Rust: SSE2, or NEON with its multiply-add.
     Plain,
     /// AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
@@ -77,6 +77,11 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             Level::Avx512(_) => "avx512+vnni",
         }
+    }
+
+    /// Whether 8-bit products are fast enough for the screen to pay.
+    pub fn screens(self) -> bool {
+        !matches!(self, Level::Plain)
     }
 
     /// Columns of a panel of packed weights.

@@ -24,7 +24,7 @@ impl Avx2 {
 
     /// Runs `work`, and all that is inlined into it, as AVX2 code.
     #[inline]
-    pub fn run<W: Work>(self, work: W) -> W::Out {
+    pub(super) fn run<W: Work>(self, work: W) -> W::Out {
         #[target_feature(enable = "avx2,fma")]
         fn inner<W: Work>(token: Avx2, work: W) -> W::Out {
             work.run(token)
@@ -49,7 +49,7 @@ impl Avx512 {
 
     /// Runs `work`, and all that is inlined into it, as AVX-512 code.
     #[inline]
-    pub fn run<W: Work>(self, work: W) -> W::Out {
+    pub(super) fn run<W: Work>(self, work: W) -> W::Out {
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,fma")]
         fn inner<W: Work>(token: Avx512, work: W) -> W::Out {
             work.run(token)
