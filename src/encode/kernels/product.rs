@@ -104,7 +104,8 @@ impl Work for Product<'_> {
             pack_rows(x, w.inputs, w.inputs, count, S::ROWS, self.packed);
             let start = start * w.outputs;
             let mut target = Target { out: self.out, start, stride: w.outputs, width: w.outputs };
-            multiply(s, self.packed, count, &w.panels, w.inputs, &w.bias, self.then, &mut target);
+            let panels = Panels { values: &w.panels, inputs: w.inputs, bias: &w.bias };
+            multiply(s, self.packed, count, panels, self.then, &mut target);
         }
     }
 }
@@ -145,21 +146,30 @@ pub(super) struct Target<'a> {
     pub width: usize,
 }
 
-/// `count` packed rows with all panels. `bias` covers the panels or is empty.
+/// Packed weights.
+#[derive(Clone, Copy)]
+pub(super) struct Panels<'a> {
+    /// Panel by panel, each inputs × `COLUMNS`.
+    pub values: &'a [f32],
+    pub inputs: usize,
+    /// Covers the panels, or is empty.
+    pub bias: &'a [f32],
+}
+
+/// `count` packed rows with all panels.
 #[inline(always)]
 pub(super) fn multiply<S: Lanes>(
     s: S,
     packed: &[f32],
     count: usize,
-    panels: &[f32],
-    inputs: usize,
-    bias: &[f32],
+    panels: Panels<'_>,
     then: Then<'_>,
     target: &mut Target<'_>,
 ) {
-    for (i, panel) in panels.chunks_exact(S::COLUMNS * inputs).enumerate() {
+    let inputs = panels.inputs;
+    for (i, panel) in panels.values.chunks_exact(S::COLUMNS * inputs).enumerate() {
         let column = i * S::COLUMNS;
-        let bias = bias.get(column..column + S::COLUMNS);
+        let bias = panels.bias.get(column..column + S::COLUMNS);
         let (mut rest, mut row) = (packed, 0);
         for height in tiles(count, S::ROWS) {
             let (rows, after) = rest.split_at(height * inputs);

@@ -268,18 +268,14 @@ fn exact<S: Lanes>(
     maxima: &mut [f32],
 ) {
     for four in pairs.chunks(4) {
-        let pair = |i: usize| four[i.min(four.len() - 1)];
-        let (a, b, c, d) = (pair(0), pair(1), pair(2), pair(3));
-        let x = |(row, _): (usize, usize)| &hidden[row * inputs..][..inputs];
-        let w = |(_, column): (usize, usize)| &decoder[column * inputs..][..inputs];
-        let (xa, xb, xc, xd) = (x(a), x(b), x(c), x(d));
-        let (wa, wb, wc, wd) = (w(a), w(b), w(c), w(d));
+        let pair: [(usize, usize); 4] = std::array::from_fn(|i| four[i.min(four.len() - 1)]);
+        let x = pair.map(|(row, _)| &hidden[row * inputs..][..inputs]);
+        let w = pair.map(|(_, column)| &decoder[column * inputs..][..inputs]);
         let mut sums = [0.0f32; 4];
         for k in 0..inputs {
-            sums[0] = s.fma1(xa[k], wa[k], sums[0]);
-            sums[1] = s.fma1(xb[k], wb[k], sums[1]);
-            sums[2] = s.fma1(xc[k], wc[k], sums[2]);
-            sums[3] = s.fma1(xd[k], wd[k], sums[3]);
+            for ((sum, x), w) in sums.iter_mut().zip(&x).zip(&w) {
+                *sum = s.fma1(x[k], w[k], *sum);
+            }
         }
         for (&(_, column), sum) in four.iter().zip(sums) {
             if sum > maxima[column] {
