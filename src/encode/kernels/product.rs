@@ -220,7 +220,7 @@ fn finish<S: Lanes, const M: usize>(
         }
     }
     let width = S::COLUMNS.min(target.width - at.1);
-    for (i, [low, high]) in sums.into_iter().enumerate() {
+    for (i, &[low, high]) in sums.iter().enumerate() {
         let start = at.0 + i * target.stride;
         let mut values = [0.0; MOST_COLUMNS];
         let out = &mut target.out[start..start + width];

@@ -208,15 +208,15 @@ fn survivors<S: Lanes, const M: usize>(
             (*low, *high) = (s.dot4(*low, w.0, x), s.dot4(*high, w.1, x));
         }
     }
-    keep(s, low, panel, 0, tile, pairs);
-    keep(s, high, panel, S::N, tile, pairs);
+    keep(s, &low, panel, 0, tile, pairs);
+    keep(s, &high, panel, S::N, tile, pairs);
 }
 
 /// Adds to `pairs` those of a tile's sums, of columns from `at` on, whose bound is above 0.
 #[inline(always)]
 fn keep<S: Lanes, const M: usize>(
     s: S,
-    sums: [S::I; M],
+    sums: &[S::I; M],
     panel: &ScreenPanel<'_>,
     at: usize,
     tile: &Tile,
@@ -235,7 +235,7 @@ fn keep<S: Lanes, const M: usize>(
     if above(largest) == 0 {
         return;
     }
-    for (i, sum) in sums.into_iter().enumerate() {
+    for (i, &sum) in sums.iter().enumerate() {
         let mut mask = above(sum);
         while mask != 0 {
             pairs.push((tile.row + i, at + mask.trailing_zeros() as usize));
@@ -249,7 +249,7 @@ fn keep<S: Lanes, const M: usize>(
 fn dense<S: Lanes, const M: usize>(s: S, rows: &[f32], panel: &[f32], maxima: &mut [f32]) {
     let sums = sums::<S, M>(s, rows, panel);
     let mut largest = [s.load(maxima), s.load(&maxima[S::N..])];
-    for [low, high] in sums {
+    for &[low, high] in &sums {
         largest = [s.max(largest[0], low), s.max(largest[1], high)];
     }
     s.store(largest[0], maxima);
