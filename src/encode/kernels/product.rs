@@ -12,7 +12,7 @@ use super::{Level, Work, tiles, with_rows};
 use crate::encode::config::Activation;
 
 /// Bytes of packed rows that meet all panels before the next rows: half of a common L2.
-const BLOCK_BYTES: usize = 512 << 10;
+const BLOCK_BYTES: usize = 1 << 20;
 
 /// A weight matrix, packed for one level.
 pub(in crate::encode) struct Weights {
