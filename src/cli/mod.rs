@@ -15,6 +15,8 @@ pub mod inspect;
 pub mod merge;
 pub mod search;
 pub mod shell;
+#[cfg(feature = "encode")]
+mod stop;
 pub mod synth;
 pub mod verify;
 

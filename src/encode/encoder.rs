@@ -8,12 +8,13 @@ use rayon::prelude::*;
 
 use super::batch::{self, Batch};
 use super::config::ModelConfig;
+use super::cpu::CpuModel;
 use super::graph::{MaskedLm, Packed, internal};
 use super::info;
 use super::pool::Projector;
 use super::tokenizer::{TextTokenizer, TokenIds};
 use super::weights::{Weights, all_finite};
-use super::{Encoded, TextEncoder};
+use super::{Encoded, Progress, TextEncoder};
 use crate::error::{Error, Place, Result};
 use crate::vectors::TokenTable;
 use crate::vectors::store::ModelInfo;
@@ -73,6 +74,18 @@ impl Precision {
     }
 }
 
+/// What computes. The CPU's vectors agree to a few units in the last place of a weight.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// Our kernels on a CPU, candle on a GPU.
+    #[default]
+    Fastest,
+    /// Our kernels, every logit computed in full: the same bits as `Fastest`, for tests.
+    Unscreened,
+    /// candle's operations on a CPU, too: the oracle.
+    Candle,
+}
+
 /// How to load and run a model.
 #[derive(Debug, Clone)]
 pub struct EncoderOptions {
@@ -86,6 +99,8 @@ pub struct EncoderOptions {
     pub device: DeviceChoice,
     /// Workers; 0 means as many as the global thread pool has.
     pub threads: usize,
+    /// What computes.
+    pub arithmetic: Arithmetic,
 }
 
 impl Default for EncoderOptions {
@@ -96,6 +111,7 @@ impl Default for EncoderOptions {
             dtype: Precision::F32,
             device: DeviceChoice::Cpu,
             threads: 0,
+            arithmetic: Arithmetic::Fastest,
         }
     }
 }
@@ -103,11 +119,15 @@ impl Default for EncoderOptions {
 /// A loaded SPLADE encoder. Threads share it.
 pub struct Encoder {
     tokenizer: TextTokenizer,
-    model: MaskedLm,
-    projector: Projector,
+    engine: Engine,
     info: ModelInfo,
     dir: PathBuf,
     options: EncoderOptions,
+}
+
+enum Engine {
+    Kernels(Box<CpuModel>),
+    Candle(Box<MaskedLm>, Projector),
 }
 
 impl Encoder {
@@ -154,7 +174,7 @@ impl Encoder {
             Precision::F16 => DType::F16,
         };
         let model = MaskedLm::load(&config, &Weights::new(&path, &bytes, dtype, device)?)?;
-        let projector = internal(|| Projector::new(&model.decoder, model.decoder_bias.clone()))?;
+        let engine = engine(model, options)?;
         let hex = |bytes: &[u8]| blake3::hash(bytes).to_hex().to_string();
         let info = ModelInfo {
             name: info::name(model_dir),
@@ -168,13 +188,13 @@ impl Encoder {
             licence: info::licence(model_dir),
         };
         let dir = model_dir.to_owned();
-        Ok(Encoder { tokenizer, model, projector, info, dir, options: options.clone() })
+        Ok(Encoder { tokenizer, engine, info, dir, options: options.clone() })
     }
 
     /// One vector per text: (term id, weight > 0), sorted by term id. A text without
     /// words gives an empty vector.
     pub fn encode_batch(&self, texts: &[&str]) -> Result<Vec<Vec<(u32, f32)>>> {
-        Ok(self.encode_texts(texts, &|_| ())?.into_iter().map(|e| e.terms).collect())
+        Ok(self.encode_texts(texts, &|_| true)?.into_iter().map(|e| e.terms).collect())
     }
 
     /// The tokenizer.
@@ -187,14 +207,17 @@ impl Encoder {
             ids: batch.iter().flat_map(|&i| tokens[i].ids.iter().copied()).collect(),
             lengths: batch.iter().map(|&i| tokens[i].ids.len()).collect(),
         };
-        let pooled = internal(|| {
-            let hidden = self.model.hidden(&packed)?;
-            // Here, since the maximum over tokens would hide a NaN.
-            match all_finite(&hidden)? {
-                true => self.projector.pool(&hidden, &packed.lengths).map(Some),
-                false => Ok(None),
-            }
-        })?;
+        let pooled = match &self.engine {
+            Engine::Kernels(model) => model.run(&packed),
+            Engine::Candle(model, projector) => internal(|| {
+                let hidden = model.hidden(&packed)?;
+                // Here, since the maximum over tokens would hide a NaN.
+                match all_finite(&hidden)? {
+                    true => projector.pool(&hidden, &packed.lengths).map(Some),
+                    false => Ok(None),
+                }
+            })?,
+        };
         pooled.ok_or_else(|| {
             let problem = "the model computes numbers that are not finite";
             Error::data(&self.dir, Place::File, problem)
@@ -204,9 +227,12 @@ impl Encoder {
 }
 
 impl TextEncoder for Encoder {
-    fn encode_texts(&self, texts: &[&str], done: &(dyn Fn(u64) + Sync)) -> Result<Vec<Encoded>> {
-        let tokens: Vec<TokenIds> =
-            texts.par_iter().map(|text| self.tokenizer.encode(text)).collect::<Result<_>>()?;
+    fn encode_texts(&self, texts: &[&str], done: &Progress<'_>) -> Result<Vec<Encoded>> {
+        // A query is alone: handing it to the pool would cost it 20 µs.
+        let tokens: Vec<TokenIds> = match texts {
+            [text] => vec![self.tokenizer.encode(text)?],
+            _ => texts.par_iter().map(|text| self.tokenizer.encode(text)).collect::<Result<_>>()?,
+        };
         let lengths: Vec<usize> =
             tokens.iter().map(|t| if t.has_content { t.ids.len() } else { 0 }).collect();
         let batches = batch::plan(&lengths, self.options.batch_tokens);
@@ -218,10 +244,10 @@ impl TextEncoder for Encoder {
         let mut encoded: Vec<Encoded> =
             tokens.iter().map(|t| Encoded { terms: Vec::new(), truncated: t.truncated }).collect();
         done((texts.len() - batches.iter().map(Vec::len).sum::<usize>()) as u64);
-        let results = batch::run(&batches, workers, |batch| {
+        let isolate = matches!(self.engine, Engine::Candle(..));
+        let results = batch::run(&batches, workers, isolate, |batch| {
             let vectors = self.run(batch, &tokens)?;
-            done(batch.len() as u64);
-            Ok(vectors)
+            if done(batch.len() as u64) { Ok(vectors) } else { Err(Error::Stopped) }
         })?;
         for (batch, vectors) in batches.iter().zip(results) {
             for (&i, terms) in batch.iter().zip(vectors) {
@@ -238,6 +264,20 @@ impl TextEncoder for Encoder {
     fn info(&self) -> &ModelInfo {
         &self.info
     }
+}
+
+fn engine(model: MaskedLm, options: &EncoderOptions) -> Result<Engine> {
+    let on_cpu = options.device == DeviceChoice::Cpu;
+    let screened = match options.arithmetic {
+        Arithmetic::Fastest if on_cpu => true,
+        Arithmetic::Unscreened if on_cpu => false,
+        _ => {
+            let new = || Projector::new(&model.decoder, model.decoder_bias.clone());
+            let projector = internal(new)?;
+            return Ok(Engine::Candle(Box::new(model), projector));
+        }
+    };
+    Ok(Engine::Kernels(Box::new(internal(|| CpuModel::new(&model, screened))?)))
 }
 
 fn open_device(options: &EncoderOptions) -> Result<Device> {

@@ -6,7 +6,7 @@ use std::path::Path;
 #[cfg(feature = "encode")]
 use super::encoder::{Encoder, EncoderOptions};
 use super::tokenizer::TextTokenizer;
-use super::{Encoded, TextEncoder, info};
+use super::{Encoded, Progress, TextEncoder, info};
 use crate::error::{Error, Place, Result};
 use crate::vectors::TokenTable;
 use crate::vectors::store::ModelInfo;
@@ -72,7 +72,7 @@ impl QueryEncoder {
 
     /// Weighted tokens of a query text, by term id.
     pub fn encode(&self, text: &str) -> Result<Vec<(String, f32)>> {
-        let encoded = self.encode_texts(&[text], &|_| ())?.pop().unwrap_or_default();
+        let encoded = self.encode_texts(&[text], &|_| true)?.pop().unwrap_or_default();
         let tokens = self.tokens();
         Ok(encoded.terms.iter().map(|&(id, w)| (tokens.token(id).to_owned(), w)).collect())
     }
@@ -84,14 +84,11 @@ impl QueryEncoder {
 }
 
 impl TextEncoder for QueryEncoder {
-    fn encode_texts(&self, texts: &[&str], done: &(dyn Fn(u64) + Sync)) -> Result<Vec<Encoded>> {
+    fn encode_texts(&self, texts: &[&str], done: &Progress<'_>) -> Result<Vec<Encoded>> {
         match &self.0 {
             Kind::Table(table) => texts
                 .iter()
-                .map(|text| {
-                    done(1);
-                    table.encode(text)
-                })
+                .map(|text| if done(1) { table.encode(text) } else { Err(Error::Stopped) })
                 .collect(),
             #[cfg(feature = "encode")]
             Kind::Model(encoder) => encoder.encode_texts(texts, done),
