@@ -13,12 +13,17 @@ use crate::error::Result;
 use crate::vectors::TokenTable;
 use crate::vectors::store::ModelInfo;
 
+mod folder;
+mod hub;
 mod info;
 mod query;
+mod table;
 mod tokenizer;
 
 #[cfg(feature = "encode")]
 mod batch;
+#[cfg(feature = "encode")]
+mod checkpoint;
 #[cfg(feature = "encode")]
 mod config;
 #[cfg(feature = "encode")]
@@ -26,7 +31,11 @@ mod encoder;
 #[cfg(feature = "encode")]
 mod graph;
 #[cfg(feature = "encode")]
+mod modernbert;
+#[cfg(feature = "encode")]
 mod ops;
+#[cfg(feature = "encode")]
+mod pickle;
 #[cfg(feature = "encode")]
 mod pipeline;
 #[cfg(feature = "encode")]
@@ -38,6 +47,7 @@ mod weights;
 pub use config::{Activation, Architecture, ModelConfig, SUPPORTED};
 #[cfg(feature = "encode")]
 pub use encoder::{DeviceChoice, Encoder, EncoderOptions, Precision};
+pub use hub::{model_directory, needs_download};
 pub use info::simd_level;
 #[cfg(feature = "encode")]
 pub use pipeline::{EncodeJob, EncodeReport, encode_to_store};
@@ -55,6 +65,9 @@ pub struct Encoded {
     pub truncated: bool,
 }
 
+/// Tokens of a text that are read where neither the caller nor the model says.
+pub const DEFAULT_MAX_LENGTH: usize = 256;
+
 /// Anything that turns texts into sparse vectors over one token table.
 pub trait TextEncoder: Send + Sync {
     /// One result per text, in order. `done` is told how many texts each step finished.
@@ -65,4 +78,13 @@ pub trait TextEncoder: Send + Sync {
 
     /// What made the vectors.
     fn info(&self) -> &ModelInfo;
+
+    /// Tokens of a text that are read, special tokens included.
+    fn max_length(&self) -> usize;
+
+    /// How token weights came from the model, for manifests.
+    fn pooling(&self) -> &'static str;
+
+    /// What is put before every text, empty for nothing.
+    fn prompt(&self) -> &str;
 }

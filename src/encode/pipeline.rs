@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Encoded, TextEncoder};
+use super::TextEncoder;
 use crate::corpus::TextRecord;
 use crate::error::{Error, Result};
 use crate::vectors::VectorRecord;
@@ -98,7 +98,7 @@ fn encode_block(records: &[TextRecord], job: &EncodeJob<'_>) -> Result<(Vec<Vect
     let encoded = job.encoder.encode_texts(&texts, job.progress)?;
     let truncated = encoded.iter().filter(|e| e.truncated).count() as u64;
     let vectors = records.iter().zip(encoded).map(|(record, encoded)| {
-        let kept = prune(encoded, job.top, job.min_weight);
+        let kept = prune(encoded.terms, job.top, job.min_weight);
         let (terms, weights) = kept.into_iter().unzip();
         VectorRecord { id: record.id.clone(), terms, weights }
     });
@@ -106,8 +106,11 @@ fn encode_block(records: &[TextRecord], job: &EncodeJob<'_>) -> Result<(Vec<Vect
 }
 
 /// Drops light terms; the rest stays sorted by term id.
-fn prune(encoded: Encoded, top: Option<usize>, min_weight: f32) -> Vec<(u32, f32)> {
-    let mut terms = encoded.terms;
+pub(super) fn prune(
+    mut terms: Vec<(u32, f32)>,
+    top: Option<usize>,
+    min_weight: f32,
+) -> Vec<(u32, f32)> {
     terms.retain(|&(_, weight)| weight >= min_weight);
     if let Some(top) = top.filter(|&n| n < terms.len()) {
         terms.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
@@ -208,9 +211,8 @@ fn add_to_crc(crc: &mut crc32fast::Hasher, record: &TextRecord) {
 mod tests {
     use super::*;
 
-    fn encoded(weights: &[f32]) -> Encoded {
-        let terms = weights.iter().enumerate().map(|(i, &w)| (i as u32, w)).collect();
-        Encoded { terms, truncated: false }
+    fn encoded(weights: &[f32]) -> Vec<(u32, f32)> {
+        weights.iter().enumerate().map(|(i, &w)| (i as u32, w)).collect()
     }
 
     #[test]
