@@ -348,7 +348,7 @@ fn every_fault_of_a_model_directory_has_its_message() {
     assert_eq!(
         refused(),
         "error: model/pytorch_model.bin: expected a tensor \
-         \"bert.embeddings.word_embeddings.weight\" of shape [164, 32], found none; the \
+         \"bert.embeddings.word_embeddings.weight\" of shape [191, 32], found none; the \
          checkpoint must hold the model and its masked-language-model head"
     );
     restore("model.safetensors");
