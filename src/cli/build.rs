@@ -11,6 +11,7 @@ use crate::build::{BuildOptions, BuildReport, Collection, Scale, build};
 use crate::corpus::{CorpusReader, Fields};
 use crate::error::{Error, Place, Result};
 use crate::format::{Codec, Dense, FieldKind, Provenance};
+use crate::index::Index;
 use crate::order::{self, BpOptions};
 use crate::output::{OutputFile, refuse_inputs};
 use crate::vectors::VectorSource;
@@ -126,6 +127,17 @@ fn parse_scale(text: &str) -> std::result::Result<ScaleArg, String> {
 pub fn run(args: &BuildArgs, common: &Common) -> Result<ExitCode> {
     common.init_threads()?;
     refuse_inputs(&args.output, &args.input)?;
+    if args.output.as_os_str() == "-" {
+        return Err(Error::Usage(
+            "--output must be a file: an index cannot be written to standard output".into(),
+        ));
+    }
+    let old = std::fs::metadata(&args.output).ok().filter(|old| old.is_file() && old.len() > 0);
+    if old.is_some() && !Index::is_one(&args.output) {
+        let problem = "the output is there and is no index";
+        return Err(Error::data(&args.output, Place::File, problem)
+            .hint("remove it, or give another --output"));
+    }
     // Says now, not after the build, that the output cannot be written.
     drop(OutputFile::create(&args.output)?);
     let started = Instant::now();
@@ -289,12 +301,9 @@ fn print(report: &BuildReport, args: &BuildArgs, common: &Common, seconds: f64) 
     // anybody wants.
     if 2 * field.lifted > field.postings || 100 * field.clipped > field.postings {
         eprintln!(
-            "warning: --scale {} fits these weights badly (their largest is what should map to \
-             the largest impact)",
-            match args.scale.0 {
-                Scale::Auto => "auto".to_owned(),
-                Scale::Fixed(weight) => weight.to_string(),
-            }
+            "warning: scale {:.4} fits these weights badly; --scale W maps weight W to the \
+             largest impact",
+            field.scale
         );
     }
     Ok(())

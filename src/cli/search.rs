@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
+use super::explain::Explanations;
 use super::{Common, count, out, progress};
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 use crate::eval::{RunFormat, RunWriter};
 use crate::index::{Index, Load};
 use crate::output::{OutputFile, refuse_inputs};
@@ -21,8 +22,10 @@ use crate::retrieve::{Prepared, QuerySide};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   splindex-query search bm25.spx --queries questions.tsv --output bm25.run
-  splindex-query search splade.spx --queries questions.tsv --query-model data/tiny --output splade.run
+  splindex-query search splade.spx --queries questions.tsv --query-model data/tiny \\
+      --output splade.run
   splindex-query search splade.spx --queries weighted.tsv --k 10 --format jsonl
+  splindex-query search splade.spx --queries weighted.tsv --k 3 --explain
 
 Query files: text (qid<TAB>text), weighted tokens (qid<TAB>token:weight …), repeated tokens
 (qid<TAB>token token …, with --query-kind repeated), JSON Lines; plain, .gz or .zst.
@@ -47,15 +50,17 @@ pub struct SearchArgs {
     #[arg(long, value_name = "NAME", default_value = "auto")]
     algorithm: Algorithm,
     /// Directory of the model (or of its table of token weights) for text queries
-    #[cfg(feature = "tokenize")]
     #[arg(long, value_name = "DIR")]
     query_model: Option<PathBuf>,
     /// Factor that makes fractional query weights integers
     #[arg(long, value_name = "X", default_value_t = 100.0)]
     query_scale: f64,
-    /// Format of the run: trec, msmarco or jsonl
-    #[arg(long, value_name = "FORMAT", default_value = "trec")]
-    format: RunFormat,
+    /// Format of the run: trec, msmarco or jsonl [default: trec]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<RunFormat>,
+    /// Show what each query term gave to each hit, instead of a run; with --format jsonl as JSON
+    #[arg(long)]
+    explain: bool,
     /// The run; without it, standard output
     #[arg(long, value_name = "RUN")]
     output: Option<PathBuf>,
@@ -81,11 +86,20 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
                 .into(),
         ));
     }
+    if args.explain && matches!(args.format, Some(RunFormat::Trec | RunFormat::MsMarco)) {
+        return Err(Error::Usage(
+            "--explain writes text, or JSON with --format jsonl; no run format holds terms".into(),
+        ));
+    }
     if args.k == 0 {
         return Err(Error::Usage("--k must be at least 1".into()));
     }
     if let Some(output) = &args.output {
         refuse_inputs(output, &[&args.index, &args.queries])?;
+        if Index::is_one(output) {
+            let problem = "the output is there and is an index";
+            return Err(Error::data(output, Place::File, problem).hint("give another --output"));
+        }
     }
     let index = Index::open_with(&args.index, args.load)?;
     let file = read_queries(&args.queries, args.query_kind)?;
@@ -94,14 +108,13 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
 
     let bar = progress(common, "searching", queries.len() as u64);
     let mut elapsed = Duration::ZERO;
-    write_run(args, |out| {
+    write_run(args, &index, |out| {
         for batch in queries.chunks(BATCH) {
             let started = Instant::now();
             let answers = answer(&index, batch, args, threads)?;
             elapsed += started.elapsed();
             for (query, hits) in batch.iter().zip(&answers) {
-                let named = hits.iter().map(|hit| (index.names().get(hit.ordinal), hit.score));
-                out.query(&query.id, named)?;
+                out.query(query, hits)?;
             }
             bar.inc(batch.len() as u64);
         }
@@ -119,7 +132,10 @@ fn query_side<'a>(args: &SearchArgs, index: &'a Index) -> Result<QuerySide<'a>> 
         let encoder = crate::encode::QueryEncoder::load(dir, &options)?;
         return QuerySide::with_encoder(index, encoder);
     }
-    let _ = args;
+    #[cfg(not(feature = "tokenize"))]
+    if args.query_model.is_some() {
+        return Err(crate::retrieve::without_models());
+    }
     QuerySide::of_index(index)
 }
 
@@ -142,26 +158,45 @@ fn answer(
     Ok(parts.into_iter().flatten().collect())
 }
 
-/// Where a run goes: a file that appears when it is complete, or standard output.
+/// A run, or explanations.
+enum Output<'a, 'w> {
+    Run(&'a Index, RunWriter<&'w mut dyn Write>),
+    Explained(Explanations<'a, &'w mut dyn Write>),
+}
+
+impl Output<'_, '_> {
+    fn query(&mut self, query: &Prepared, hits: &[Hit]) -> Result<()> {
+        match self {
+            Output::Run(index, writer) => {
+                let named = hits.iter().map(|hit| (index.names().get(hit.ordinal), hit.score));
+                writer.query(&query.id, named)
+            }
+            Output::Explained(explanations) => explanations.query(query, hits),
+        }
+    }
+}
+
+/// Where answers go: a file that appears when it is complete, or standard output.
 fn write_run(
     args: &SearchArgs,
-    answers: impl FnOnce(&mut RunWriter<&mut dyn Write>) -> Result<()>,
+    index: &Index,
+    answers: impl FnOnce(&mut Output<'_, '_>) -> Result<()>,
 ) -> Result<()> {
     let path = match &args.output {
         Some(path) if path != Path::new("-") => path,
         _ => {
             let mut out = BufWriter::new(std::io::stdout().lock());
-            return enough_read(write_to(&mut out, Path::new("-"), args, answers));
+            return enough_read(write_to(&mut out, Path::new("-"), args, index, answers));
         }
     };
     // A device or a pipe is written to; a rename would replace it.
     if path.exists() && !path.is_file() && !path.is_dir() {
         let file =
             File::options().write(true).open(path).map_err(|e| Error::io("write", path, e))?;
-        return enough_read(write_to(&mut BufWriter::new(file), path, args, answers));
+        return enough_read(write_to(&mut BufWriter::new(file), path, args, index, answers));
     }
     let mut file = OutputFile::create(path)?;
-    write_to(&mut file, path, args, answers)?;
+    write_to(&mut file, path, args, index, answers)?;
     file.publish()
 }
 
@@ -177,11 +212,20 @@ fn write_to(
     out: &mut dyn Write,
     path: &Path,
     args: &SearchArgs,
-    answers: impl FnOnce(&mut RunWriter<&mut dyn Write>) -> Result<()>,
+    index: &Index,
+    answers: impl FnOnce(&mut Output<'_, '_>) -> Result<()>,
 ) -> Result<()> {
-    let mut writer = RunWriter::new(out, path, args.format, "splindex");
-    answers(&mut writer)?;
-    writer.finish().map(drop)
+    let format = args.format.unwrap_or_default();
+    let mut output = if args.explain {
+        Output::Explained(Explanations::new(out, path, index, format == RunFormat::Jsonl))
+    } else {
+        Output::Run(index, RunWriter::new(out, path, format, "splindex"))
+    };
+    answers(&mut output)?;
+    match output {
+        Output::Run(_, writer) => writer.finish().map(drop),
+        Output::Explained(explanations) => explanations.finish(),
+    }
 }
 
 fn summary(
@@ -197,7 +241,7 @@ fn summary(
     let mean = |total: Duration| total.as_secs_f64() * 1e6 / queries.len().max(1) as f64;
     if common.json {
         let json = serde_json::json!({
-            "index": args.index, "run": args.output, "format": args.format.to_string(),
+            "index": args.index, "run": args.output, "format": args.format.unwrap_or_default().to_string(),
             "queries": queries.len(), "query_side": query_side, "k": args.k,
             "algorithm": args.algorithm.name(), "unknown_tokens": unknown,
             "zero_weight_tokens": dropped, "mean_us": mean(elapsed),

@@ -32,7 +32,12 @@ pub fn run(args: &VerifyArgs, common: &Common) -> Result<ExitCode> {
             Ok(index) => index,
             // A file that is there and does not open is not sound: the answer is no.
             Err(error @ Error::Data(_)) if path.is_file() => {
-                eprintln!("error: {error}");
+                if common.json {
+                    let faults = [error.to_string()];
+                    out!("{}", serde_json::json!({ "index": path, "faults": faults }));
+                } else {
+                    eprintln!("error: {error}");
+                }
                 sound = false;
                 continue;
             }

@@ -15,6 +15,9 @@ pub(crate) fn json_problem(error: &serde_json::Error, line: &str) -> String {
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(problem, _)| problem);
     match error.classify() {
         serde_json::error::Category::Data => text.to_owned(),
+        _ if text == "number out of range" => {
+            format!("expected a finite number, found one too large at column {}", error.column())
+        }
         _ => match not_finite(line, error.column()) {
             Some(found) => format!("expected a finite number, found {found}"),
             None => format!(

@@ -196,6 +196,7 @@ fn collect<'a, const N: usize>(
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a JSON object with qid, docid and score")]
 struct JsonHit {
     qid: Scalar,
     docid: Scalar,

@@ -6,9 +6,11 @@
 //! docid out of range and no access outside the map.
 
 mod source;
+mod statistics;
 mod verify;
 
 pub use source::Load;
+pub use statistics::{ListStatistics, Statistics};
 pub use verify::VerifyReport;
 
 use std::path::{Path, PathBuf};
@@ -102,6 +104,15 @@ impl Index {
     fn words(&self, kind: SectionKind) -> &[u32] {
         <[u32]>::ref_from_bytes(self.section(kind))
             .expect("sections are aligned, and `open` checked their lengths")
+    }
+
+    /// Whether `path` begins as an `.spx` file does; for commands that must not replace
+    /// one, or nothing else. Opens nothing but the file.
+    pub fn is_one(path: &Path) -> bool {
+        use std::io::Read;
+        let mut magic = [0; 8];
+        std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
+            && magic == crate::format::header::MAGIC
     }
 
     /// The file this index was opened from.
@@ -233,6 +244,14 @@ impl Index {
     /// Names of sections whose checksum does not hold, after reading all of them.
     pub fn verify(&self) -> Result<VerifyReport> {
         verify::checksums(self)
+    }
+
+    /// Decodes every list and counts what is in it.
+    ///
+    /// # Errors
+    /// A damaged list.
+    pub fn statistics(&self) -> Result<Statistics> {
+        Statistics::of(self)
     }
 
     /// [`verify`](Self::verify), then decodes everything and checks every promise.

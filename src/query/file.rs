@@ -102,7 +102,8 @@ pub struct IntegerQuery {
 ///
 /// A query may be empty, a file may not. Errors name the line: no id, an id that occurs twice, a malformed
 /// token list or JSON object, a weight that is negative or not finite. Under `Auto`, a
-/// file of which most lines are token lists is one: its other lines are errors, not texts.
+/// file of which half the words or more are `token:weight` holds token lists: what else
+/// stands there is an error, not text.
 pub fn read_queries(path: &Path, kind: QueryKind) -> Result<QueryFile> {
     let mut lines = Lines::open(path, &BytesRead::default())?;
     let mut raw = Vec::new();
@@ -145,7 +146,8 @@ fn split_line(line: &str) -> Result<(String, QueryBody), String> {
 
 /// Turns the rests of all lines into what `kind` says they are.
 fn interpret(file: &mut QueryFile, kind: QueryKind) -> Result<()> {
-    let kind = if kind == QueryKind::Auto { guess(&file.queries) } else { kind };
+    let guessed = kind == QueryKind::Auto;
+    let kind = if guessed { guess(&file.queries) } else { kind };
     for query in &mut file.queries {
         let QueryBody::Text(rest) = &mut query.body else { continue };
         let parsed = match kind {
@@ -157,9 +159,14 @@ fn interpret(file: &mut QueryFile, kind: QueryKind) -> Result<()> {
                 continue;
             }
         };
-        query.body = QueryBody::Weighted(
-            parsed.map_err(|problem| Error::data(&file.path, Place::Line(query.line), problem))?,
-        );
+        query.body = QueryBody::Weighted(parsed.map_err(|problem| {
+            let error = Error::data(&file.path, Place::Line(query.line), problem);
+            if guessed {
+                error.hint("if the queries are texts, say --query-kind text")
+            } else {
+                error
+            }
+        })?);
     }
     Ok(())
 }
@@ -172,11 +179,11 @@ fn guess(queries: &[QueryInput]) -> QueryKind {
         _ => None,
     });
     let (mut lists, mut all) = (0usize, 0usize);
-    for text in texts {
+    for token in texts.flat_map(|text| text.split_ascii_whitespace()) {
         all += 1;
-        lists += usize::from(text.split_ascii_whitespace().all(|t| split_token(t).is_some()));
+        lists += usize::from(split_token(token).is_some());
     }
-    if all > 0 && 2 * lists > all { QueryKind::Weighted } else { QueryKind::Text }
+    if all > 0 && 2 * lists >= all { QueryKind::Weighted } else { QueryKind::Text }
 }
 
 fn split_token(token: &str) -> Option<(&str, f64)> {

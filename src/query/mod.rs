@@ -6,6 +6,7 @@
 
 mod cursor;
 mod exhaustive;
+mod explain;
 pub mod file;
 mod kernels;
 mod select;
@@ -13,6 +14,7 @@ mod topk;
 mod wand;
 mod windowed;
 
+pub use explain::{Contribution, Explainer};
 pub use kernels::SimdLevel;
 
 use crate::error::{Error, Result};

@@ -140,6 +140,14 @@ impl<'a> QuerySide<'a> {
     }
 }
 
+/// The error for a query model in a program that reads none.
+#[cfg(not(feature = "tokenize"))]
+pub(crate) fn without_models() -> Error {
+    Error::Usage(
+        "--query-model needs a splindex-query built with the feature encode or tokenize".into(),
+    )
+}
+
 #[cfg(feature = "tokenize")]
 fn unsupported() -> String {
     "the queries are texts and the index is not BM25; give --query-model DIR, or weighted tokens \

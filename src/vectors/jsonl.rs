@@ -91,7 +91,9 @@ impl VectorSource for JsonVectorReader {
         };
         line.parse(lines.text()).map_err(|problem| {
             let error = lines.error(problem);
-            if self.record > 1 || lines.text().trim_start().starts_with('{') {
+            let text = lines.text();
+            let vectors = text.trim_start().starts_with('{') && text.contains("\"vector\"");
+            if self.record > 1 || vectors {
                 return error;
             }
             error.hint("texts are for encode, or for build --bm25")
