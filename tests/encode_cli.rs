@@ -203,6 +203,54 @@ fn a_killed_run_resumes_to_the_same_bytes() {
 }
 
 #[test]
+fn a_run_killed_before_its_first_block_knows_its_input() {
+    let run = Run::new("a\triver\nb\tmoon\n");
+    run.encode("store", &[]);
+    let whole = files(&run.path("store"));
+    std::fs::remove_file(run.path("store/manifest.json")).unwrap();
+    let journal = run.path("store/journal.jsonl");
+    let first = std::fs::read_to_string(&journal).unwrap().lines().next().unwrap().to_owned();
+    std::fs::write(&journal, first + "\n").unwrap();
+    std::fs::write(run.path("texts.tsv"), "a\triver\nb\tsun\n").unwrap();
+    assert!(
+        run.refused(&golden("bert"), "store", &["--resume"])
+            .starts_with("error: the input differs from what the store was made from")
+    );
+    std::fs::write(run.path("texts.tsv"), "a\triver\nb\tmoon\n").unwrap();
+    run.encode("store", &["--resume"]);
+    assert_eq!(files(&run.path("store")), whole);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_stops_a_run_with_whole_blocks_and_says_how_to_go_on() {
+    let run = Run::new(&many());
+    run.encode("whole", &[]);
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let store = format!("stopped{code}");
+        let mut command = run.command(&golden("bert"), &store, &[]);
+        let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let journal = run.path(&store).join("journal.jsonl");
+        while std::fs::read_to_string(&journal).unwrap_or_default().lines().count() < 2 {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{}", message(&output));
+        assert_eq!(
+            message(&output),
+            format!(
+                "stopped: {} is unfinished; the same command with --resume continues it",
+                run.path(&store).display()
+            )
+        );
+        run.encode(&store, &["--resume"]);
+        assert_eq!(files(&run.path("whole")), files(&run.path(&store)));
+    }
+}
+
+#[test]
 fn a_torn_journal_line_and_an_unnamed_tail_are_cut_off() {
     let run = Run::new(&many());
     run.encode("store", &[]);

@@ -1,7 +1,8 @@
 //! Our layers against candle-transformers' own BERT, XLM-RoBERTa and ModernBERT, where those
 //! are right: packed rows and fused steps give what their padded, masked graphs give. Its
 //! RoBERTa head forgets the output bias, which is added here; its ModernBERT knows no biases in
-//! norms, so the checkpoint's are taken away for both.
+//! norms, so the checkpoint's are taken away for both. And our kernels against our graph in
+//! candle's operations.
 #![cfg(feature = "encode")]
 
 use std::collections::HashMap;
@@ -11,7 +12,7 @@ use candle_core::{DType, Device, Tensor, pickle, safetensors};
 use candle_nn::VarBuilder;
 use candle_transformers::models::{bert, modernbert, xlm_roberta};
 use serde_json::json;
-use splindex::encode::{Encoder, EncoderOptions, TextTokenizer};
+use splindex::encode::{Arithmetic, Encoder, EncoderOptions, TextTokenizer};
 
 const MAX_LENGTH: usize = 32;
 
@@ -58,6 +59,14 @@ fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data/goldens").join(name)
 }
 
+/// Without those without words: such a text has no terms here, whatever the model says of bare
+/// [CLS] [SEP].
+fn texts() -> Vec<String> {
+    let file = std::fs::read_to_string(golden("texts.tsv")).unwrap();
+    let text = |line: &str| line.split_once('\t').unwrap().1.to_owned();
+    file.lines().map(text).filter(|text| !text.trim().is_empty()).collect()
+}
+
 fn config(dir: &Path) -> serde_json::Value {
     serde_json::from_slice(&std::fs::read(dir.join("config.json")).unwrap()).unwrap()
 }
@@ -68,13 +77,8 @@ fn graph(tensors: HashMap<String, Tensor>) -> VarBuilder<'static> {
 
 /// The texts' vectors by `dir`'s model against `oracle`'s logits.
 fn compare(dir: &Path, pad: u32, oracle: impl Fn(&Padded) -> candle_core::Result<Tensor>) {
-    let file = std::fs::read_to_string(golden("texts.tsv")).unwrap();
-    // A text without words has no terms here, whatever the model says of bare [CLS] [SEP].
-    let texts: Vec<&str> = file
-        .lines()
-        .map(|line| line.split_once('\t').unwrap().1)
-        .filter(|text| !text.trim().is_empty())
-        .collect();
+    let texts = texts();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let options = EncoderOptions { max_length: MAX_LENGTH, ..EncoderOptions::default() };
     let ours = Encoder::load(dir, &options).unwrap().encode_batch(&texts).unwrap();
     let tokenizer = TextTokenizer::load(dir, MAX_LENGTH).unwrap();
@@ -137,4 +141,42 @@ fn modernbert_in_packed_rows_equals_the_padded_and_masked_graph() {
     let config: modernbert::Config = serde_json::from_value(config).unwrap();
     let model = modernbert::ModernBertForMaskedLM::load(graph(tensors), &config).unwrap();
     compare(dir.path(), config.pad_token_id, |batch| model.forward(&batch.ids, &batch.mask));
+}
+
+#[test]
+fn the_kernels_equal_the_graph_in_candle() {
+    let texts = texts();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    for model in ["bert", "distilbert", "roberta"] {
+        let encode = |arithmetic| {
+            let options =
+                EncoderOptions { max_length: MAX_LENGTH, arithmetic, ..EncoderOptions::default() };
+            Encoder::load(&golden(model), &options).unwrap().encode_batch(&texts).unwrap()
+        };
+        let fastest = encode(Arithmetic::Fastest);
+        assert_eq!(fastest, encode(Arithmetic::Unscreened), "the screen changes no bit");
+        for (ours, candle) in fastest.iter().zip(encode(Arithmetic::Candle)) {
+            let terms = |vector: &[(u32, f32)]| vector.iter().map(|t| t.0).collect::<Vec<_>>();
+            // No weight of these is so small that rounding decides whether it is there.
+            assert_eq!(terms(ours), terms(&candle), "{model}");
+            for (a, b) in ours.iter().zip(&candle) {
+                assert!((a.1 - b.1).abs() < 1e-5, "{model}: {a:?}, candle {b:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_vector_does_not_depend_on_the_batch_it_is_in() {
+    let texts = texts();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let encoder = Encoder::load(
+        &golden("bert"),
+        &EncoderOptions { max_length: MAX_LENGTH, ..EncoderOptions::default() },
+    );
+    let encoder = encoder.unwrap();
+    let together = encoder.encode_batch(&texts).unwrap();
+    for (text, vector) in texts.iter().zip(&together) {
+        assert_eq!(&encoder.encode_batch(&[text]).unwrap()[0], vector);
+    }
 }

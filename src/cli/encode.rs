@@ -10,8 +10,9 @@ use crate::encode::{
     TextEncoder, encode_to_store, needs_download, simd_level,
 };
 use crate::error::{Error, Result};
-use crate::vectors::store::{Encoding, Kind, Plan, Shard, StoreWriter, WeightFormat};
+use crate::vectors::store::{Encoding, InputDigest, Kind, Plan, Shard, StoreWriter, WeightFormat};
 
+use super::stop::Stop;
 use super::{Common, progress};
 
 /// Encode texts into a store of sparse vectors
@@ -20,7 +21,8 @@ use super::{Common, progress};
   splindex encode --model data/tiny --input passages.tsv.zst --output vectors
   splindex build --input vectors --output passages.spx
 
-A killed run continues with the same command and --resume, to the same bytes.")]
+A run that was killed or stopped (Ctrl-C) continues with the same command and --resume, to the
+same bytes.")]
 pub struct EncodeArgs {
     /// Model directory (config.json, tokenizer, weights; or a SentenceTransformers folder), or
     /// hub id (naver/splade-v3)
@@ -114,7 +116,8 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
         return Err(Error::Usage("--batch-tokens must be at least 1".into()));
     }
     let encoder = load(args, common)?;
-    let documents = count(args)?;
+    let input = survey(args)?;
+    let documents = input.as_ref().map(|i| i.documents);
     let range = match (args.shard, documents) {
         (None, _) => None,
         (Some(_), None) => {
@@ -126,7 +129,8 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
             Some(at(shard.index)..at(shard.index + 1))
         }
     };
-    let plan = plan(args, &*encoder, range.as_ref().map_or(0, |r| r.start));
+    let mut plan = plan(args, &*encoder, range.as_ref().map_or(0, |r| r.start));
+    plan.input = input;
     let store = match args.resume {
         true => StoreWriter::resume(&args.output, plan, encoder.tokens(), args.allow_mixed)?,
         false => StoreWriter::create(&args.output, plan, encoder.tokens())?,
@@ -134,17 +138,27 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
     let total = range.as_ref().map_or(documents.unwrap_or(0), |r| r.end - r.start);
     let bar = progress(common, "encode", total);
     let started = Instant::now();
+    let stop = Stop::listen()?;
     let job = EncodeJob {
         encoder: &*encoder,
         top: args.top,
         min_weight: args.min_weight,
         skip_bad: args.skip_bad,
         range,
-        progress: &|n| bar.inc(n),
+        progress: &|n| {
+            bar.inc(n);
+            !stop.requested()
+        },
     };
     let records = CorpusReader::open(&args.input, args.fields.as_ref())?;
-    let report = encode_to_store(records, store, &job)?;
+    let report = encode_to_store(records, store, &job);
     bar.finish_and_clear();
+    if let Err(Error::Stopped) = report {
+        let dir = args.output.display();
+        eprintln!("stopped: {dir} is unfinished; the same command with --resume continues it");
+        return Ok(stop.exit_code());
+    }
+    let report = report?;
     print(&report, started.elapsed(), args, common);
     Ok(ExitCode::SUCCESS)
 }
@@ -156,6 +170,7 @@ fn load(args: &EncodeArgs, common: &Common) -> Result<Box<dyn TextEncoder>> {
         dtype: args.dtype,
         device: args.device,
         threads: common.threads.unwrap_or(0),
+        ..EncoderOptions::default()
     };
     if needs_download(&args.model) && !common.quiet {
         eprintln!("downloading model {} from the hub", args.model.display());
@@ -166,21 +181,29 @@ fn load(args: &EncodeArgs, common: &Common) -> Result<Box<dyn TextEncoder>> {
     })
 }
 
-/// Documents of the input; none if it cannot be read twice. Costs a reading, and finds a
-/// bad record before hours of encoding.
-fn count(args: &EncodeArgs) -> Result<Option<u64>> {
+/// What the input holds; none if it cannot be read twice. Costs a reading, finds a bad record
+/// before hours of encoding, and lets a store know its input before its first block.
+fn survey(args: &EncodeArgs) -> Result<Option<InputDigest>> {
     let mut records = CorpusReader::open(&args.input, args.fields.as_ref())?;
     if records.bytes_total().is_none() {
         return Ok(None);
     }
+    let mut digest = blake3::Hasher::new();
     for record in &mut records {
         match record {
             Err(Error::Data(_)) if args.skip_bad => (),
-            other => drop(other?),
+            Err(error) => return Err(error),
+            Ok(record) => {
+                for part in [&record.id, &record.text] {
+                    digest.update(&(part.len() as u64).to_le_bytes());
+                    digest.update(part.as_bytes());
+                }
+            }
         }
     }
     records.require_records()?;
-    Ok(Some(records.records()))
+    let digest = digest.finalize().to_hex().to_string();
+    Ok(Some(InputDigest { documents: records.records(), digest }))
 }
 
 fn plan(args: &EncodeArgs, encoder: &dyn TextEncoder, doc_base: u64) -> Plan {

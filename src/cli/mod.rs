@@ -14,6 +14,8 @@ mod explain;
 pub mod inspect;
 pub mod search;
 pub mod shell;
+#[cfg(feature = "encode")]
+mod stop;
 pub mod synth;
 pub mod verify;
 

@@ -9,14 +9,14 @@ use rayon::prelude::*;
 use super::batch::{self, Batch};
 use super::checkpoint::Checkpoint;
 use super::config::ModelConfig;
+use super::cpu::CpuModel;
 use super::folder::{self, Activated, Side, SidePart};
 use super::graph::{MaskedLm, Packed, internal};
 use super::modernbert::ModernBert;
-use super::pipeline::prune;
 use super::pool::Projector;
 use super::tokenizer::{TextTokenizer, TokenIds};
 use super::weights::{Weights, all_finite};
-use super::{DEFAULT_MAX_LENGTH, Encoded, TextEncoder, hub, info};
+use super::{DEFAULT_MAX_LENGTH, Encoded, Progress, TextEncoder, hub, info, prune};
 use crate::error::{Error, Place, Result};
 use crate::vectors::TokenTable;
 use crate::vectors::store::{Kind, ModelInfo};
@@ -76,6 +76,18 @@ impl Precision {
     }
 }
 
+/// What computes. The CPU's vectors agree to a few units in the last place of a weight.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// Our kernels on a CPU, candle on a GPU.
+    #[default]
+    Fastest,
+    /// Our kernels, every logit computed in full: the same bits as `Fastest`, for tests.
+    Unscreened,
+    /// candle's operations on a CPU, too: the oracle.
+    Candle,
+}
+
 /// How to load and run a model.
 #[derive(Debug, Clone)]
 pub struct EncoderOptions {
@@ -91,6 +103,8 @@ pub struct EncoderOptions {
     pub device: DeviceChoice,
     /// Workers; 0 means as many as the global thread pool has.
     pub threads: usize,
+    /// What computes.
+    pub arithmetic: Arithmetic,
 }
 
 impl Default for EncoderOptions {
@@ -101,6 +115,7 @@ impl Default for EncoderOptions {
             dtype: Precision::F32,
             device: DeviceChoice::Cpu,
             threads: 0,
+            arithmetic: Arithmetic::Fastest,
         }
     }
 }
@@ -108,8 +123,7 @@ impl Default for EncoderOptions {
 /// A loaded SPLADE encoder. Threads share it.
 pub struct Encoder {
     tokenizer: TextTokenizer,
-    model: Model,
-    projector: Projector,
+    engine: Engine,
     info: ModelInfo,
     side: Side,
     activated: Activated,
@@ -117,33 +131,45 @@ pub struct Encoder {
     options: EncoderOptions,
 }
 
-/// The graphs.
-enum Model {
+/// What computes a batch.
+enum Engine {
+    Kernels(Box<CpuModel>),
+    Candle(Box<Graph>, Projector),
+}
+
+impl Engine {
+    /// ModernBERT has no kernels of its own yet.
+    fn load(config: &ModelConfig, weights: &Weights<'_>, options: &EncoderOptions) -> Result<Self> {
+        if let Some(modern) = &config.modern {
+            let model = ModernBert::load(config, modern, weights)?;
+            let projector = Projector::new(&model.decoder, model.decoder_bias.clone());
+            return Ok(Engine::Candle(Box::new(Graph::ModernBert(model)), internal(|| projector)?));
+        }
+        let model = MaskedLm::load(config, weights)?;
+        let on_cpu = options.device == DeviceChoice::Cpu;
+        let screened = match options.arithmetic {
+            Arithmetic::Fastest if on_cpu => true,
+            Arithmetic::Unscreened if on_cpu => false,
+            _ => {
+                let projector = Projector::new(&model.decoder, model.decoder_bias.clone());
+                return Ok(Engine::Candle(Box::new(Graph::Bert(model)), internal(|| projector)?));
+            }
+        };
+        Ok(Engine::Kernels(Box::new(internal(|| CpuModel::new(&model, screened))?)))
+    }
+}
+
+/// The graphs in candle's operations.
+enum Graph {
     Bert(MaskedLm),
     ModernBert(ModernBert),
 }
 
-impl Model {
-    fn load(config: &ModelConfig, weights: &Weights<'_>) -> Result<(Self, Projector)> {
-        let (model, projector) = match &config.modern {
-            None => {
-                let bert = MaskedLm::load(config, weights)?;
-                let projector = Projector::new(&bert.decoder, bert.decoder_bias.clone());
-                (Model::Bert(bert), projector)
-            }
-            Some(modern) => {
-                let bert = ModernBert::load(config, modern, weights)?;
-                let projector = Projector::new(&bert.decoder, bert.decoder_bias.clone());
-                (Model::ModernBert(bert), projector)
-            }
-        };
-        Ok((model, internal(|| projector)?))
-    }
-
+impl Graph {
     fn hidden(&self, batch: &Packed) -> candle_core::Result<candle_core::Tensor> {
         match self {
-            Model::Bert(bert) => bert.hidden(batch),
-            Model::ModernBert(bert) => bert.hidden(batch),
+            Graph::Bert(model) => model.hidden(batch),
+            Graph::ModernBert(model) => model.hidden(batch),
         }
     }
 }
@@ -175,34 +201,15 @@ impl Encoder {
         let mut config_bytes = info::read(&config_path)?;
         let config = ModelConfig::parse(&config_path, &config_bytes)?;
         config_bytes.extend_from_slice(&side.settings);
-        let max_length = match options.max_length {
-            0 => side.max_length.unwrap_or(DEFAULT_MAX_LENGTH).min(config.positions),
-            n if n > config.positions => {
-                let problem = format!(
-                    "--max-length {n} is more than the model's {} positions",
-                    config.positions
-                );
-                return Err(Error::Usage(problem));
-            }
-            n => n,
-        };
-        let tokenizer = TextTokenizer::load(&side.dir, max_length)?;
-        if tokenizer.tokens().len() != config.vocabulary {
-            let problem = format!(
-                "expected the {} tokens of config.json's vocab_size, found {}",
-                config.vocabulary,
-                tokenizer.tokens().len()
-            );
-            return Err(Error::data(tokenizer.path(), Place::File, problem)
-                .hint("use the tokenizer that the model was trained with"));
-        }
+        let max_length = max_length(&side, &config, options)?;
+        let tokenizer = tokenizer(&side, &config, max_length)?;
         let checkpoint = Checkpoint::open(&side.dir)?;
         let dtype = match options.dtype {
             Precision::F32 => DType::F32,
             Precision::Bf16 => DType::BF16,
             Precision::F16 => DType::F16,
         };
-        let (model, projector) = Model::load(&config, &Weights::new(&checkpoint, dtype, device))?;
+        let engine = Engine::load(&config, &Weights::new(&checkpoint, dtype, device), options)?;
         let info = ModelInfo {
             name: info::name(root),
             architecture: config.architecture.name().into(),
@@ -215,13 +222,13 @@ impl Encoder {
             licence: info::licence(root),
         };
         let options = options.clone();
-        Ok(Encoder { tokenizer, model, projector, info, side, activated, max_length, options })
+        Ok(Encoder { tokenizer, engine, info, side, activated, max_length, options })
     }
 
     /// One vector per text: (term id, weight > 0), sorted by term id. A text without
     /// words gives an empty vector.
     pub fn encode_batch(&self, texts: &[&str]) -> Result<Vec<Vec<(u32, f32)>>> {
-        Ok(self.encode_texts(texts, &|_| ())?.into_iter().map(|e| e.terms).collect())
+        Ok(self.encode_texts(texts, &|_| true)?.into_iter().map(|e| e.terms).collect())
     }
 
     /// The tokenizer.
@@ -234,14 +241,17 @@ impl Encoder {
             ids: batch.iter().flat_map(|&i| tokens[i].ids.iter().copied()).collect(),
             lengths: batch.iter().map(|&i| tokens[i].ids.len()).collect(),
         };
-        let pooled = internal(|| {
-            let hidden = self.model.hidden(&packed)?;
-            // Here, since the maximum over tokens would hide a NaN.
-            match all_finite(&hidden)? {
-                true => self.projector.pool(&hidden, &packed.lengths).map(Some),
-                false => Ok(None),
-            }
-        })?;
+        let pooled = match &self.engine {
+            Engine::Kernels(model) => model.run(&packed),
+            Engine::Candle(graph, projector) => internal(|| {
+                let hidden = graph.hidden(&packed)?;
+                // Here, since the maximum over tokens would hide a NaN.
+                match all_finite(&hidden)? {
+                    true => projector.pool(&hidden, &packed.lengths).map(Some),
+                    false => Ok(None),
+                }
+            })?,
+        };
         let mut pooled = pooled.ok_or_else(|| {
             let problem = "the model computes numbers that are not finite";
             Error::data(&self.side.dir, Place::File, problem)
@@ -255,11 +265,13 @@ impl Encoder {
 }
 
 impl TextEncoder for Encoder {
-    fn encode_texts(&self, texts: &[&str], done: &(dyn Fn(u64) + Sync)) -> Result<Vec<Encoded>> {
-        let tokens: Vec<TokenIds> = texts
-            .par_iter()
-            .map(|text| self.tokenizer.encode(&self.side.prepared(text)))
-            .collect::<Result<_>>()?;
+    fn encode_texts(&self, texts: &[&str], done: &Progress<'_>) -> Result<Vec<Encoded>> {
+        let tokens_of = |text: &str| self.tokenizer.encode(&self.side.prepared(text));
+        // A query is alone: handing it to the pool would cost it 20 µs.
+        let tokens: Vec<TokenIds> = match texts {
+            [text] => vec![tokens_of(text)?],
+            _ => texts.par_iter().map(|text| tokens_of(text)).collect::<Result<_>>()?,
+        };
         let lengths: Vec<usize> =
             tokens.iter().map(|t| if t.has_content { t.ids.len() } else { 0 }).collect();
         let batches = batch::plan(&lengths, self.options.batch_tokens);
@@ -271,10 +283,10 @@ impl TextEncoder for Encoder {
         let mut encoded: Vec<Encoded> =
             tokens.iter().map(|t| Encoded { terms: Vec::new(), truncated: t.truncated }).collect();
         done((texts.len() - batches.iter().map(Vec::len).sum::<usize>()) as u64);
-        let results = batch::run(&batches, workers, |batch| {
+        let isolate = matches!(self.engine, Engine::Candle(..));
+        let results = batch::run(&batches, workers, isolate, |batch| {
             let vectors = self.run(batch, &tokens)?;
-            done(batch.len() as u64);
-            Ok(vectors)
+            if done(batch.len() as u64) { Ok(vectors) } else { Err(Error::Stopped) }
         })?;
         for (batch, vectors) in batches.iter().zip(results) {
             for (&i, terms) in batch.iter().zip(vectors) {
@@ -303,6 +315,33 @@ impl TextEncoder for Encoder {
     fn prompt(&self) -> &str {
         &self.side.prompt
     }
+}
+
+/// What the caller asks for, or else what the model is meant for, within its positions.
+fn max_length(side: &Side, config: &ModelConfig, options: &EncoderOptions) -> Result<usize> {
+    match options.max_length {
+        0 => Ok(side.max_length.unwrap_or(DEFAULT_MAX_LENGTH).min(config.positions)),
+        n if n <= config.positions => Ok(n),
+        n => {
+            let positions = config.positions;
+            let problem =
+                format!("--max-length {n} is more than the model's {positions} positions");
+            Err(Error::Usage(problem))
+        }
+    }
+}
+
+/// The tokenizer, which must have the model's terms.
+fn tokenizer(side: &Side, config: &ModelConfig, max_length: usize) -> Result<TextTokenizer> {
+    let tokenizer = TextTokenizer::load(&side.dir, max_length)?;
+    let (expected, found) = (config.vocabulary, tokenizer.tokens().len());
+    if expected == found {
+        return Ok(tokenizer);
+    }
+    let problem =
+        format!("expected the {expected} tokens of config.json's vocab_size, found {found}");
+    Err(Error::data(tokenizer.path(), Place::File, problem)
+        .hint("use the tokenizer that the model was trained with"))
 }
 
 fn open_device(options: &EncoderOptions) -> Result<Device> {

@@ -7,7 +7,7 @@
 //! attend in one batched product; sorted batches make such runs common.
 
 use candle_core::{Result, Tensor};
-use candle_nn::{LayerNorm, Module, ops::softmax_last_dim};
+use candle_nn::{Module, ops::softmax_last_dim};
 
 use super::config::{Activation, Architecture, ModelConfig};
 use super::ops::{Norm, bias_activation};
@@ -16,8 +16,8 @@ use super::weights::Weights;
 /// y = x · wᵀ + b over packed rows.
 pub(super) struct Linear {
     /// inputs × outputs: a transposed view of what the checkpoint stores.
-    weight_t: Tensor,
-    bias: Tensor,
+    pub weight_t: Tensor,
+    pub bias: Tensor,
 }
 
 impl Linear {
@@ -34,9 +34,9 @@ impl Linear {
 }
 
 /// norm(x · wᵀ + b + residual)
-struct LinearNorm {
-    weight_t: Tensor,
-    norm: Norm,
+pub(super) struct LinearNorm {
+    pub weight_t: Tensor,
+    pub norm: Norm,
 }
 
 impl LinearNorm {
@@ -70,7 +70,7 @@ impl Packed {
     /// Row of the position table for each token: from 0 in each sequence, or with a padding
     /// token, from its id + 1; such a token itself, which a text may spell out, is at its
     /// id and is not counted.
-    fn positions(&self, pad: Option<u32>) -> Vec<u32> {
+    pub fn positions(&self, pad: Option<u32>) -> Vec<u32> {
         let mut positions = Vec::with_capacity(self.ids.len());
         let mut ids = self.ids.iter();
         for &length in &self.lengths {
@@ -88,32 +88,32 @@ impl Packed {
     }
 }
 
-struct Layer {
+pub(super) struct Layer {
     /// Queries, keys and values in one product; queries carry the 1/√d of attention.
-    qkv: Linear,
-    attention_output: LinearNorm,
-    up: Linear,
-    down: LinearNorm,
+    pub qkv: Linear,
+    pub attention_output: LinearNorm,
+    pub up: Linear,
+    pub down: LinearNorm,
 }
 
 /// A loaded checkpoint. Immutable, so threads share it.
 pub(super) struct MaskedLm {
-    word_embeddings: Tensor,
+    pub word_embeddings: Tensor,
     /// Position embeddings; for BERT the embedding of token type 0 is added in.
-    position_embeddings: Tensor,
-    embedding_norm: Norm,
-    layers: Vec<Layer>,
-    transform: Linear,
-    transform_norm: LayerNorm,
+    pub position_embeddings: Tensor,
+    pub embedding_norm: Norm,
+    pub layers: Vec<Layer>,
+    pub transform: Linear,
+    pub transform_norm: Norm,
     /// vocabulary × hidden, the projection's weight.
     pub decoder: Tensor,
     /// The projection's bias, one per vocabulary entry, on the host.
     pub decoder_bias: Vec<f32>,
-    heads: usize,
-    activation: Activation,
-    head_activation: Activation,
+    pub heads: usize,
+    pub activation: Activation,
+    pub head_activation: Activation,
     /// RoBERTa's padding token, see [`ModelConfig::pad`].
-    pad: Option<u32>,
+    pub pad: Option<u32>,
 }
 
 impl MaskedLm {
@@ -148,7 +148,7 @@ impl MaskedLm {
             transform: weights.linear(n.transform, h, h)?,
             transform_norm: {
                 let (gamma, beta) = weights.norm(n.transform_norm, h)?;
-                LayerNorm::new(gamma, beta, eps)
+                internal(|| Norm::new(&gamma.zeros_like()?, &gamma, &beta, eps))?
             },
             decoder_bias: internal(|| decoder_bias.to_dtype(candle_core::DType::F32)?.to_vec1())?,
             word_embeddings,
@@ -174,7 +174,8 @@ impl MaskedLm {
         for layer in &self.layers {
             x = layer.forward(&x, &runs, self.heads, self.activation)?;
         }
-        self.transform_norm.forward(&self.transform.forward(&x, Some(self.head_activation))?)
+        let x = self.transform.forward(&x, Some(self.head_activation))?;
+        self.transform_norm.plain().forward(&x)
     }
 }
 

@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     /// What PyTorch wrote for {"a": [[1, 2, 3], [4, 5, 6]], "t": a.T, "v": a[1, 1:],
-    /// "n": int64, "h": half, "p": Parameter}; see `tools/fidelity/checkpoints.py pickle`.
+    /// "n": int64, "h": half, "p": Parameter}; see `tools/fidelity/families.py`.
     fn sample() -> Vec<u8> {
         std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/data/goldens/views.bin")).unwrap()
     }

@@ -6,10 +6,8 @@ use std::path::Path;
 use super::encoder::{Encoder, EncoderOptions};
 use super::folder::{self, Side, SidePart};
 use super::tokenizer::TextTokenizer;
-use super::{DEFAULT_MAX_LENGTH, Encoded, TextEncoder, hub, info, table};
-#[cfg(not(feature = "encode"))]
-use crate::error::Error;
-use crate::error::Result;
+use super::{DEFAULT_MAX_LENGTH, Encoded, Progress, TextEncoder, hub, info, prune, table};
+use crate::error::{Error, Result};
 use crate::vectors::TokenTable;
 use crate::vectors::store::{Kind, ModelInfo};
 
@@ -71,7 +69,7 @@ impl QueryEncoder {
 
     /// Weighted tokens of a query text, by term id.
     pub fn encode(&self, text: &str) -> Result<Vec<(String, f32)>> {
-        let encoded = self.encode_texts(&[text], &|_| ())?.pop().unwrap_or_default();
+        let encoded = self.encode_texts(&[text], &|_| true)?.pop().unwrap_or_default();
         let tokens = self.tokens();
         Ok(encoded.terms.iter().map(|&(id, w)| (tokens.token(id).to_owned(), w)).collect())
     }
@@ -83,14 +81,11 @@ impl QueryEncoder {
 }
 
 impl TextEncoder for QueryEncoder {
-    fn encode_texts(&self, texts: &[&str], done: &(dyn Fn(u64) + Sync)) -> Result<Vec<Encoded>> {
+    fn encode_texts(&self, texts: &[&str], done: &Progress<'_>) -> Result<Vec<Encoded>> {
         match &self.0 {
             By::Table(table) => texts
                 .iter()
-                .map(|text| {
-                    done(1);
-                    table.encode(text)
-                })
+                .map(|text| if done(1) { table.encode(text) } else { Err(Error::Stopped) })
                 .collect(),
             #[cfg(feature = "encode")]
             By::Model(encoder) => encoder.encode_texts(texts, done),
@@ -171,6 +166,7 @@ impl Table {
         pieces.ids.sort_unstable();
         let weight = |id: u32| (id, self.weights[id as usize]);
         let terms = pieces.ids.into_iter().map(weight).filter(|&(_, w)| w > 0.0).collect();
+        let terms = prune(terms, self.side.top, 0.0);
         Ok(Encoded { terms, truncated: pieces.truncated })
     }
 }
