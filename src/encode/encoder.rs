@@ -134,7 +134,7 @@ pub struct Encoder {
 /// What computes a batch.
 enum Engine {
     Kernels(Box<CpuModel>),
-    Candle(Box<Graph>, Projector),
+    Candle(Graph, Projector),
 }
 
 impl Engine {
@@ -143,7 +143,7 @@ impl Engine {
         if let Some(modern) = &config.modern {
             let model = ModernBert::load(config, modern, weights)?;
             let projector = Projector::new(&model.decoder, model.decoder_bias.clone());
-            return Ok(Engine::Candle(Box::new(Graph::ModernBert(model)), internal(|| projector)?));
+            return Ok(Engine::Candle(Graph::ModernBert(Box::new(model)), internal(|| projector)?));
         }
         let model = MaskedLm::load(config, weights)?;
         let on_cpu = options.device == DeviceChoice::Cpu;
@@ -152,7 +152,7 @@ impl Engine {
             Arithmetic::Unscreened if on_cpu => false,
             _ => {
                 let projector = Projector::new(&model.decoder, model.decoder_bias.clone());
-                return Ok(Engine::Candle(Box::new(Graph::Bert(model)), internal(|| projector)?));
+                return Ok(Engine::Candle(Graph::Bert(Box::new(model)), internal(|| projector)?));
             }
         };
         Ok(Engine::Kernels(Box::new(internal(|| CpuModel::new(&model, screened))?)))
@@ -161,8 +161,8 @@ impl Engine {
 
 /// The graphs in candle's operations.
 enum Graph {
-    Bert(MaskedLm),
-    ModernBert(ModernBert),
+    Bert(Box<MaskedLm>),
+    ModernBert(Box<ModernBert>),
 }
 
 impl Graph {
