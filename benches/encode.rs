@@ -1,8 +1,8 @@
 //! Documents and queries through an encoder, without a store: the figures of
 //! `docs/encoder.md`.
 //!
-//! `cargo bench --bench encode -- MODEL TEXTS [threads=N] [batch=N] [rounds=N] [queries=yes]
-//! [arithmetic=candle|unscreened] [vectors=FILE]`. TEXTS is id<TAB>text. Prints one JSON line;
+//! `cargo bench --bench encode -- MODEL TEXTS [threads=N] [batch=N] [block=N] [rounds=N]
+//! [queries=yes] [arithmetic=candle|unscreened] [vectors=FILE]`. TEXTS is id<TAB>text. Prints one JSON line;
 //! `vectors` gets a line of {token: weight} a text.
 
 use std::io::Write;
@@ -17,7 +17,7 @@ fn main() {
         return println!("encode: no model and texts named, nothing measured");
     };
     let mut options = EncoderOptions { threads: 1, ..EncoderOptions::default() };
-    let (mut rounds, mut queries, mut vectors) = (3, false, None);
+    let (mut rounds, mut block, mut queries, mut vectors) = (3, usize::MAX, false, None);
     for arg in rest {
         let (key, value) = arg.split_once('=').expect("key=value");
         let number = || value.parse().expect("a number");
@@ -25,6 +25,7 @@ fn main() {
             "threads" => options.threads = number(),
             "batch" => options.batch_tokens = number(),
             "rounds" => rounds = number(),
+            "block" => block = number(),
             "queries" => queries = value == "yes",
             "vectors" => vectors = Some(value),
             "arithmetic" => {
@@ -52,7 +53,10 @@ fn main() {
     let mut encoded = Vec::new();
     for _ in 0..rounds {
         let (started, before) = (Instant::now(), cpu_seconds());
-        encoded = encoder.encode_batch(&texts).expect("vectors");
+        encoded.clear();
+        for block in texts.chunks(block) {
+            encoded.extend(encoder.encode_batch(block).expect("vectors"));
+        }
         wall = wall.min(started.elapsed().as_secs_f64());
         cpu = cpu.min(cpu_seconds() - before);
     }

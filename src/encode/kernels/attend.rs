@@ -2,7 +2,7 @@
 
 use super::elementwise::{exp, partial};
 use super::lanes::Lanes;
-use super::product::{Target, Then, multiply, pack_rows};
+use super::product::{Panels, Target, Then, multiply, pack_rows};
 use super::{Level, Work};
 
 /// Buffers of one head's attention.
@@ -55,7 +55,8 @@ impl Work for Attention<'_> {
                 rows.resize(length * width, 0.0);
                 pack_rows(&qkv[head..], stride, width, length, S::ROWS, rows);
                 let mut target = Target { out: scores, start: 0, stride: length, width: length };
-                multiply(s, rows, length, panels, width, &[], Then::Bias, &mut target);
+                let keys = Panels { values: panels, inputs: width, bias: &[] };
+                multiply(s, rows, length, keys, Then::Bias, &mut target);
                 scores.chunks_exact_mut(length).for_each(|row| softmax(s, row));
                 // out = scores · v
                 pack_values(&qkv[2 * hidden + head..], stride, length, width, S::COLUMNS, panels);
@@ -63,7 +64,8 @@ impl Work for Attention<'_> {
                 pack_rows(scores, length, length, length, S::ROWS, rows);
                 let at = start * hidden + head;
                 let mut target = Target { out: self.out, start: at, stride: hidden, width };
-                multiply(s, rows, length, panels, length, &[], Then::Bias, &mut target);
+                let values = Panels { values: panels, inputs: length, bias: &[] };
+                multiply(s, rows, length, values, Then::Bias, &mut target);
             }
             start += length;
         }

@@ -12,7 +12,7 @@ use super::{Level, Work, tiles, with_rows};
 use crate::encode::config::Activation;
 
 /// Bytes of packed rows that meet all panels before the next rows: half of a common L2.
-const BLOCK_BYTES: usize = 512 << 10;
+const BLOCK_BYTES: usize = 1 << 20;
 
 /// A weight matrix, packed for one level.
 pub(in crate::encode) struct Weights {
@@ -104,7 +104,8 @@ impl Work for Product<'_> {
             pack_rows(x, w.inputs, w.inputs, count, S::ROWS, self.packed);
             let start = start * w.outputs;
             let mut target = Target { out: self.out, start, stride: w.outputs, width: w.outputs };
-            multiply(s, self.packed, count, &w.panels, w.inputs, &w.bias, self.then, &mut target);
+            let panels = Panels { values: &w.panels, inputs: w.inputs, bias: &w.bias };
+            multiply(s, self.packed, count, panels, self.then, &mut target);
         }
     }
 }
@@ -145,21 +146,30 @@ pub(super) struct Target<'a> {
     pub width: usize,
 }
 
-/// `count` packed rows with all panels. `bias` covers the panels or is empty.
+/// Packed weights.
+#[derive(Clone, Copy)]
+pub(super) struct Panels<'a> {
+    /// Panel by panel, each inputs × `COLUMNS`.
+    pub values: &'a [f32],
+    pub inputs: usize,
+    /// Covers the panels, or is empty.
+    pub bias: &'a [f32],
+}
+
+/// `count` packed rows with all panels.
 #[inline(always)]
 pub(super) fn multiply<S: Lanes>(
     s: S,
     packed: &[f32],
     count: usize,
-    panels: &[f32],
-    inputs: usize,
-    bias: &[f32],
+    panels: Panels<'_>,
     then: Then<'_>,
     target: &mut Target<'_>,
 ) {
-    for (i, panel) in panels.chunks_exact(S::COLUMNS * inputs).enumerate() {
+    let inputs = panels.inputs;
+    for (i, panel) in panels.values.chunks_exact(S::COLUMNS * inputs).enumerate() {
         let column = i * S::COLUMNS;
-        let bias = bias.get(column..column + S::COLUMNS);
+        let bias = panels.bias.get(column..column + S::COLUMNS);
         let (mut rest, mut row) = (packed, 0);
         for height in tiles(count, S::ROWS) {
             let (rows, after) = rest.split_at(height * inputs);
@@ -210,7 +220,7 @@ fn finish<S: Lanes, const M: usize>(
         }
     }
     let width = S::COLUMNS.min(target.width - at.1);
-    for (i, [low, high]) in sums.into_iter().enumerate() {
+    for (i, &[low, high]) in sums.iter().enumerate() {
         let start = at.0 + i * target.stride;
         let mut values = [0.0; MOST_COLUMNS];
         let out = &mut target.out[start..start + width];

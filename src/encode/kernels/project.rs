@@ -5,8 +5,9 @@
 //! over raw dot products in registers; bias and activation follow once per entry.
 //!
 //! Two ways give the same bits. `dense` computes all dot products of a panel. The screened
-//! way bounds them from above with 8-bit integers ([`super::screen`]) and computes only
-//! those whose bound leaves a weight possible, one by one, in the same order of addition.
+//! way bounds them from above with 8-bit integers ([`super::screen`]); those whose bound leaves
+//! a weight possible are computed to within rounding in vectors along the inputs; and those of
+//! them that may be their column's maximum, mostly one, in the order of addition of `dense`.
 
 use std::sync::Arc;
 
@@ -34,7 +35,7 @@ pub(in crate::encode) struct ProjectScratch {
     tiles: Vec<Tile>,
     codes: Vec<i32>,
     starts: Vec<i32>,
-    pairs: Vec<(usize, usize)>,
+    pairs: Vec<Pair>,
     /// All texts' rows, packed; empty until a text needs them.
     rows: Vec<f32>,
     panel: Vec<f32>,
@@ -78,8 +79,21 @@ struct Project<'a> {
 /// Columns of a panel at most.
 const MOST_COLUMNS: usize = 32;
 
-/// A dot product computed singly costs some 30 times one among many.
-const SINGLE_COST: usize = 32;
+/// A dot product computed singly costs 2 to 5 times one among many.
+const SINGLE_COST: usize = 6;
+
+/// A dot product that may matter.
+#[derive(Debug, Clone, Copy)]
+struct Pair {
+    row: usize,
+    /// In its panel.
+    column: usize,
+    /// At least the norm of the state.
+    norm: f32,
+    /// The dot product to within rounding, and how far that may be off.
+    near: f32,
+    error: f32,
+}
 
 impl Work for Project<'_> {
     type Out = Vec<Terms>;
@@ -95,6 +109,7 @@ impl Work for Project<'_> {
         let mut out: Vec<Terms> = lengths.iter().map(|_| Terms::new()).collect();
         for first in (0..bias.len()).step_by(S::COLUMNS) {
             let columns = S::COLUMNS.min(bias.len() - first);
+            let bias = &bias[first..first + columns];
             let decoder = &decoder[first * inputs..][..columns * inputs];
             panel.clear();
             let mut tiles = tiles.as_slice();
@@ -114,22 +129,26 @@ impl Work for Project<'_> {
                         continue;
                     }
                 }
-                if screen.is_none() || pairs.len() * SINGLE_COST > length * columns {
-                    if rows.is_empty() {
-                        pack_texts(hidden, lengths, inputs, S::ROWS, rows);
+                match screen {
+                    Some(screen) if pairs.len() * SINGLE_COST <= length * columns => {
+                        let norms = &screen.norm[first..];
+                        exact(s, pairs, hidden, decoder, norms, bias, &mut maxima);
                     }
-                    if panel.is_empty() {
-                        panel.resize(S::COLUMNS * inputs, 0.0);
-                        pack_panel(decoder, inputs, panel);
+                    _ => {
+                        if rows.is_empty() {
+                            pack_texts(hidden, lengths, inputs, S::ROWS, rows);
+                        }
+                        if panel.is_empty() {
+                            panel.resize(S::COLUMNS * inputs, 0.0);
+                            pack_panel(decoder, inputs, panel);
+                        }
+                        for tile in mine {
+                            let rows = &rows[tile.row * inputs..][..tile.height * inputs];
+                            with_rows!(s: S, tile.height, dense, (s, rows, panel, &mut maxima));
+                        }
                     }
-                    for tile in mine {
-                        let rows = &rows[tile.row * inputs..][..tile.height * inputs];
-                        with_rows!(s: S, tile.height, dense, (s, rows, panel, &mut maxima));
-                    }
-                } else {
-                    exact(s, pairs, hidden, decoder, inputs, &mut maxima);
                 }
-                for (column, (&maximum, &bias)) in maxima.iter().zip(&bias[first..]).enumerate() {
+                for (column, (&maximum, &bias)) in maxima.iter().zip(bias).enumerate() {
                     let logit = maximum + bias;
                     if logit > 0.0 {
                         terms.push(((first + column) as u32, logit.ln_1p()));
@@ -187,8 +206,7 @@ fn pack_texts(
     }
 }
 
-/// Finds the dot products of a tile and a panel that may be more than −bias: (row, column)
-/// pairs.
+/// Finds the dot products of a tile and a panel that may be more than −bias.
 #[inline(always)]
 fn survivors<S: Lanes, const M: usize>(
     s: S,
@@ -196,7 +214,7 @@ fn survivors<S: Lanes, const M: usize>(
     starts: &[i32],
     panel: &ScreenPanel<'_>,
     tile: &Tile,
-    pairs: &mut Vec<(usize, usize)>,
+    pairs: &mut Vec<Pair>,
 ) {
     let [mut low, mut high] = [[s.splat_i(0); M]; 2];
     for ((low, high), &start) in low.iter_mut().zip(&mut high).zip(starts) {
@@ -220,7 +238,7 @@ fn keep<S: Lanes, const M: usize>(
     panel: &ScreenPanel<'_>,
     at: usize,
     tile: &Tile,
-    pairs: &mut Vec<(usize, usize)>,
+    pairs: &mut Vec<Pair>,
 ) {
     let Quantised { scale, norm, rest } = tile.quantised;
     let scale = s.mul(s.splat(scale), s.load(&panel.scale[at..]));
@@ -235,10 +253,14 @@ fn keep<S: Lanes, const M: usize>(
     if above(largest) == 0 {
         return;
     }
+    // A copy, for the rare case that gets here: a loop that indexes the sums themselves would
+    // keep them in memory while they are added up, which halves the rate.
     for (i, sum) in sums.into_iter().enumerate() {
         let mut mask = above(sum);
         while mask != 0 {
-            pairs.push((tile.row + i, at + mask.trailing_zeros() as usize));
+            let column = at + mask.trailing_zeros() as usize;
+            let norm = tile.quantised.norm + tile.quantised.rest;
+            pairs.push(Pair { row: tile.row + i, column, norm, near: 0.0, error: 0.0 });
             mask &= mask - 1;
         }
     }
@@ -249,42 +271,65 @@ fn keep<S: Lanes, const M: usize>(
 fn dense<S: Lanes, const M: usize>(s: S, rows: &[f32], panel: &[f32], maxima: &mut [f32]) {
     let sums = sums::<S, M>(s, rows, panel);
     let mut largest = [s.load(maxima), s.load(&maxima[S::N..])];
-    for [low, high] in sums {
+    for &[low, high] in &sums {
         largest = [s.max(largest[0], low), s.max(largest[1], high)];
     }
     s.store(largest[0], maxima);
     s.store(largest[1], &mut maxima[S::N..]);
 }
 
-/// Raises each column's maximum to the dot products of `pairs`, each added up in the order
-/// of [`sums`]. Four run side by side, since each addition waits for the last.
+/// Raises each column's maximum to the largest dot product of `pairs`, wherever that can give
+/// a weight, added up in the order of [`sums`].
+///
+/// Any two float sums c, c' of one dot product differ by at most 2γ·‖x‖·‖w‖ (γ as in
+/// [`super::screen`]). With twice that as `error`, which covers the roundings of the
+/// comparisons here as well, a pair is passed over if c' + error + bias is not above 0, or if
+/// c' + error is below c' − error of another pair of the column: in the first case it gives no
+/// weight, in the second it is not the maximum.
 #[inline(always)]
 fn exact<S: Lanes>(
     s: S,
-    pairs: &[(usize, usize)],
+    pairs: &mut [Pair],
     hidden: &[f32],
     decoder: &[f32],
-    inputs: usize,
+    norms: &[f32],
+    bias: &[f32],
     maxima: &mut [f32],
 ) {
-    for four in pairs.chunks(4) {
-        let pair = |i: usize| four[i.min(four.len() - 1)];
-        let (a, b, c, d) = (pair(0), pair(1), pair(2), pair(3));
-        let x = |(row, _): (usize, usize)| &hidden[row * inputs..][..inputs];
-        let w = |(_, column): (usize, usize)| &decoder[column * inputs..][..inputs];
-        let (xa, xb, xc, xd) = (x(a), x(b), x(c), x(d));
-        let (wa, wb, wc, wd) = (w(a), w(b), w(c), w(d));
-        let mut sums = [0.0f32; 4];
-        for k in 0..inputs {
-            sums[0] = s.fma1(xa[k], wa[k], sums[0]);
-            sums[1] = s.fma1(xb[k], wb[k], sums[1]);
-            sums[2] = s.fma1(xc[k], wc[k], sums[2]);
-            sums[3] = s.fma1(xd[k], wd[k], sums[3]);
-        }
-        for (&(_, column), sum) in four.iter().zip(sums) {
-            if sum > maxima[column] {
-                maxima[column] = sum;
-            }
-        }
+    let inputs = decoder.len() / bias.len();
+    let operands = |pair: &Pair| {
+        (&hidden[pair.row * inputs..][..inputs], &decoder[pair.column * inputs..][..inputs])
+    };
+    let gamma = inputs as f32 * 1.01 * f32::EPSILON;
+    let mut least = [f32::NEG_INFINITY; MOST_COLUMNS];
+    for pair in pairs.iter_mut() {
+        let (x, w) = operands(pair);
+        pair.near = near(s, x, w);
+        pair.error = 4.0 * gamma * pair.norm * norms[pair.column] + 1e-30;
+        least[pair.column] = least[pair.column].max(pair.near - pair.error);
     }
+    for pair in pairs.iter() {
+        let most = pair.near + pair.error;
+        if most + bias[pair.column] <= 0.0 || most < least[pair.column] {
+            continue;
+        }
+        let (x, w) = operands(pair);
+        let sum = x.iter().zip(w).fold(0.0, |sum, (&x, &w)| s.fma1(x, w, sum));
+        let maximum = &mut maxima[pair.column];
+        *maximum = if sum > *maximum { sum } else { *maximum };
+    }
+}
+
+/// The dot product, added up in vectors: fast, and not in the order of [`sums`].
+#[inline(always)]
+fn near<S: Lanes>(s: S, x: &[f32], w: &[f32]) -> f32 {
+    let mut sums = [s.splat(0.0); 2];
+    let (whole, rest) = x.split_at(x.len() - x.len() % S::COLUMNS);
+    let (w, w_rest) = w.split_at(whole.len());
+    for (x, w) in whole.chunks_exact(S::COLUMNS).zip(w.chunks_exact(S::COLUMNS)) {
+        sums[0] = s.fma(s.load(x), s.load(w), sums[0]);
+        sums[1] = s.fma(s.load(&x[S::N..]), s.load(&w[S::N..]), sums[1]);
+    }
+    let sum = s.sum(s.add(sums[0], sums[1]));
+    rest.iter().zip(w_rest).fold(sum, |sum, (&x, &w)| s.fma1(x, w, sum))
 }
