@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::corpus::{CorpusReader, Fields};
 use crate::encode::{
     DeviceChoice, EncodeJob, EncodeReport, Encoder, EncoderOptions, Precision, QueryEncoder,
-    TextEncoder, encode_to_store, simd_level,
+    TextEncoder, encode_to_store, needs_download, simd_level,
 };
 use crate::error::{Error, Result};
 use crate::vectors::store::{Encoding, InputDigest, Kind, Plan, Shard, StoreWriter, WeightFormat};
@@ -25,8 +25,9 @@ use super::{Common, progress};
 A run that was killed or stopped (Ctrl-C) continues with the same command and --resume, to the
 same bytes.")]
 pub struct EncodeArgs {
-    /// Model directory: config.json, tokenizer.json or vocab.txt, model.safetensors
-    #[arg(long, value_name = "DIR")]
+    /// Model directory (config.json, tokenizer, weights; or a SentenceTransformers folder), or
+    /// hub id (naver/splade-v3)
+    #[arg(long, value_name = "DIR|HUB_ID")]
     model: PathBuf,
     /// TSV or JSON Lines, plain, .gz or .zst; `-` is standard input
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
@@ -37,9 +38,10 @@ pub struct EncodeArgs {
     /// Which side of the search the texts are
     #[arg(long, value_enum, default_value = "document")]
     kind: KindArg,
-    /// Tokens of a text that are read, special tokens included
-    #[arg(long, value_name = "N", default_value_t = EncoderOptions::default().max_length)]
-    max_length: usize,
+    /// Tokens of a text that are read, special tokens included [default: the model's
+    /// max_seq_length, or else 256]
+    #[arg(long, value_name = "N")]
+    max_length: Option<usize>,
     /// Tokens of a batch
     #[arg(long, value_name = "N", default_value_t = EncoderOptions::default().batch_tokens)]
     batch_tokens: usize,
@@ -99,6 +101,9 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
     if args.top == Some(0) {
         return Err(Error::Usage("--top must be at least 1".into()));
     }
+    if args.max_length == Some(0) {
+        return Err(Error::Usage("--max-length must be at least 3, found 0".into()));
+    }
     if args.batch_tokens == 0 {
         return Err(Error::Usage("--batch-tokens must be at least 1".into()));
     }
@@ -152,13 +157,16 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
 
 fn load(args: &EncodeArgs, common: &Common) -> Result<Box<dyn TextEncoder>> {
     let options = EncoderOptions {
-        max_length: args.max_length,
+        max_length: args.max_length.unwrap_or(0),
         batch_tokens: args.batch_tokens,
         dtype: args.dtype,
         device: args.device,
         threads: common.threads.unwrap_or(0),
         ..EncoderOptions::default()
     };
+    if needs_download(&args.model) && !common.quiet {
+        eprintln!("downloading model {} from the hub", args.model.display());
+    }
     Ok(match args.kind {
         KindArg::Document => Box::new(Encoder::load(&args.model, &options)?),
         KindArg::Query => Box::new(QueryEncoder::load(&args.model, &options)?),
@@ -192,11 +200,11 @@ fn survey(args: &EncodeArgs) -> Result<Option<InputDigest>> {
 
 fn plan(args: &EncodeArgs, encoder: &dyn TextEncoder, doc_base: u64) -> Plan {
     let model = encoder.info().clone();
-    let inference_free = model.layers == 0;
     let encoding = Encoding {
-        pooling: if inference_free { "token weights" } else { "max log(1+relu)" }.into(),
+        pooling: encoder.pooling().into(),
         model,
-        max_length: args.max_length,
+        max_length: encoder.max_length(),
+        prompt: Some(encoder.prompt().to_owned()).filter(|prompt| !prompt.is_empty()),
         dtype: args.dtype.name().into(),
         device: args.device.to_string(),
         simd: simd_level().into(),

@@ -30,6 +30,8 @@ pub(super) struct CpuModel {
     hidden: usize,
     heads: usize,
     activation: Activation,
+    head_activation: Activation,
+    pad: Option<u32>,
 }
 
 struct CpuLayer {
@@ -107,6 +109,8 @@ impl CpuModel {
             words,
             heads: model.heads,
             activation: model.activation,
+            head_activation: model.head_activation,
+            pad: model.pad,
         })
     }
 
@@ -126,10 +130,9 @@ impl CpuModel {
         let Buffers { x, wide, context, next, product: scratch, attend, .. } = buffers;
         let (level, hidden) = (self.level, self.hidden);
         x.clear();
-        let positions = batch.lengths.iter().flat_map(|&length| 0..length);
-        for (&id, position) in batch.ids.iter().zip(positions) {
+        for (&id, position) in batch.ids.iter().zip(batch.positions(self.pad)) {
             let word = &self.words[id as usize * hidden..][..hidden];
-            let place = &self.positions[position * hidden..][..hidden];
+            let place = &self.positions[position as usize * hidden..][..hidden];
             x.extend(word.iter().zip(place).map(|(w, p)| w + p));
         }
         self.embedding_norm.run(level, x);
@@ -143,7 +146,8 @@ impl CpuModel {
             product(level, wide, &layer.down, Then::Residual(next), scratch, x);
             layer.output_norm.run(level, x);
         }
-        product(level, x, &self.transform, Then::Activate(self.activation), scratch, next);
+        let then = Then::Activate(self.head_activation);
+        product(level, x, &self.transform, then, scratch, next);
         self.transform_norm.run(level, next);
         std::mem::swap(x, next);
     }

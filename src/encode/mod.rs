@@ -16,12 +16,17 @@ use crate::error::Result;
 use crate::vectors::TokenTable;
 use crate::vectors::store::ModelInfo;
 
+mod folder;
+mod hub;
 mod info;
 mod query;
+mod table;
 mod tokenizer;
 
 #[cfg(feature = "encode")]
 mod batch;
+#[cfg(feature = "encode")]
+mod checkpoint;
 #[cfg(feature = "encode")]
 mod config;
 #[cfg(feature = "encode")]
@@ -33,7 +38,11 @@ mod graph;
 #[cfg(feature = "encode")]
 mod kernels;
 #[cfg(feature = "encode")]
+mod modernbert;
+#[cfg(feature = "encode")]
 mod ops;
+#[cfg(feature = "encode")]
+mod pickle;
 #[cfg(feature = "encode")]
 mod pipeline;
 #[cfg(feature = "encode")]
@@ -45,6 +54,7 @@ mod weights;
 pub use config::{Activation, Architecture, ModelConfig, SUPPORTED};
 #[cfg(feature = "encode")]
 pub use encoder::{Arithmetic, DeviceChoice, Encoder, EncoderOptions, Precision};
+pub use hub::{model_directory, needs_download};
 #[cfg(feature = "encode")]
 pub use kernels::simd_level;
 #[cfg(feature = "encode")]
@@ -63,6 +73,9 @@ pub struct Encoded {
     pub truncated: bool,
 }
 
+/// Tokens of a text that are read where neither the caller nor the model says.
+pub const DEFAULT_MAX_LENGTH: usize = 256;
+
 /// Hears how many texts a step finished; false stops the run.
 pub type Progress<'a> = dyn Fn(u64) -> bool + Sync + 'a;
 
@@ -77,4 +90,43 @@ pub trait TextEncoder: Send + Sync {
 
     /// What made the vectors.
     fn info(&self) -> &ModelInfo;
+
+    /// Tokens of a text that are read, special tokens included.
+    fn max_length(&self) -> usize;
+
+    /// How token weights came from the model, for manifests.
+    fn pooling(&self) -> &'static str;
+
+    /// What is put before every text, empty for nothing.
+    fn prompt(&self) -> &str;
+}
+
+/// Drops light terms; the rest stays sorted by term id.
+fn prune(mut terms: Vec<(u32, f32)>, top: Option<usize>, min_weight: f32) -> Vec<(u32, f32)> {
+    terms.retain(|&(_, weight)| weight >= min_weight);
+    if let Some(top) = top.filter(|&n| n < terms.len()) {
+        terms.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        terms.truncate(top);
+        terms.sort_unstable_by_key(|&(id, _)| id);
+    }
+    terms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(weights: &[f32]) -> Vec<(u32, f32)> {
+        weights.iter().enumerate().map(|(i, &w)| (i as u32, w)).collect()
+    }
+
+    #[test]
+    fn pruning_keeps_the_heaviest_terms_in_term_order() {
+        let of = |top, min| prune(encoded(&[0.5, 2.0, 0.1, 2.0, 1.0]), top, min);
+        assert_eq!(of(Some(2), 0.0), [(1, 2.0), (3, 2.0)]);
+        assert_eq!(of(Some(3), 0.0), [(1, 2.0), (3, 2.0), (4, 1.0)]);
+        assert_eq!(of(Some(1), 0.0), [(1, 2.0)]);
+        assert_eq!(of(None, 0.5), [(0, 0.5), (1, 2.0), (3, 2.0), (4, 1.0)]);
+        assert_eq!(of(Some(0), 0.0), []);
+    }
 }

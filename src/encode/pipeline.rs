@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Encoded, Progress, TextEncoder};
+use super::{Progress, TextEncoder, prune};
 use crate::corpus::TextRecord;
 use crate::error::{Error, Result};
 use crate::vectors::VectorRecord;
@@ -96,23 +96,11 @@ fn encode_block(records: &[TextRecord], job: &EncodeJob<'_>) -> Result<(Vec<Vect
     let encoded = job.encoder.encode_texts(&texts, job.progress)?;
     let truncated = encoded.iter().filter(|e| e.truncated).count() as u64;
     let vectors = records.iter().zip(encoded).map(|(record, encoded)| {
-        let kept = prune(encoded, job.top, job.min_weight);
+        let kept = prune(encoded.terms, job.top, job.min_weight);
         let (terms, weights) = kept.into_iter().unzip();
         VectorRecord { id: record.id.clone(), terms, weights }
     });
     Ok((vectors.collect(), truncated))
-}
-
-/// Drops light terms; the rest stays sorted by term id.
-fn prune(encoded: Encoded, top: Option<usize>, min_weight: f32) -> Vec<(u32, f32)> {
-    let mut terms = encoded.terms;
-    terms.retain(|&(_, weight)| weight >= min_weight);
-    if let Some(top) = top.filter(|&n| n < terms.len()) {
-        terms.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        terms.truncate(top);
-        terms.sort_unstable_by_key(|&(id, _)| id);
-    }
-    terms
 }
 
 /// The stream, with account of what was taken from it.
@@ -199,25 +187,5 @@ fn add_to_crc(crc: &mut crc32fast::Hasher, record: &TextRecord) {
     for part in [&record.id, &record.text] {
         crc.update(&(part.len() as u64).to_le_bytes());
         crc.update(part.as_bytes());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn encoded(weights: &[f32]) -> Encoded {
-        let terms = weights.iter().enumerate().map(|(i, &w)| (i as u32, w)).collect();
-        Encoded { terms, truncated: false }
-    }
-
-    #[test]
-    fn pruning_keeps_the_heaviest_terms_in_term_order() {
-        let of = |top, min| prune(encoded(&[0.5, 2.0, 0.1, 2.0, 1.0]), top, min);
-        assert_eq!(of(Some(2), 0.0), [(1, 2.0), (3, 2.0)]);
-        assert_eq!(of(Some(3), 0.0), [(1, 2.0), (3, 2.0), (4, 1.0)]);
-        assert_eq!(of(Some(1), 0.0), [(1, 2.0)]);
-        assert_eq!(of(None, 0.5), [(0, 0.5), (1, 2.0), (3, 2.0), (4, 1.0)]);
-        assert_eq!(of(Some(0), 0.0), []);
     }
 }

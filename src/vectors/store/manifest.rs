@@ -37,8 +37,12 @@ pub struct Encoding {
     pub model: ModelInfo,
     /// Tokens of a text that were read, special tokens included.
     pub max_length: usize,
-    /// "max log(1+relu)", or "token weights" for inference-free queries.
+    /// "max log(1+relu)", "max log(1+log(1+relu))", or "token weights" for inference-free
+    /// queries.
     pub pooling: String,
+    /// What was put before every text, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
     /// Number type of the arithmetic.
     pub dtype: String,
     /// "cpu" or "cuda:N".
