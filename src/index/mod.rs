@@ -34,7 +34,6 @@ pub struct Index {
     source: Source,
     layout: Layout,
     meta: Meta,
-    order: Option<std::ops::Range<usize>>,
 }
 
 impl Index {
@@ -51,8 +50,7 @@ impl Index {
         let layout = Layout::parse(path, bytes)?;
         let at = layout.required(path, SectionKind::Meta)?;
         let meta = Meta::decode(path, &bytes[at.clone()], at.start as u64)?;
-        let order = layout.range(SectionKind::Order);
-        let index = Index { path: path.to_owned(), source, layout, meta, order };
+        let index = Index { path: path.to_owned(), source, layout, meta };
         index.check_lengths()?;
         Ok(index)
     }
@@ -153,10 +151,7 @@ impl Index {
 
     /// Original ordinal of each docid; `None` when they are equal.
     pub fn order(&self) -> Option<&[u32]> {
-        self.order.as_ref().map(|range| {
-            <[u32]>::ref_from_bytes(&self.source.bytes()[range.clone()])
-                .expect("sections are aligned, and `open` checked their lengths")
-        })
+        self.layout.range(SectionKind::Order).map(|_| self.words(SectionKind::Order))
     }
 
     /// Original ordinal of a docid.

@@ -22,22 +22,46 @@ pub(super) struct Cursor<'a> {
     decoded: Block,
 }
 
+/// Cursors that outlive their queries: each holds a decoded block, which is not worth
+/// clearing anew for every term of every query.
+#[derive(Default)]
+pub(super) struct Cursors<'a>(Vec<Cursor<'a>>);
+
+impl<'a> Cursors<'a> {
+    /// One cursor a list, at its first posting.
+    pub(super) fn open(&mut self, lists: &[Weighted<'a>]) -> Result<&mut [Cursor<'a>], Damaged> {
+        for (i, &list) in lists.iter().enumerate() {
+            if i == self.0.len() {
+                self.0.push(Cursor::unopened(list));
+            }
+            self.0[i].open(list)?;
+        }
+        Ok(&mut self.0[..lists.len()])
+    }
+}
+
 impl<'a> Cursor<'a> {
-    /// A cursor at the first posting.
-    pub(super) fn new(Weighted { list, weight }: Weighted<'a>) -> Result<Self, Damaged> {
-        let mut cursor = Cursor {
+    fn unopened(Weighted { list, weight }: Weighted<'a>) -> Self {
+        Cursor {
             docid: 0,
-            max_score: weight * u32::from(list.max_impact),
+            max_score: 0,
             weight,
             at: 0,
             block: 0,
-            blocks: list.blocks(),
+            blocks: 0,
             shallow: 0,
             list,
             decoded: Block::default(),
-        };
-        cursor.load(0)?;
-        Ok(cursor)
+        }
+    }
+
+    fn open(&mut self, Weighted { list, weight }: Weighted<'a>) -> Result<(), Damaged> {
+        self.max_score = weight * u32::from(list.max_impact);
+        self.weight = weight;
+        self.blocks = list.blocks();
+        self.shallow = 0;
+        self.list = list;
+        self.load(0)
     }
 
     /// Decodes block `b`, or the next one that has a posting: blocks of dense lists may

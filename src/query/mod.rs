@@ -18,7 +18,7 @@ pub use kernels::SimdLevel;
 use crate::error::{Error, Result};
 use crate::format::postings::{Damaged, List};
 use crate::index::{Index, TermId};
-use cursor::Cursor;
+use cursor::Cursors;
 use select::Selector;
 use topk::TopK;
 use wand::Wand;
@@ -191,7 +191,7 @@ struct Weighted<'a> {
 pub struct Searcher<'a> {
     index: &'a Index,
     lists: Vec<Weighted<'a>>,
-    cursors: Vec<Cursor<'a>>,
+    cursors: Cursors<'a>,
     top: TopK<'a>,
     selector: Selector<'a>,
     windowed: Windowed<'a>,
@@ -210,7 +210,7 @@ impl<'a> Searcher<'a> {
         Searcher {
             index,
             lists: Vec::new(),
-            cursors: Vec::new(),
+            cursors: Cursors::default(),
             top: TopK::new(index.order()),
             selector: Selector::new(index.order()),
             windowed: Windowed::new(level),
@@ -256,17 +256,14 @@ impl<'a> Searcher<'a> {
             return Ok(());
         }
         self.top.reset(k, primed);
-        self.cursors.clear();
-        for &list in &self.lists {
-            self.cursors.push(Cursor::new(list)?);
-        }
+        let cursors = self.cursors.open(&self.lists)?;
         match algorithm {
             Algorithm::Auto | Algorithm::Exhaustive | Algorithm::Windowed => {
                 unreachable!("resolved or answered above")
             }
-            Algorithm::Wand => self.wand.search::<false>(&mut self.cursors, &mut self.top)?,
+            Algorithm::Wand => self.wand.search::<false>(cursors, &mut self.top)?,
             Algorithm::BlockMaxWand => {
-                self.wand.search::<true>(&mut self.cursors, &mut self.top)?;
+                self.wand.search::<true>(cursors, &mut self.top)?;
             }
         }
         self.top.drain_into(&mut self.hits);
