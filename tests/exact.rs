@@ -63,7 +63,15 @@ fn collection(documents: &[Document]) -> Collection {
 fn layouts() -> impl Iterator<Item = BuildOptions> {
     [(Codec::Small, Dense::Bitmap), (Codec::Fast, Dense::Bitmap), (Codec::Fast, Dense::Bytes)]
         .into_iter()
-        .map(|(codec, dense)| BuildOptions { codec, dense, ..Default::default() })
+        .flat_map(|(codec, dense)| {
+            [(128, false), (40, true)].map(|(block_size, ranges)| BuildOptions {
+                codec,
+                dense,
+                block_size,
+                ranges,
+                ..Default::default()
+            })
+        })
 }
 
 fn pairs(hits: &[Hit]) -> Vec<(u32, u64)> {

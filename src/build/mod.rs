@@ -13,8 +13,8 @@ use zerocopy::IntoBytes;
 use crate::error::{Error, Result};
 use crate::format::writer::Written;
 use crate::format::{
-    BLOCK, Codec, Dense, FieldKind, FieldMeta, FileWriter, MAX_DOCUMENTS, Meta, Provenance,
-    SectionKind,
+    BLOCK, BOUND_SIZES, Codec, Dense, FieldKind, FieldMeta, FileWriter, MAX_DOCUMENTS, Meta,
+    Provenance, SectionKind, ranges,
 };
 use crate::progress::Progress;
 use crate::quantize::{Clipping, Quantizer};
@@ -36,6 +36,10 @@ pub struct BuildOptions {
     pub codec: Codec,
     /// Layout of frequent terms in `fast`.
     pub dense: Dense,
+    /// Postings that one maximum bounds at most: 128, or 40 as in PISA's wand data.
+    pub block_size: u32,
+    /// Write RANGE_MAXIMA, which `range_pruned` needs.
+    pub ranges: bool,
     /// How weights become impacts.
     pub scale: Scale,
     /// Bits of an impact, 1 to 8.
@@ -51,6 +55,8 @@ impl Default for BuildOptions {
         BuildOptions {
             codec: Codec::Small,
             dense: Dense::Bitmap,
+            block_size: BLOCK as u32,
+            ranges: false,
             scale: Scale::Auto,
             bits: 8,
             field: FieldKind::Learned,
@@ -94,6 +100,12 @@ pub fn build(
             "{documents} documents exceed the limit of {MAX_DOCUMENTS} an index; build shards"
         )));
     }
+    if !BOUND_SIZES.contains(&options.block_size) {
+        return Err(Error::Usage(format!(
+            "the block size is 128 or 40, found {}",
+            options.block_size
+        )));
+    }
     let quantizer = match options.scale {
         Scale::Auto => Quantizer::auto(collection.weights(), options.bits)?,
         Scale::Fixed(weight) => Quantizer::fixed(weight, options.bits)?,
@@ -111,8 +123,17 @@ pub fn build(
     writer.section(SectionKind::BlockLast, packed.last.as_bytes())?;
     writer.section(SectionKind::BlockOffset, packed.offset.as_bytes())?;
     writer.section(SectionKind::BlockMax, &packed.max)?;
+    if options.block_size < BLOCK as u32 {
+        writer.section(SectionKind::BoundLast, packed.bound_last.as_bytes())?;
+    }
     writer.section(SectionKind::Windows, packed.windows.as_bytes())?;
     writer.section(SectionKind::Terms, packed.records.as_bytes())?;
+    if options.ranges {
+        writer.begin(SectionKind::RangeMaxima);
+        writer.write(&ranges::header(&packed.range_ends))?;
+        writer.write(&packed.ranges)?;
+        writer.end()?;
+    }
     let lexicon = crate::format::lexicon::encode(keys.iter().map(Vec::as_slice))?;
     writer.section(SectionKind::Lexicon, &lexicon)?;
     writer.begin(SectionKind::Names);
@@ -128,7 +149,7 @@ pub fn build(
         terms: terms.len() as u64,
         codec: options.codec,
         dense: options.dense,
-        block_size: BLOCK as u32,
+        block_size: options.block_size,
         reordered: order.is_some(),
         bits: options.bits,
         fields: vec![FieldMeta::new(options.field.clone(), quantizer.scale(), clipping)],

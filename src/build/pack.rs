@@ -8,7 +8,7 @@ use super::invert::Inverted;
 use crate::error::{Error, Result};
 use crate::format::postings::{Encoded, Representation};
 use crate::format::terms::impact_statistics;
-use crate::format::{FileWriter, SectionKind, TermRecord};
+use crate::format::{FileWriter, SectionKind, TermRecord, ranges};
 use crate::progress::Progress;
 
 /// What POSTINGS needs beside it: block and window arrays and term records.
@@ -17,8 +17,12 @@ pub(super) struct Packed {
     pub(super) last: Vec<u32>,
     pub(super) offset: Vec<u32>,
     pub(super) max: Vec<u8>,
+    pub(super) bound_last: Vec<u32>,
     pub(super) windows: Vec<u32>,
     pub(super) records: Vec<TermRecord>,
+    /// RANGE_MAXIMA: where each term's list ends, and the lists; empty if not wanted.
+    pub(super) range_ends: Vec<u64>,
+    pub(super) ranges: Vec<u8>,
     bytes: u64,
 }
 
@@ -40,14 +44,14 @@ pub(super) fn write_lists(
     writer.begin(SectionKind::Postings);
     let batches = batches(inverted, terms);
     for group in batches.chunks(rayon::current_num_threads().max(1) * 2) {
-        let encoded: Vec<(Encoded, Vec<TermRecord>)> = group
+        let encoded: Vec<Batch> = group
             .par_iter()
             .map(|batch| encode(inverted, batch, options, documents as u32))
             .collect();
-        for (part, records) in encoded {
-            writer.write(&part.bytes)?;
-            progress.advance(records.len() as u64);
-            packed.append(part, records)?;
+        for batch in encoded {
+            writer.write(&batch.lists.bytes)?;
+            progress.advance(batch.records.len() as u64);
+            packed.append(batch)?;
         }
     }
     writer.end()?;
@@ -68,21 +72,25 @@ fn batches<'a>(inverted: &Inverted, terms: &'a [u32]) -> Vec<&'a [u32]> {
     batches
 }
 
-/// Encodes a batch; the records' positions count from the batch's own start.
-fn encode(
-    inverted: &Inverted,
-    terms: &[u32],
-    options: &BuildOptions,
-    documents: u32,
-) -> (Encoded, Vec<TermRecord>) {
-    let mut out = Encoded::default();
-    let mut records = Vec::with_capacity(terms.len());
+/// Encoded lists of consecutive terms.
+#[derive(Default)]
+struct Batch {
+    lists: Encoded,
+    records: Vec<TermRecord>,
+    range_ends: Vec<u64>,
+    ranges: Vec<u8>,
+}
+
+/// Encodes a batch; its positions count from its own start.
+fn encode(inverted: &Inverted, terms: &[u32], options: &BuildOptions, documents: u32) -> Batch {
+    let mut batch = Batch::default();
     for &term in terms {
         let (docids, impacts) = inverted.list(term);
         let df = docids.len() as u32;
         let representation = Representation::choose(options.codec, options.dense, df, documents);
         let (max_impact, kth_impacts) = impact_statistics(impacts);
-        records.push(TermRecord {
+        let out = &mut batch.lists;
+        batch.records.push(TermRecord {
             offset: U64::new(out.bytes.len() as u64),
             df: U32::new(df),
             blocks: U32::new(out.last.len() as u32),
@@ -93,15 +101,20 @@ fn encode(
             kth_impacts,
             reserved: [0; 3],
         });
-        out.push(representation, docids, impacts, documents);
+        out.push(representation, docids, impacts, documents, options.block_size as usize);
+        if options.ranges {
+            ranges::encode(docids, impacts, documents, &mut batch.ranges);
+            batch.range_ends.push(batch.ranges.len() as u64);
+        }
     }
-    (out, records)
+    batch
 }
 
 impl Packed {
-    fn append(&mut self, part: Encoded, records: Vec<TermRecord>) -> Result<()> {
+    fn append(&mut self, batch: Batch) -> Result<()> {
         let [blocks, maxima, windows] = self.counts()?;
-        self.records.extend(records.into_iter().map(|mut record| {
+        let part = batch.lists;
+        self.records.extend(batch.records.into_iter().map(|mut record| {
             record.offset += self.bytes;
             record.blocks += blocks;
             record.maxima += maxima;
@@ -112,7 +125,11 @@ impl Packed {
         self.last.extend(part.last);
         self.offset.extend(part.offset);
         self.max.extend(part.max);
+        self.bound_last.extend(part.bound_last);
         self.windows.extend(part.windows);
+        let before = self.ranges.len() as u64;
+        self.range_ends.extend(batch.range_ends.iter().map(|end| before + end));
+        self.ranges.extend(batch.ranges);
         Ok(())
     }
 

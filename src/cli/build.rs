@@ -10,7 +10,7 @@ use crate::bm25::{AvgDl, Bm25Params, Bm25Source, Stemmer, StopWords};
 use crate::build::{BuildOptions, BuildReport, Collection, Scale, build};
 use crate::corpus::{CorpusReader, Fields};
 use crate::error::{Error, Result};
-use crate::format::{Codec, Dense, FieldKind, Provenance};
+use crate::format::{BOUND_SIZES, Codec, Dense, FieldKind, Provenance};
 use crate::order::{self, BpOptions};
 use crate::output::{OutputFile, refuse_inputs};
 use crate::vectors::VectorSource;
@@ -39,6 +39,12 @@ pub struct BuildArgs {
     /// maxima), or a file with one original ordinal a line
     #[arg(long, value_name = "input|bp|FILE", default_value = "input", value_parser = parse_order)]
     order: OrderArg,
+    /// Postings that one block maximum bounds at most; 40 is PISA's usual size
+    #[arg(long, value_name = "128|40", default_value = "128", value_parser = parse_block_size)]
+    block_size: u32,
+    /// Range maxima: none, or those of 64 documents, which range_pruned needs
+    #[arg(long, value_enum, default_value = "none")]
+    ranges: RangesArg,
     /// Weight that maps to the largest impact: auto (from the weights), or a number, which
     /// shards of one collection share
     #[arg(long, value_name = "auto|W", default_value = "auto", value_parser = parse_scale)]
@@ -92,6 +98,20 @@ enum DenseArg {
     Bytes,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]
+enum RangesArg {
+    /// No such section
+    None,
+    /// Every 64 documents
+    #[value(name = "64")]
+    Of64,
+}
+
+fn parse_block_size(text: &str) -> std::result::Result<u32, String> {
+    let size = text.parse().ok().filter(|size| BOUND_SIZES.contains(size));
+    size.ok_or_else(|| "expected 128 or 40".into())
+}
+
 #[derive(Debug, Clone)]
 enum OrderArg {
     Input,
@@ -138,6 +158,8 @@ pub fn run(args: &BuildArgs, common: &Common) -> Result<ExitCode> {
             DenseArg::Bitmap => Dense::Bitmap,
             DenseArg::Bytes => Dense::Bytes,
         },
+        block_size: args.block_size,
+        ranges: args.ranges == RangesArg::Of64,
         scale: args.scale.0,
         bits: args.bits,
         ..BuildOptions::default()

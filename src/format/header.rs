@@ -151,6 +151,9 @@ section_kinds! {
     Tokenizer = 12, "TOKENIZER";
     /// Query weight of each token of an inference-free query side.
     QueryWeights = 13, "QUERY_WEIGHTS";
-    /// Maximum impact of each term in ranges of documents.
+    /// Largest impact of each term in ranges of 64 documents; optional.
     RangeMaxima = 14, "RANGE_MAXIMA";
+    /// Last docid that each entry of BLOCK_MAX bounds, u32; only where maxima are finer
+    /// than blocks.
+    BoundLast = 15, "BOUND_LAST";
 }

@@ -16,8 +16,9 @@ pub(super) struct Cursor<'a> {
     at: usize,
     block: usize,
     blocks: usize,
-    /// Block that the last bound was asked for: never behind `block`.
+    /// Maximum that the last bound came from.
     shallow: usize,
+    bounds: usize,
     list: List<'a>,
     decoded: Block,
 }
@@ -50,6 +51,7 @@ impl<'a> Cursor<'a> {
             block: 0,
             blocks: 0,
             shallow: 0,
+            bounds: 0,
             list,
             decoded: Block::default(),
         }
@@ -60,6 +62,7 @@ impl<'a> Cursor<'a> {
         self.weight = weight;
         self.blocks = list.blocks();
         self.shallow = 0;
+        self.bounds = list.bounds();
         self.list = list;
         self.load(0)
     }
@@ -103,7 +106,7 @@ impl<'a> Cursor<'a> {
             return Ok(());
         }
         if self.list.block_last(self.block) < target {
-            let b = self.seek_block(self.block.max(self.shallow), target);
+            let b = gallop(self.block, self.blocks, target, |b| self.list.block_last(b));
             self.load(b)?;
             if self.docid >= target {
                 return Ok(());
@@ -120,37 +123,39 @@ impl<'a> Cursor<'a> {
         self.load(self.block + 1)
     }
 
-    /// First block from `b` on whose bound reaches `target`: galloping, then bisection.
-    fn seek_block(&self, mut b: usize, target: u32) -> usize {
-        if b >= self.blocks || self.list.block_last(b) >= target {
-            return b;
-        }
-        let mut step = 1;
-        while b + step < self.blocks && self.list.block_last(b + step) < target {
-            b += step;
-            step *= 2;
-        }
-        let (mut low, mut high) = (b + 1, (b + step).min(self.blocks));
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.list.block_last(middle) < target {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        low
-    }
-
     /// An upper bound of the list's score at `docid`, and the last docid it holds for.
     /// Decodes nothing; docids must not decrease from call to call.
     #[inline]
     pub(super) fn block_bound(&mut self, docid: u32) -> (u32, u32) {
-        self.shallow = self.seek_block(self.shallow.max(self.block), docid);
-        if self.shallow >= self.blocks {
+        self.shallow = gallop(self.shallow, self.bounds, docid, |i| self.list.bound_last(i));
+        if self.shallow >= self.bounds {
             return (0, END - 1);
         }
-        let max = self.weight * u32::from(self.list.block_max(self.shallow));
-        (max, self.list.block_last(self.shallow))
+        let max = self.weight * u32::from(self.list.bound_max(self.shallow));
+        (max, self.list.bound_last(self.shallow))
     }
+}
+
+/// First of `at..len` whose last docid reaches `target`, or `len`: galloping, then
+/// bisection.
+#[inline]
+fn gallop(at: usize, len: usize, target: u32, last: impl Fn(usize) -> u32) -> usize {
+    if at >= len || last(at) >= target {
+        return at;
+    }
+    let (mut below, mut step) = (at, 1);
+    while below + step < len && last(below + step) < target {
+        below += step;
+        step *= 2;
+    }
+    let (mut low, mut high) = (below + 1, (below + step).min(len));
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if last(middle) < target {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
 }
