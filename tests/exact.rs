@@ -107,7 +107,22 @@ fn assert_exact(
                 let Ok(parsed) = Query::new(&index, 0, pairs_of) else { continue };
                 for (&k, expected) in depths.iter().zip(expected) {
                     for &algorithm in Algorithm::ALL {
+                        if algorithm.check(&index).is_err() {
+                            assert_eq!(
+                                (algorithm, options.ranges),
+                                (Algorithm::RangePruned, false)
+                            );
+                            continue;
+                        }
+                        let (hits, counters) =
+                            searcher.search_counted(&parsed, k, algorithm).unwrap();
+                        let counted = hits.to_vec();
+                        assert!(
+                            counters.postings > 0 || hits.is_empty(),
+                            "{algorithm} {counters:?}"
+                        );
                         let hits = searcher.search(&parsed, k, algorithm).unwrap();
+                        assert_eq!(hits, counted, "{algorithm}");
                         assert!(
                             pairs(hits) == *expected,
                             "{algorithm} on {options:?}, reordered {}, k = {k}, query {query:?}: \
@@ -188,7 +203,7 @@ fn a_query_that_could_overflow_is_refused_with_the_reason() {
     let mut many = Collection::default();
     let tokens: Vec<String> = (0..400).map(|t| format!("t{t}")).collect();
     many.push("d", tokens.iter().map(|t| (t.as_str(), 255.0))).unwrap();
-    let options = BuildOptions { scale: Scale::Fixed(255.0), ..Default::default() };
+    let options = BuildOptions { scale: Scale::Fixed(255.0), ranges: true, ..Default::default() };
     build(&many, None, &options, &path, &Silent).unwrap();
     let index = Index::open(&path).unwrap();
 

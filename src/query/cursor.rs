@@ -1,6 +1,7 @@
 //! A position in one posting list, for algorithms that go document by document.
 
 use super::Weighted;
+use super::counters::Count;
 use crate::format::postings::{Block, Damaged, List};
 
 /// Docid of a cursor past its last posting; above every docid of an index.
@@ -30,14 +31,23 @@ pub(super) struct Cursors<'a>(Vec<Cursor<'a>>);
 
 impl<'a> Cursors<'a> {
     /// One cursor a list, at its first posting.
-    pub(super) fn open(&mut self, lists: &[Weighted<'a>]) -> Result<&mut [Cursor<'a>], Damaged> {
+    pub(super) fn open<C: Count>(
+        &mut self,
+        lists: &[Weighted<'a>],
+        count: &mut C,
+    ) -> Result<&mut [Cursor<'a>], Damaged> {
         for (i, &list) in lists.iter().enumerate() {
             if i == self.0.len() {
                 self.0.push(Cursor::unopened(list));
             }
-            self.0[i].open(list)?;
+            self.0[i].open(list, count)?;
         }
-        Ok(&mut self.0[..lists.len()])
+        Ok(self.opened(lists.len()))
+    }
+
+    /// The cursors of the `lists` lists that were opened last.
+    pub(super) fn opened(&mut self, lists: usize) -> &mut [Cursor<'a>] {
+        &mut self.0[..lists]
     }
 }
 
@@ -57,21 +67,26 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn open(&mut self, Weighted { list, weight }: Weighted<'a>) -> Result<(), Damaged> {
+    fn open<C: Count>(
+        &mut self,
+        Weighted { list, weight }: Weighted<'a>,
+        count: &mut C,
+    ) -> Result<(), Damaged> {
         self.max_score = weight * u32::from(list.max_impact);
         self.weight = weight;
         self.blocks = list.blocks();
         self.shallow = 0;
         self.bounds = list.bounds();
         self.list = list;
-        self.load(0)
+        self.load(0, count)
     }
 
     /// Decodes block `b`, or the next one that has a posting: blocks of dense lists may
     /// be empty.
-    fn load(&mut self, mut b: usize) -> Result<(), Damaged> {
+    fn load<C: Count>(&mut self, mut b: usize, count: &mut C) -> Result<(), Damaged> {
         while b < self.blocks {
             self.list.decode(b, &mut self.decoded)?;
+            count.block();
             if self.decoded.len > 0 {
                 (self.block, self.at, self.docid) = (b, 0, self.decoded.docids[0]);
                 return Ok(());
@@ -90,37 +105,37 @@ impl<'a> Cursor<'a> {
 
     /// Moves to the next posting.
     #[inline]
-    pub(super) fn next(&mut self) -> Result<(), Damaged> {
+    pub(super) fn next<C: Count>(&mut self, count: &mut C) -> Result<(), Damaged> {
         self.at += 1;
         if self.at < self.decoded.len {
             self.docid = self.decoded.docids[self.at];
             return Ok(());
         }
-        self.load(self.block + 1)
+        self.load(self.block + 1, count)
     }
 
     /// Moves to the first posting with a docid ≥ `target`; never backwards.
     #[inline]
-    pub(super) fn next_geq(&mut self, target: u32) -> Result<(), Damaged> {
+    pub(super) fn next_geq<C: Count>(&mut self, target: u32, count: &mut C) -> Result<(), Damaged> {
         if self.docid >= target {
             return Ok(());
         }
         if self.list.block_last(self.block) < target {
             let b = gallop(self.block, self.blocks, target, |b| self.list.block_last(b));
-            self.load(b)?;
+            self.load(b, count)?;
             if self.docid >= target {
                 return Ok(());
             }
         }
         let rest = &self.decoded.docids[self.at..self.decoded.len];
-        let skipped = rest.iter().take_while(|&&d| d < target).count();
+        let skipped = first_at_least(rest, target);
         if skipped < rest.len() {
             self.at += skipped;
             self.docid = self.decoded.docids[self.at];
             return Ok(());
         }
         // The bound of a block may lie behind its last docid.
-        self.load(self.block + 1)
+        self.load(self.block + 1, count)
     }
 
     /// An upper bound of the list's score at `docid`, and the last docid it holds for.
@@ -131,9 +146,18 @@ impl<'a> Cursor<'a> {
         if self.shallow >= self.bounds {
             return (0, END - 1);
         }
+        // Of a damaged file a block's maximum may exceed the list's.
         let max = self.weight * u32::from(self.list.bound_max(self.shallow));
-        (max, self.list.bound_last(self.shallow))
+        (max.min(self.max_score), self.list.bound_last(self.shallow))
     }
+}
+
+/// Position of the first docid ≥ `target`: in steps of eight, then one by one. Most
+/// cursors move by a few postings, and blocks have 128 at most.
+#[inline]
+fn first_at_least(docids: &[u32], target: u32) -> usize {
+    let eights = docids.as_chunks::<8>().0.iter().take_while(|eight| eight[7] < target).count();
+    8 * eights + docids[8 * eights..].iter().take_while(|&&d| d < target).count()
 }
 
 /// First of `at..len` whose last docid reaches `target`, or `len`: galloping, then
