@@ -34,39 +34,43 @@ impl Wand {
         self.order.reset(cursors);
         self.bounds.clear();
         self.bounds.extend(cursors.iter().map(Bound::of));
-        while let Some((pivot, docid, mut bound)) = self.pivot(top.enter()) {
+        // No document before this one can enter, wherever cursors stand.
+        let mut floor = 0;
+        while let Some((pivot, docid, mut bound)) = self.pivot(floor, top.enter()) {
             if BLOCK_MAX {
                 let until;
                 (bound, until) = self.block_bound(cursors, pivot, docid);
                 if bound < top.enter() {
-                    let next_list = self.order.docid(pivot + 1);
-                    let target = next_list.min(until).max(docid + 1);
-                    self.skip(cursors, pivot, target, count)?;
+                    let target = self.beyond(cursors, pivot, bound, until, top.enter());
+                    // Of a damaged file a bound may end before it begins.
+                    floor = target.max(docid + 1);
+                    self.skip(cursors, pivot, floor, count)?;
                     continue;
                 }
             }
             self.settle::<BLOCK_MAX, C>(cursors, pivot, docid, bound, top, count)?;
             self.order.restore(pivot);
+            floor = docid + 1;
         }
         Ok(())
     }
 
-    /// First position at which the list maxima reach `enter`, further cursors on the same
-    /// document included; that document; the sum of those maxima. `None` if no document
-    /// can enter.
+    /// First position at which the list maxima reach `enter`; the first document from
+    /// `floor` on that can enter; the position of the last cursor that may stand on it, and
+    /// the sum of the maxima up to there. `None` if no document can enter.
     #[inline]
-    fn pivot(&self, enter: u32) -> Option<(usize, u32, u32)> {
+    fn pivot(&self, floor: u32, enter: u32) -> Option<(usize, u32, u32)> {
         let words = &self.order.0;
         let mut bound = 0;
         for (position, &word) in words.iter().enumerate() {
             bound += self.bounds[cursor_of(word)].list;
             if bound >= enter {
-                let (docid, mut pivot) = (docid_of(word), position);
+                let (docid, mut pivot) = (docid_of(word).max(floor), position);
                 if docid == END {
                     return None;
                 }
                 while let Some(&next) = words.get(pivot + 1)
-                    && docid_of(next) == docid
+                    && docid_of(next) <= docid
                 {
                     pivot += 1;
                     bound += self.bounds[cursor_of(next)].list;
@@ -89,6 +93,34 @@ impl Wand {
             until = until.min(bound.until);
         }
         (sum, until)
+    }
+
+    /// The first document that may enter after one whose blocks promise `sum`, too little,
+    /// up to `until`: lists behind the pivot join one by one until they reach `enter`.
+    #[inline]
+    fn beyond(
+        &mut self,
+        cursors: &mut [Cursor<'_>],
+        pivot: usize,
+        mut sum: u32,
+        mut until: u32,
+        enter: u32,
+    ) -> u32 {
+        for &word in &self.order.0[pivot + 1..] {
+            let docid = docid_of(word);
+            if docid >= until {
+                break;
+            }
+            let bound = &mut self.bounds[cursor_of(word)];
+            // The list has nothing before its cursor, so that is where its bound counts.
+            bound.move_to(docid, &mut cursors[cursor_of(word)]);
+            sum += bound.block;
+            if sum >= enter {
+                return docid;
+            }
+            until = until.min(bound.until);
+        }
+        until
     }
 
     /// Scores `docid` if it can enter. Every cursor that was brought up to it is moved
@@ -153,12 +185,6 @@ impl DocidOrder {
         self.0.clear();
         self.0.extend(cursors.iter().enumerate().map(|(i, c)| word_of(c.docid, i)));
         self.0.sort_unstable();
-    }
-
-    /// Docid at a position; [`END`] past the last.
-    #[inline]
-    fn docid(&self, position: usize) -> u32 {
-        self.0.get(position).map_or(END, |&word| docid_of(word))
     }
 
     /// Sorts after docids up to `last` grew: insertion, from the back.
