@@ -157,3 +157,12 @@ section_kinds! {
     /// than blocks.
     BoundLast = 15, "BOUND_LAST";
 }
+
+impl SectionKind {
+    /// Whether its bytes are posting lists, or what is kept of each term, block or window:
+    /// what "bytes a posting" counts.
+    pub fn of_lists(self) -> bool {
+        use SectionKind::{BlockLast, BlockMax, BlockOffset, Postings, Terms, Windows};
+        matches!(self, Postings | Terms | BlockLast | BlockOffset | BlockMax | Windows)
+    }
+}

@@ -9,6 +9,7 @@ mod costs;
 mod counters;
 mod cursor;
 mod exhaustive;
+mod explain;
 pub mod file;
 mod kernels;
 mod maxscore;
@@ -20,6 +21,7 @@ mod windowed;
 
 pub use costs::choose;
 pub use counters::Counters;
+pub use explain::{Contribution, Explainer};
 pub use kernels::SimdLevel;
 
 use crate::error::{Error, Place, Result};
@@ -292,7 +294,13 @@ impl<'a> Searcher<'a> {
         if k == 0 || self.lists.is_empty() {
             return Ok(());
         }
-        self.run(query, k, algorithm, count).map_err(|Damaged| self.name_damage(query))
+        self.run(query, k, algorithm, count).map_err(|Damaged| self.name_damage(query))?;
+        // k compares a query, so that a damaged ORDER names no document that is not.
+        let documents = self.index.documents();
+        match self.hits.iter().find(|hit| hit.ordinal >= documents) {
+            None => Ok(()),
+            Some(hit) => Err(self.index.damaged_order(hit.ordinal)),
+        }
     }
 
     fn run<C: Count>(
