@@ -71,6 +71,8 @@ pub fn merge(
     let options = BuildOptions {
         codec: indexes[0].meta().codec,
         dense: indexes[0].meta().dense,
+        block_size: indexes[0].meta().block_size,
+        ranges: indexes[0].range_maxima().is_some(),
         memory,
         ..BuildOptions::default()
     };
@@ -89,8 +91,7 @@ pub fn merge(
             (Some(made.order), Some([made.gap_before, made.gap_after]))
         }
     };
-    let postings = lists.frequencies.iter().map(|&df| u64::from(df)).sum();
-    let least = pack::least_memory(postings, &lists.frequencies, lists.scratch());
+    let least = pack::least_memory(&lists.frequencies, lists.scratch(), &options);
     memory.check(held, least, "packing the lists")?;
     let meta = meta(&indexes, terms, order.is_some());
     let assembly = Assembly {

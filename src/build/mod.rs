@@ -31,7 +31,8 @@ use std::time::Instant;
 use crate::error::{Error, Result};
 use crate::format::writer::Written;
 use crate::format::{
-    BLOCK, Codec, Dense, FieldKind, FieldMeta, MAX_DOCUMENTS, Meta, Provenance, Pruning, ShardMeta,
+    BLOCK, BOUND_SIZES, Codec, Dense, FieldKind, FieldMeta, MAX_DOCUMENTS, Meta, Provenance,
+    Pruning, ShardMeta,
 };
 use crate::progress::Progress;
 use assemble::Assembly;
@@ -56,6 +57,10 @@ pub struct BuildOptions {
     pub codec: Codec,
     /// Layout of frequent terms in `fast`.
     pub dense: Dense,
+    /// Postings that one maximum bounds at most: 128, or 40 as in PISA's wand data.
+    pub block_size: u32,
+    /// Write RANGE_MAXIMA, which `range_pruned` needs.
+    pub ranges: bool,
     /// How weights become impacts.
     pub scale: Scale,
     /// Bits of an impact, 1 to 8.
@@ -77,6 +82,8 @@ impl Default for BuildOptions {
         BuildOptions {
             codec: Codec::Small,
             dense: Dense::Bitmap,
+            block_size: BLOCK as u32,
+            ranges: false,
             scale: Scale::Auto,
             bits: 8,
             pruning: Pruning::default(),
@@ -123,7 +130,7 @@ pub fn build(
     target: &Path,
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
-    check(collection)?;
+    check(collection, options)?;
     let tmp = crate::output::folder(target);
     let names = names(collection)?;
     let prepared = collection.with_impacts(options, progress, |impacts| {
@@ -141,7 +148,7 @@ pub fn build_in(
     target: &Path,
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
-    check(&collection)?;
+    check(&collection, options)?;
     let names = names(&collection)?;
     let prepared = collection.with_impacts(options, progress, |impacts| {
         Prepared::new(&collection, impacts, order, options, tmp, progress)
@@ -150,7 +157,7 @@ pub fn build_in(
     prepared.write(&collection, &names, order, options, target, progress)
 }
 
-fn check(collection: &Collection) -> Result<()> {
+fn check(collection: &Collection, options: &BuildOptions) -> Result<()> {
     let documents = collection.len() as u64;
     if documents == 0 {
         return Err(Error::Usage("the collection is empty: there is nothing to index".into()));
@@ -159,6 +166,10 @@ fn check(collection: &Collection) -> Result<()> {
         return Err(Error::Usage(format!(
             "{documents} documents exceed the limit of {MAX_DOCUMENTS} an index; build shards"
         )));
+    }
+    if !BOUND_SIZES.contains(&options.block_size) {
+        let found = options.block_size;
+        return Err(Error::Usage(format!("the block size is 128 or 40, found {found}")));
     }
     Ok(())
 }
@@ -202,8 +213,7 @@ impl Prepared {
         let renumber = Renumber::new(order, documents);
         // The order and its inverse.
         let held = collection.held() + order.map_or(0, |order| 8 * order.len() as u64);
-        let postings = impacts.clipping.total;
-        let least = pack::least_memory(postings, &frequencies, renumber.scratch());
+        let least = pack::least_memory(&frequencies, renumber.scratch(), options);
         options.memory.check(held + impacts.spool.in_memory(), least, "packing the lists")?;
         let left = options.memory.left(held + impacts.spool.in_memory());
         let room = Room { packing: (left - least) / 4, run: run_postings(left), tmp };
@@ -260,7 +270,7 @@ fn meta(impacts: &Impacts, terms: usize, reordered: bool, options: &BuildOptions
         terms: terms as u64,
         codec: options.codec,
         dense: options.dense,
-        block_size: BLOCK as u32,
+        block_size: options.block_size,
         reordered,
         bits: options.bits,
         fields: vec![FieldMeta::new(options.field.clone(), scale, impacts.clipping)],

@@ -5,11 +5,11 @@ use std::ops::Range;
 use rayon::prelude::*;
 use zerocopy::little_endian::{U32, U64};
 
-use super::{BuildOptions, Memory};
+use super::BuildOptions;
 use crate::error::{Error, Result};
 use crate::format::postings::{Encoded, Representation};
 use crate::format::terms::impact_statistics;
-use crate::format::{BLOCK, FileWriter, SectionKind, TermRecord};
+use crate::format::{FileWriter, SectionKind, TermRecord, ranges};
 use crate::progress::Progress;
 
 /// Takes docids and impacts of one list.
@@ -42,8 +42,12 @@ pub(super) struct Packed {
     pub(super) last: Vec<u32>,
     pub(super) offset: Vec<u32>,
     pub(super) max: Vec<u8>,
+    pub(super) bound_last: Vec<u32>,
     pub(super) windows: Vec<u32>,
     pub(super) records: Vec<TermRecord>,
+    /// RANGE_MAXIMA: where each term's list ends, and the lists; empty if not wanted.
+    pub(super) range_ends: Vec<u64>,
+    pub(super) ranges: Vec<u8>,
     bytes: u64,
 }
 
@@ -56,15 +60,20 @@ const BATCH_POSTINGS: u64 = 1 << 20;
 const IN_FLIGHT: u64 = 24;
 
 /// Bytes a posting of block arrays and a term of records, which stay until the end.
-fn kept(postings: u64, terms: u64) -> u64 {
+fn kept(postings: u64, terms: u64, options: &BuildOptions) -> u64 {
     // Blocks are no smaller than a quarter of their size on average; vectors grow by half.
-    postings / BLOCK as u64 * 18 + terms * 80
+    let blocks = postings / u64::from(options.block_size) * 18;
+    // 0.4 to 0.6 bytes a posting, and growth.
+    let ranges = if options.ranges { postings + 12 * terms } else { 0 };
+    blocks + ranges + terms * 80
 }
 
 /// Bytes that packing needs at least: one longest list in flight, and what stays.
-pub(super) fn least_memory(postings: u64, frequencies: &[u32], scratch: u64) -> u64 {
+pub(super) fn least_memory(frequencies: &[u32], scratch: u64, options: &BuildOptions) -> u64 {
+    let postings = frequencies.iter().map(|&df| u64::from(df)).sum();
     let longest = u64::from(frequencies.iter().copied().max().unwrap_or(0));
-    longest.max(BATCH_POSTINGS) * IN_FLIGHT + scratch + kept(postings, frequencies.len() as u64)
+    let kept = kept(postings, frequencies.len() as u64, options);
+    longest.max(BATCH_POSTINGS) * IN_FLIGHT + scratch + kept
 }
 
 /// Writes POSTINGS in lexicon order; batches in flight stay within `memory` beside `held`.
@@ -80,17 +89,17 @@ pub(super) fn write_lists<L: Lists>(
     progress.begin("packing", terms as u64);
     let mut packed = Packed::default();
     writer.begin(SectionKind::Postings);
-    for group in groups(lists, options.memory, held) {
+    for group in groups(lists, options, held) {
         let fetched =
             group.into_iter().map(|batch| lists.fetch(batch)).collect::<Result<Vec<_>>>()?;
         let lists = &*lists;
         let encoded: Vec<Result<_>> =
             fetched.into_par_iter().map(|batch| encode(lists, batch, options, documents)).collect();
         for batch in encoded {
-            let (part, records) = batch?;
-            writer.write(&part.bytes)?;
-            progress.advance(records.len() as u64);
-            packed.append(part, records)?;
+            let batch = batch?;
+            writer.write(&batch.lists.bytes)?;
+            progress.advance(batch.records.len() as u64);
+            packed.append(batch)?;
         }
         lists.packed();
     }
@@ -100,10 +109,11 @@ pub(super) fn write_lists<L: Lists>(
 }
 
 /// Ranges of terms for one task each, in groups that are in memory together.
-fn groups(lists: &impl Lists, memory: Memory, held: u64) -> Vec<Vec<Range<usize>>> {
+fn groups(lists: &impl Lists, options: &BuildOptions, held: u64) -> Vec<Vec<Range<usize>>> {
     let frequencies = lists.frequencies();
     let postings: u64 = frequencies.iter().map(|&df| u64::from(df)).sum();
-    let left = memory.left(held + kept(postings, frequencies.len() as u64));
+    let kept = kept(postings, frequencies.len() as u64, options);
+    let left = options.memory.left(held + kept);
     let workers = rayon::current_num_threads().max(1) as u64;
     let (mut groups, mut group, mut in_group) = (Vec::new(), Vec::new(), 0);
     let mut end_batch = |batch: Range<usize>, bytes: u64| {
@@ -128,20 +138,29 @@ fn groups(lists: &impl Lists, memory: Memory, held: u64) -> Vec<Vec<Range<usize>
     groups
 }
 
-/// Encodes a batch; the records' positions count from the batch's own start.
+/// Encoded lists of consecutive terms.
+#[derive(Default)]
+struct Batch {
+    lists: Encoded,
+    records: Vec<TermRecord>,
+    range_ends: Vec<u64>,
+    ranges: Vec<u8>,
+}
+
+/// Encodes a batch; its positions count from its own start.
 fn encode<L: Lists>(
     lists: &L,
     batch: L::Fetched,
     options: &BuildOptions,
     documents: u32,
-) -> Result<(Encoded, Vec<TermRecord>)> {
-    let mut out = Encoded::default();
-    let mut records = Vec::new();
+) -> Result<Batch> {
+    let mut made = Batch::default();
     lists.visit(&batch, &mut |docids, impacts| {
         let df = docids.len() as u32;
         let representation = Representation::choose(options.codec, options.dense, df, documents);
         let (max_impact, kth_impacts) = impact_statistics(impacts);
-        records.push(TermRecord {
+        let out = &mut made.lists;
+        made.records.push(TermRecord {
             offset: U64::new(out.bytes.len() as u64),
             df: U32::new(df),
             blocks: U32::new(out.last.len() as u32),
@@ -152,16 +171,21 @@ fn encode<L: Lists>(
             kth_impacts,
             reserved: [0; 3],
         });
-        out.push(representation, docids, impacts, documents);
+        out.push(representation, docids, impacts, documents, options.block_size as usize);
+        if options.ranges {
+            ranges::encode(docids, impacts, documents, &mut made.ranges);
+            made.range_ends.push(made.ranges.len() as u64);
+        }
         Ok(())
     })?;
-    Ok((out, records))
+    Ok(made)
 }
 
 impl Packed {
-    fn append(&mut self, part: Encoded, records: Vec<TermRecord>) -> Result<()> {
+    fn append(&mut self, batch: Batch) -> Result<()> {
         let [blocks, maxima, windows] = self.counts()?;
-        self.records.extend(records.into_iter().map(|mut record| {
+        let part = batch.lists;
+        self.records.extend(batch.records.into_iter().map(|mut record| {
             record.offset += self.bytes;
             record.blocks += blocks;
             record.maxima += maxima;
@@ -172,7 +196,11 @@ impl Packed {
         self.last.extend(part.last);
         self.offset.extend(part.offset);
         self.max.extend(part.max);
+        self.bound_last.extend(part.bound_last);
         self.windows.extend(part.windows);
+        let before = self.ranges.len() as u64;
+        self.range_ends.extend(batch.range_ends.iter().map(|end| before + end));
+        self.ranges.extend(batch.ranges);
         Ok(())
     }
 

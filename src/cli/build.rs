@@ -13,7 +13,7 @@ use crate::build::{
 };
 use crate::corpus::{CorpusReader, Fields};
 use crate::error::{Error, Place, Result};
-use crate::format::{Codec, Dense, FieldKind, Provenance, Pruning, ShardMeta};
+use crate::format::{BOUND_SIZES, Codec, Dense, FieldKind, Provenance, Pruning, ShardMeta};
 use crate::index::Index;
 use crate::order;
 use crate::output::{OutputFile, folder, refuse_inputs};
@@ -47,6 +47,12 @@ pub struct BuildArgs {
     /// maxima), or a file with one original ordinal a line
     #[arg(long, value_name = "input|bp|FILE", default_value = "input", value_parser = parse_order)]
     order: OrderArg,
+    /// Postings that one block maximum bounds at most; 40 is PISA's usual size
+    #[arg(long, value_name = "128|40", default_value = "128", value_parser = parse_block_size)]
+    block_size: u32,
+    /// Range maxima: none, or those of 64 documents, which range_pruned needs
+    #[arg(long, value_enum, default_value = "none")]
+    ranges: RangesArg,
     /// Weight that maps to the largest impact: auto (from the weights), or a number, which
     /// shards of one collection share
     #[arg(long, value_name = "auto|W", default_value = "auto", value_parser = parse_scale)]
@@ -119,6 +125,20 @@ enum DenseArg {
     Bitmap,
     /// One byte a document: larger and faster
     Bytes,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]
+enum RangesArg {
+    /// No such section
+    None,
+    /// Every 64 documents
+    #[value(name = "64")]
+    Of64,
+}
+
+fn parse_block_size(text: &str) -> std::result::Result<u32, String> {
+    let size = text.parse().ok().filter(|size| BOUND_SIZES.contains(size));
+    size.ok_or_else(|| "expected 128 or 40".into())
 }
 
 #[derive(Debug, Clone)]
@@ -221,6 +241,8 @@ fn options(args: &BuildArgs) -> BuildOptions {
             DenseArg::Bitmap => Dense::Bitmap,
             DenseArg::Bytes => Dense::Bytes,
         },
+        block_size: args.block_size,
+        ranges: args.ranges == RangesArg::Of64,
         scale: args.scale.0,
         bits: args.bits,
         pruning: Pruning {

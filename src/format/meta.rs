@@ -126,7 +126,7 @@ pub struct Meta {
     pub codec: Codec,
     /// Layout of frequent terms.
     pub dense: Dense,
-    /// Postings a block at most.
+    /// Postings that one maximum bounds at most: 128 (a block) or 40.
     pub block_size: u32,
     /// Documents are not in input order: section ORDER maps docids to ordinals.
     pub reordered: bool,
@@ -162,10 +162,9 @@ impl Meta {
         if meta.documents > super::MAX_DOCUMENTS || meta.terms > u64::from(u32::MAX) {
             return Err(bad(format!("{} documents, {} terms", meta.documents, meta.terms)));
         }
-        if meta.block_size as usize != super::BLOCK || meta.fields.is_empty() {
+        if !super::BOUND_SIZES.contains(&meta.block_size) || meta.fields.is_empty() {
             return Err(bad(format!(
-                "expected blocks of {} and at least one field, found {} and {}",
-                super::BLOCK,
+                "expected block size 128 or 40 and at least one field, found {} and {}",
                 meta.block_size,
                 meta.fields.len()
             )));

@@ -14,6 +14,7 @@ pub mod lexicon;
 pub mod meta;
 pub mod names;
 pub mod postings;
+pub mod ranges;
 pub mod terms;
 pub mod writer;
 
@@ -29,6 +30,10 @@ pub const WINDOW: u32 = 1 << 15;
 
 /// Postings in a block: the unit that is decoded at once and has one block maximum.
 pub const BLOCK: usize = 128;
+
+/// Postings that one maximum bounds, by choice of the build: a block, or 40 as in PISA's
+/// fixed-size wand data.
+pub const BOUND_SIZES: [u32; 2] = [BLOCK as u32, 40];
 
 /// Most documents of one index: leaves headroom above every docid for sentinels.
 pub const MAX_DOCUMENTS: u64 = (1 << 32) - (1 << 16);

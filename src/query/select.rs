@@ -17,6 +17,8 @@ const BINS: usize = 4096;
 /// See the module's documentation.
 pub(super) struct Selector<'a> {
     order: Option<&'a [u32]>,
+    /// Documents come in the order of their ordinals: a later one loses a tie.
+    in_order: bool,
     k: usize,
     keys: Vec<u64>,
     /// Candidates at which the buffer is compacted to k: ties may never raise a bin.
@@ -34,6 +36,7 @@ impl<'a> Selector<'a> {
     pub(super) fn new(order: Option<&'a [u32]>) -> Self {
         Selector {
             order,
+            in_order: false,
             k: 0,
             keys: Vec::new(),
             capacity: 0,
@@ -47,8 +50,9 @@ impl<'a> Selector<'a> {
     }
 
     /// Starts a query for `k` ≥ 1 results: at least `k` documents score `primed`, none
-    /// scores above `bound`.
-    pub(super) fn reset(&mut self, k: usize, primed: u32, bound: u32) {
+    /// scores above `bound`; `by_docid` if they will come in docid order.
+    pub(super) fn reset(&mut self, k: usize, primed: u32, bound: u32, by_docid: bool) {
+        self.in_order = by_docid && self.order.is_none();
         self.k = k;
         self.capacity = (4 * k).max(4096);
         self.keys.clear();
@@ -97,8 +101,7 @@ impl<'a> Selector<'a> {
         self.keys.select_nth_unstable_by_key(self.k - 1, |&key| Reverse(key));
         self.keys.truncate(self.k);
         let worst = hit(self.keys[self.k - 1]).score;
-        // In input order a later document loses a tie; under another order it may win.
-        self.enter = self.enter.max(worst + u32::from(self.order.is_none()));
+        self.enter = self.enter.max(worst + u32::from(self.in_order));
         self.bins.fill(0);
         (self.floor, self.above) = (0, 0);
         for i in 0..self.keys.len() {
@@ -132,7 +135,7 @@ mod tests {
             let n = scores.len() as u32;
             let order: Vec<u32> = (0..n).rev().collect();
             let mut selector = Selector::new(reversed.then_some(&order[..]));
-            selector.reset(k, 0, 400_000);
+            selector.reset(k, 0, 400_000, true);
             for (docid, &score) in scores.iter().enumerate() {
                 if score >= selector.enter() {
                     selector.push(docid as u32, score);

@@ -75,24 +75,39 @@ pub struct Encoded {
     pub offset: Vec<u32>,
     /// BLOCK_MAX.
     pub max: Vec<u8>,
+    /// BOUND_LAST; empty where maxima are those of blocks.
+    pub bound_last: Vec<u32>,
     /// WINDOWS, relative to the start of the list.
     pub windows: Vec<u32>,
 }
 
 impl Encoded {
-    /// Appends one list: docids strictly increasing and < `documents`, impacts ≥ 1.
+    /// Appends one list: docids strictly increasing and < `documents`, impacts ≥ 1, with
+    /// one maximum a block, or one for every `block_size` postings if that is less.
     pub fn push(
         &mut self,
         representation: Representation,
         docids: &[u32],
         impacts: &[u8],
         documents: u32,
+        block_size: usize,
     ) {
+        let first_max = self.max.len();
         match representation {
             Representation::Packed => packed::encode(docids, impacts, self),
             Representation::Stream => stream::encode(docids, impacts, documents, self),
             Representation::Bitmap => dense::encode_bitmap(docids, impacts, documents, self),
             Representation::Bytes => dense::encode_bytes(docids, impacts, documents, self),
+        }
+        if block_size < BLOCK {
+            // Finer maxima take the place of those of blocks.
+            self.max.truncate(first_max);
+            if docids.len() > block_size {
+                let last = |docids: &[u32]| docids[docids.len() - 1];
+                let max = |impacts: &[u8]| impacts.iter().copied().max().unwrap_or(0);
+                self.bound_last.extend(docids.chunks(block_size).map(last));
+                self.max.extend(impacts.chunks(block_size).map(max));
+            }
         }
     }
 }
@@ -150,8 +165,13 @@ pub struct List<'a> {
     pub last: &'a [u32],
     /// Byte offset of each block; empty where blocks are implied.
     pub offset: &'a [u32],
-    /// Largest impact of each block; empty for a list of one block.
+    /// Largest impact of each block, or of every `block_size` postings; empty for a list
+    /// of one block.
     pub max: &'a [u8],
+    /// Last docid of the postings of each maximum; empty where maxima are those of blocks.
+    pub bound_last: &'a [u32],
+    /// Postings that one maximum bounds at most.
+    pub block_size: u32,
     /// Byte offset of each window; only of a stream.
     pub windows: &'a [u32],
 }
@@ -161,33 +181,48 @@ impl<'a> List<'a> {
     /// document count call for. Decoding relies on it for termination, not for safety.
     pub fn consistent(&self) -> bool {
         let (df, documents) = (self.df as usize, self.documents as usize);
-        let (blocks, maxima, windows) = (self.last.len(), self.max.len(), self.windows.len());
-        let parts = (self.offset.len() == blocks).then_some((blocks, maxima, windows));
+        let (blocks, windows) = (self.last.len(), self.windows.len());
         (1..=documents).contains(&df)
+            && self.offset.len() == blocks
+            && self.maxima_consistent()
             && match self.representation {
-                Representation::Packed if df <= BLOCK => parts == Some((0, 0, 0)),
-                Representation::Packed => {
-                    parts == Some((df.div_ceil(BLOCK), df.div_ceil(BLOCK), 0))
-                }
+                Representation::Packed if df <= BLOCK => (blocks, windows) == (0, 0),
+                Representation::Packed => (blocks, windows) == (df.div_ceil(BLOCK), 0),
                 Representation::Stream => {
-                    parts == Some((maxima, maxima, documents.div_ceil(WINDOW as usize)))
-                        && maxima > 0
+                    blocks > 0 && windows == documents.div_ceil(WINDOW as usize)
                 }
                 Representation::Bitmap => {
-                    parts == Some((0, documents.div_ceil(BLOCK), 0))
+                    (blocks, windows) == (0, 0)
                         && self.bitmap().is_some_and(|bitmap| bitmap.impacts.len() == df)
                 }
                 Representation::Bytes => {
-                    parts == Some((0, documents.div_ceil(BLOCK), 0))
-                        && self.bytes.len() == documents
+                    (blocks, windows) == (0, 0) && self.bytes.len() == documents
                 }
             }
+    }
+
+    fn maxima_consistent(&self) -> bool {
+        let (df, size) = (self.df as usize, self.block_size as usize);
+        if size < BLOCK {
+            let maxima = if df <= size { 0 } else { df.div_ceil(size) };
+            return self.max.len() == maxima && self.bound_last.len() == maxima;
+        }
+        let maxima = if self.is_dense() { self.blocks() } else { self.last.len() };
+        self.max.len() == maxima && self.bound_last.is_empty()
+    }
+
+    fn is_dense(&self) -> bool {
+        matches!(self.representation, Representation::Bitmap | Representation::Bytes)
     }
 
     /// Number of blocks.
     #[inline]
     pub fn blocks(&self) -> usize {
-        if self.max.is_empty() { usize::from(self.df > 0) } else { self.max.len() }
+        if self.is_dense() {
+            (self.documents as usize).div_ceil(BLOCK)
+        } else {
+            self.last.len().max(1)
+        }
     }
 
     /// An upper bound of the docids of block `b`, below those of block `b + 1`: its last
@@ -197,16 +232,32 @@ impl<'a> List<'a> {
         if let Some(&last) = self.last.get(b) {
             return last;
         }
-        if self.max.is_empty() {
+        if !self.is_dense() {
             return self.documents - 1;
         }
         ((b + 1) * BLOCK - 1).min(self.documents as usize - 1) as u32
     }
 
-    /// Largest impact of block `b`.
+    /// Number of maxima: as many as blocks, or more where they are finer.
     #[inline]
-    pub fn block_max(&self, b: usize) -> u8 {
-        self.max.get(b).copied().unwrap_or(self.max_impact)
+    pub fn bounds(&self) -> usize {
+        self.max.len().max(1)
+    }
+
+    /// As [`block_last`](Self::block_last), of the postings that maximum `i` bounds.
+    #[inline]
+    pub fn bound_last(&self, i: usize) -> u32 {
+        if let Some(&last) = self.bound_last.get(i) {
+            return last;
+        }
+        // Finer maxima of a list too short to have any: the whole list.
+        if self.max.is_empty() { self.documents - 1 } else { self.block_last(i) }
+    }
+
+    /// Largest impact of the postings that maximum `i` bounds.
+    #[inline]
+    pub fn bound_max(&self, i: usize) -> u8 {
+        self.max.get(i).copied().unwrap_or(self.max_impact)
     }
 
     /// Decodes block `b` into `out`.
@@ -281,6 +332,7 @@ mod tests {
         df: u32,
         documents: u32,
     ) -> List<'a> {
+        let fine = !encoded.bound_last.is_empty();
         List {
             representation,
             df,
@@ -291,6 +343,8 @@ mod tests {
             last: &encoded.last,
             offset: &encoded.offset,
             max: &encoded.max,
+            bound_last: &encoded.bound_last,
+            block_size: if fine { 40 } else { BLOCK as u32 },
             windows: &encoded.windows,
         }
     }
@@ -314,27 +368,38 @@ mod tests {
         fn every_representation_returns_what_was_put_in((documents, docids, impacts) in postings()) {
             for representation in Representation::ALL {
                 let mut encoded = Encoded::default();
-                encoded.push(representation, &docids, &impacts, documents);
+                encoded.push(representation, &docids, &impacts, documents, BLOCK);
                 let list = view(&encoded, representation, docids.len() as u32, documents);
                 prop_assert_eq!(list.decode_all(), Ok((docids.clone(), impacts.clone())));
             }
         }
 
         #[test]
-        fn block_bounds_hold_for_every_representation((documents, docids, impacts) in postings()) {
+        fn bounds_hold_for_every_representation_and_size(
+            (documents, docids, impacts) in postings(),
+            size in prop_oneof![Just(BLOCK), Just(40)],
+        ) {
             for representation in Representation::ALL {
                 let mut encoded = Encoded::default();
-                encoded.push(representation, &docids, &impacts, documents);
+                encoded.push(representation, &docids, &impacts, documents, size);
                 let list = view(&encoded, representation, docids.len() as u32, documents);
+                prop_assert!(list.block_size as usize == size || docids.len() <= size);
                 let (mut block, mut before) = (Block::default(), None);
                 for b in 0..list.blocks() {
                     list.decode(b, &mut block).unwrap();
                     let docids = &block.docids[..block.len];
                     prop_assert!(docids.iter().all(|&d| d <= list.block_last(b) && Some(d) > before));
-                    let max = block.impacts[..block.len].iter().max().copied().unwrap_or(0);
-                    prop_assert!(list.max.is_empty() || list.block_max(b) == max);
                     before = Some(list.block_last(b));
                 }
+                let mut at = 0;
+                for i in 0..list.bounds() {
+                    let len = docids[at..].partition_point(|&d| d <= list.bound_last(i));
+                    let max = impacts[at..at + len].iter().max().copied().unwrap_or(0);
+                    prop_assert!(list.max.is_empty() || list.bound_max(i) == max);
+                    prop_assert!(list.max.is_empty() || len <= size);
+                    at += len;
+                }
+                prop_assert_eq!(at, docids.len());
             }
         }
 
@@ -345,7 +410,7 @@ mod tests {
         ) {
             for representation in Representation::ALL {
                 let mut encoded = Encoded::default();
-                encoded.push(representation, &docids, &impacts, documents);
+                encoded.push(representation, &docids, &impacts, documents, BLOCK);
                 for (at, byte) in &damage {
                     let at = at.index(encoded.bytes.len());
                     encoded.bytes[at] = *byte;

@@ -90,17 +90,17 @@ impl std::str::FromStr for SimdLevel {
 /// Chooses the form of a kernel. `level` never exceeds what `detect` found: the only
 /// ways to make one are `detect` and `from_str`, so the calls are sound.
 macro_rules! dispatch {
-    ($level:expr, $kernel:ident($($argument:expr),*)) => {
+    ($level:expr, $kernel:ident $(::<$constant:ident>)? ($($argument:expr),*)) => {
         match $level {
-            SimdLevel::Scalar => scalar::$kernel($($argument),*),
+            SimdLevel::Scalar => scalar::$kernel $(::<$constant>)? ($($argument),*),
             #[cfg(target_arch = "x86_64")]
             // SAFETY: levels come from `detect` or are checked against it.
-            SimdLevel::Avx2 => unsafe { avx2::$kernel($($argument),*) },
+            SimdLevel::Avx2 => unsafe { avx2::$kernel $(::<$constant>)? ($($argument),*) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            SimdLevel::Avx512 => unsafe { avx512::$kernel($($argument),*) },
+            SimdLevel::Avx512 => unsafe { avx512::$kernel $(::<$constant>)? ($($argument),*) },
             #[cfg(not(target_arch = "x86_64"))]
-            _ => scalar::$kernel($($argument),*),
+            _ => scalar::$kernel $(::<$constant>)? ($($argument),*),
         }
     };
 }
@@ -162,17 +162,7 @@ pub(super) fn scan<const CLEAR: bool>(
     threshold: u32,
     found: impl FnMut(u32, u32) -> u32,
 ) {
-    match level {
-        SimdLevel::Scalar => scalar::scan::<CLEAR>(accumulators, threshold, found),
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: levels come from `detect` or are checked against it.
-        SimdLevel::Avx2 => unsafe { avx2::scan::<CLEAR>(accumulators, threshold, found) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        SimdLevel::Avx512 => unsafe { avx512::scan::<CLEAR>(accumulators, threshold, found) },
-        #[cfg(not(target_arch = "x86_64"))]
-        _ => scalar::scan::<CLEAR>(accumulators, threshold, found),
-    }
+    dispatch!(level, scan::<CLEAR>(accumulators, threshold, found));
 }
 
 #[cfg(test)]
