@@ -30,6 +30,7 @@ pub mod progress;
 pub mod quantize;
 pub mod query;
 pub mod retrieve;
+pub mod simd;
 pub mod synth;
 pub mod table;
 pub mod vectors;

@@ -93,7 +93,7 @@ impl<'a> Windowed<'a> {
                     continue;
                 }
                 Representation::Packed => {
-                    let block = Block::default();
+                    let block = Block::with_simd(self.level);
                     self.packed.push(PackedCursor { list, weight, next_block: 0, at: 0, block });
                     continue;
                 }
@@ -121,7 +121,7 @@ impl<'a> Windowed<'a> {
             kernels::scatter(list.stream_run(window), *weight, &mut self.accumulators);
         }
         for cursor in &mut self.packed {
-            cursor.add_until(first, len, &mut self.accumulators)?;
+            cursor.add_until(self.level, first, len, &mut self.accumulators)?;
         }
         Ok(())
     }
@@ -201,21 +201,28 @@ impl PackedCursor<'_> {
     /// Adds the postings of a window; they follow those of the window before.
     fn add_until(
         &mut self,
+        level: SimdLevel,
         first: u32,
         len: u32,
         accumulators: &mut Accumulators,
     ) -> Result<(), Damaged> {
         loop {
-            while self.at < self.block.len {
-                let position = self.block.docids[self.at] - first;
-                if position >= len {
-                    return Ok(());
-                }
-                let score = &mut accumulators[(position % WINDOW) as usize];
-                *score += self.weight * u32::from(self.block.impacts[self.at]);
-                self.at += 1;
-            }
-            if self.next_block == self.list.blocks() {
+            let docids = &self.block.docids[self.at..self.block.len];
+            let inside = match docids.last() {
+                // Most blocks end in the window that they begin in.
+                Some(&last) if last - first >= len => docids.partition_point(|d| d - first < len),
+                _ => docids.len(),
+            };
+            kernels::scatter_block(
+                level,
+                &docids[..inside],
+                &self.block.impacts[self.at..self.at + inside],
+                first,
+                self.weight,
+                accumulators,
+            );
+            self.at += inside;
+            if self.at < self.block.len || self.next_block == self.list.blocks() {
                 return Ok(());
             }
             self.list.decode(self.next_block, &mut self.block)?;

@@ -5,17 +5,20 @@
 //!
 //! | representation | block | used by |
 //! |---|---|---|
-//! | [`packed`] | 128 postings, bit-packed with exceptions | `small`; rare terms of `fast` |
+//! | [`packed`] | 128 postings, Elias-Fano and bit-packed impacts | `small`; rare terms of `fast` |
 //! | [`stream`] | ≤ 128 postings of one window, (gap, impact) bytes | `fast` |
 //! | [`dense`] bitmap | 128 documents, bitmap and impact bytes | frequent terms of `fast` |
 //! | [`dense`] bytes | 128 documents, one impact byte each | same, with `--dense bytes` |
 
+mod bits;
 pub mod dense;
+mod ones;
 pub mod packed;
 pub mod stream;
 
 use super::meta::{Codec, Dense};
 use super::{BLOCK, WINDOW};
+use crate::simd::SimdLevel;
 
 /// How a list's bytes are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,15 +110,22 @@ pub struct Block {
     pub impacts: [u8; BLOCK],
     /// Postings in the block.
     pub len: usize,
+    level: SimdLevel,
 }
 
 impl Default for Block {
     fn default() -> Self {
-        Block { docids: [0; BLOCK], impacts: [0; BLOCK], len: 0 }
+        Block::with_simd(SimdLevel::detect())
     }
 }
 
 impl Block {
+    /// An empty block that decodes with no more than `level`, and than this machine has.
+    pub fn with_simd(level: SimdLevel) -> Self {
+        let level = level.min(SimdLevel::detect());
+        Block { docids: [0; BLOCK], impacts: [0; BLOCK], len: 0, level }
+    }
+
     fn push(&mut self, docid: u32, impact: u8) -> Option<()> {
         *self.docids.get_mut(self.len)? = docid;
         self.impacts[self.len] = impact;

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{CHUNK, ChunkBytes, Lane, scalar};
+use super::{Accumulators, CHUNK, ChunkBytes, Lane, scalar};
 
 /// For each 8-bit mask, where each of 8 documents finds its impact among the next ones;
 /// 0x80 makes the shuffle write 0.
@@ -39,6 +39,18 @@ pub(super) fn expand(words: &[[u8; 8]; CHUNK / 64], impacts: &[u8], out: &mut Ch
             next = next.add(masks.count_ones() as usize);
         }
     }
+}
+
+/// The scalar form, compiled for these instructions.
+#[target_feature(enable = "avx2")]
+pub(super) fn scatter_block(
+    docids: &[u32],
+    impacts: &[u8],
+    first: u32,
+    weight: u32,
+    accumulators: &mut Accumulators,
+) {
+    scalar::scatter_block(docids, impacts, first, weight, accumulators);
 }
 
 #[target_feature(enable = "avx2")]

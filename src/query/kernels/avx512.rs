@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{CHUNK, ChunkBytes, Lane, scalar};
+use super::{Accumulators, CHUNK, ChunkBytes, Lane, scalar};
 
 /// `impacts` must have 64 bytes more than the words have bits.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
@@ -21,6 +21,18 @@ pub(super) fn expand(words: &[[u8; 8]; CHUNK / 64], impacts: &[u8], out: &mut Ch
             next = next.add(mask.count_ones() as usize);
         }
     }
+}
+
+/// The scalar form, compiled for these instructions.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+pub(super) fn scatter_block(
+    docids: &[u32],
+    impacts: &[u8],
+    first: u32,
+    weight: u32,
+    accumulators: &mut Accumulators,
+) {
+    scalar::scatter_block(docids, impacts, first, weight, accumulators);
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]

@@ -8,8 +8,8 @@ mod avx2;
 mod avx512;
 mod scalar;
 
-use crate::error::{Error, Result};
 use crate::format::WINDOW;
+pub use crate::simd::SimdLevel;
 
 /// Scores of the documents of one window.
 pub(super) type Accumulators = [u32; WINDOW as usize];
@@ -19,73 +19,6 @@ pub(super) const CHUNK: usize = 512;
 
 /// One dense term's impacts in a chunk.
 pub(super) type ChunkBytes = [u8; CHUNK];
-
-/// Which instructions the kernels use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SimdLevel {
-    /// Plain Rust.
-    Scalar,
-    /// AVX2 with BMI and POPCNT.
-    Avx2,
-    /// AVX-512 F, BW, VL and VBMI2 (Ice Lake, Zen 4 and later).
-    Avx512,
-}
-
-impl SimdLevel {
-    /// The best level of this machine.
-    pub fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512vbmi2")
-                && is_x86_feature_detected!("popcnt")
-            {
-                return SimdLevel::Avx512;
-            }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt") {
-                return SimdLevel::Avx2;
-            }
-        }
-        SimdLevel::Scalar
-    }
-
-    /// Its name in reports and in `--simd`.
-    pub fn name(self) -> &'static str {
-        match self {
-            SimdLevel::Scalar => "scalar",
-            SimdLevel::Avx2 => "avx2",
-            SimdLevel::Avx512 => "avx512",
-        }
-    }
-}
-
-impl std::str::FromStr for SimdLevel {
-    type Err = Error;
-
-    /// A level that this machine has.
-    fn from_str(name: &str) -> Result<Self> {
-        let level = match name {
-            "scalar" => SimdLevel::Scalar,
-            "avx2" => SimdLevel::Avx2,
-            "avx512" => SimdLevel::Avx512,
-            _ => {
-                return Err(Error::Usage(format!(
-                    "unknown instruction set {name:?}; known are scalar, avx2 and avx512"
-                )));
-            }
-        };
-        let best = SimdLevel::detect();
-        if level > best {
-            return Err(Error::Usage(format!(
-                "this machine has no {name}; its best instruction set is {}",
-                best.name()
-            )));
-        }
-        Ok(level)
-    }
-}
 
 /// Chooses the form of a kernel. `level` never exceeds what `detect` found: the only
 /// ways to make one are `detect` and `from_str`, so the calls are sound.
@@ -112,6 +45,20 @@ macro_rules! dispatch {
 #[inline]
 pub(super) fn scatter(run: &[[u8; 2]], weight: u32, accumulators: &mut Accumulators) {
     scalar::scatter(run, weight, accumulators);
+}
+
+/// Adds weight · impact of decoded postings to their documents' accumulators; `first` is
+/// the window's first docid. Positions are taken modulo the window.
+#[inline]
+pub(super) fn scatter_block(
+    level: SimdLevel,
+    docids: &[u32],
+    impacts: &[u8],
+    first: u32,
+    weight: u32,
+    accumulators: &mut Accumulators,
+) {
+    dispatch!(level, scatter_block(docids, impacts, first, weight, accumulators));
 }
 
 /// Spreads the impacts of a bitmap's documents to one byte each: `out[d]` is the next
@@ -180,12 +127,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn levels() -> impl Iterator<Item = SimdLevel> {
-        [SimdLevel::Scalar, SimdLevel::Avx2, SimdLevel::Avx512]
-            .into_iter()
-            .filter(|&level| level <= SimdLevel::detect())
-    }
-
     fn chunk() -> impl Strategy<Value = ChunkBytes> {
         prop::collection::vec(any::<u8>(), CHUNK).prop_map(|v| v.try_into().unwrap())
     }
@@ -199,7 +140,7 @@ mod tests {
             let words: [[u8; 8]; 8] = std::array::from_fn(|i| words[i].to_le_bytes());
             let mut expected = [7; CHUNK];
             let taken = expand(SimdLevel::Scalar, &words, &impacts, &mut expected);
-            for level in levels() {
+            for level in SimdLevel::available() {
                 let mut out = [9; CHUNK];
                 prop_assert_eq!(expand(level, &words, &impacts, &mut out), taken);
                 prop_assert!(taken.is_none() || out == expected, "{:?}", level);
@@ -213,7 +154,7 @@ mod tests {
             let lane = |i: usize| Lane { impacts: &lanes[i].0, weight: lanes[i].1 };
             let pairs: Vec<[Lane<'_>; 2]> =
                 (0..lanes.len()).map(|i| [lane(i), lane((i + 1) % lanes.len())]).collect();
-            for level in levels() {
+            for level in SimdLevel::available() {
                 let mut out = [5; CHUNK];
                 multiply_add(level, &pairs, &mut out);
                 for (d, &sum) in out.iter().enumerate() {
@@ -244,7 +185,7 @@ mod tests {
                 }
                 found
             };
-            for level in levels() {
+            for level in SimdLevel::available() {
                 let (mut found, mut at) = (Vec::new(), threshold);
                 let mut accumulators = scores.clone();
                 let mut collect = |position, score| {
@@ -255,6 +196,27 @@ mod tests {
                 scan::<true>(level, &mut accumulators, threshold, &mut collect);
                 prop_assert_eq!(&found, &expected, "{:?}", level);
                 prop_assert!(accumulators.iter().all(|&a| a == 0));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn scatter_block_is_the_same_on_every_level(
+            postings in prop::collection::vec((any::<u32>(), any::<u8>()), 0..130),
+            first in any::<u32>(),
+            weight in 0u32..=65_535,
+        ) {
+            let (docids, impacts): (Vec<u32>, Vec<u8>) = postings.into_iter().unzip();
+            let mut expected = vec![0u32; WINDOW as usize];
+            for (docid, &impact) in docids.iter().zip(&impacts) {
+                expected[(docid.wrapping_sub(first) % WINDOW) as usize] += weight * u32::from(impact);
+            }
+            for level in SimdLevel::available() {
+                let mut sums = vec![0; WINDOW as usize];
+                let accumulators: &mut Accumulators = (&mut sums[..]).try_into().unwrap();
+                scatter_block(level, &docids, &impacts, first, weight, accumulators);
+                prop_assert!(sums == expected, "{:?}", level);
             }
         }
     }

@@ -23,6 +23,32 @@ pub(super) fn scatter(run: &[[u8; 2]], weight: u32, accumulators: &mut Accumulat
     }
 }
 
+/// Products are made sixteen at a time, which vectors do, and added one by one.
+#[inline(always)]
+pub(super) fn scatter_block(
+    docids: &[u32],
+    impacts: &[u8],
+    first: u32,
+    weight: u32,
+    accumulators: &mut Accumulators,
+) {
+    let mut add = |docid: u32, product: u32| {
+        let score = &mut accumulators[docid.wrapping_sub(first) as usize & MASK];
+        *score = score.wrapping_add(product);
+    };
+    let (docids, few_docids) = docids.as_chunks::<16>();
+    let (impacts, few_impacts) = impacts.as_chunks::<16>();
+    for (docids, impacts) in docids.iter().zip(impacts) {
+        let products = impacts.map(|impact| weight.wrapping_mul(u32::from(impact)));
+        for (&docid, product) in docids.iter().zip(products) {
+            add(docid, product);
+        }
+    }
+    for (&docid, &impact) in few_docids.iter().zip(few_impacts) {
+        add(docid, weight.wrapping_mul(u32::from(impact)));
+    }
+}
+
 pub(super) fn expand(words: &[[u8; 8]; CHUNK / 64], impacts: &[u8], out: &mut ChunkBytes) {
     let mut impacts = impacts.iter();
     for (&word, out) in words.iter().zip(out.as_chunks_mut::<64>().0) {
