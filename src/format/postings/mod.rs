@@ -12,7 +12,7 @@
 
 mod bits;
 pub mod dense;
-mod ones;
+mod kernels;
 pub mod packed;
 pub mod stream;
 

@@ -11,10 +11,9 @@
 //! upper part: bit (x_i >> l) + i is set for each i; at most 64 bytes
 //! ```
 //!
-//! Each part starts at a byte. Parts of a block of 128 have the layout of
-//! `BitPacker4x`, those of a shorter one are a stream of numbers ([`super::bits`]), as
-//! exceptions always are. A block of n < 8 is gap − 1 in LEB128 of each posting, then the
-//! impacts.
+//! Each part starts at a byte and is a stream of numbers ([`super::bits`]), but the low
+//! bits of a block of 128 are laid out as `BitPacker4x` does. A block of n < 8 is gap − 1
+//! in LEB128 of each posting, then the impacts.
 //!
 //! On SPLADE vectors in BP order docids cost 6.4 bits a posting this way, 7.3 as packed
 //! gaps with exceptions (clusters make outliers), and decoding needs no running sum. The
@@ -28,10 +27,9 @@
 use bitpacking::{BitPacker, BitPacker4x};
 
 use super::bits::{self, BitWriter};
-use super::ones::{self, UPPER};
+use super::kernels::{self, UPPER};
 use super::{Block, Encoded, List};
 use crate::format::BLOCK;
-use crate::simd::SimdLevel;
 
 const HEADER: usize = 2;
 /// Fewest postings of a block with a header.
@@ -75,7 +73,7 @@ fn encode_block(first: u32, docids: &[u32], impacts: &[u8], out: &mut Vec<u8>) {
     let Width { bits, exceptions, high_bits } = Width::cheapest(lowered);
     let header = low_bits | bits << 5 | exceptions << 9 | (high_bits - 1) << 14;
     out.extend((header as u16).to_le_bytes());
-    pack(offsets, low_bits, out);
+    pack_low(offsets, low_bits, out);
     pack(lowered, bits, out);
     let mut writer = BitWriter::new(out);
     for (i, &value) in lowered.iter().enumerate().filter(|&(_, &v)| v >> bits > 0) {
@@ -148,27 +146,27 @@ impl Width {
     }
 }
 
-/// Appends the low `bits` of each value.
+/// Appends the low `bits` of each value as a stream.
 fn pack(values: &[u32], bits: u32, out: &mut Vec<u8>) {
-    let mask = ((1u64 << bits) - 1) as u32;
-    match values.try_into() {
-        Ok::<&[u32; BLOCK], _>(values) => {
-            let start = out.len();
-            out.resize(start + 16 * bits as usize, 0);
-            let low = values.map(|v| v & mask);
-            BitPacker4x::new().compress(&low, &mut out[start..], bits as u8);
-        }
-        Err(_) => {
-            let mut writer = BitWriter::new(out);
-            values.iter().for_each(|&value| writer.put(value, bits));
-            writer.finish();
-        }
-    }
+    let mut writer = BitWriter::new(out);
+    values.iter().for_each(|&value| writer.put(value, bits));
+    writer.finish();
 }
 
-/// Reads what [`pack`] wrote for `out.len()` values; returns the bytes after it.
+/// Appends the low bits of docids: as `BitPacker4x` where there are enough for it.
+fn pack_low(values: &[u32], bits: u32, out: &mut Vec<u8>) {
+    let Ok(values): Result<&[u32; BLOCK], _> = values.try_into() else {
+        return pack(values, bits, out);
+    };
+    let low = values.map(|value| value & ((1 << bits) - 1));
+    let start = out.len();
+    out.resize(start + 16 * bits as usize, 0);
+    BitPacker4x::new().compress(&low, &mut out[start..], bits as u8);
+}
+
+/// Reads what [`pack_low`] wrote for `out.len()` values; returns the bytes after it.
 #[inline]
-fn unpack<'a>(bytes: &'a [u8], bits: u32, out: &mut [u32]) -> Option<&'a [u8]> {
+fn unpack_low<'a>(bytes: &'a [u8], bits: u32, out: &mut [u32]) -> Option<&'a [u8]> {
     let (packed, rest) = bytes.split_at_checked((out.len() * bits as usize).div_ceil(8))?;
     if out.len() == BLOCK {
         BitPacker4x::new().decompress(packed, out, bits as u8);
@@ -187,8 +185,7 @@ pub fn decode(list: &List<'_>, b: usize, out: &mut Block) -> Option<()> {
     let first = if b == 0 { 0 } else { list.last.get(b - 1)?.checked_add(1)? };
     let postings = (list.df as usize).checked_sub(b * BLOCK)?.min(BLOCK);
     match postings {
-        BLOCK => decode_block::<BLOCK>(bytes, first, BLOCK, out)?,
-        SPLIT_FROM.. => decode_block::<0>(bytes, first, postings, out)?,
+        SPLIT_FROM.. => decode_block(bytes, first, postings, out)?,
         _ => decode_few(bytes, first, postings, out)?,
     }
     out.len = postings;
@@ -196,94 +193,57 @@ pub fn decode(list: &List<'_>, b: usize, out: &mut Block) -> Option<()> {
     (last < list.documents).then_some(())
 }
 
-/// `LEN` is the number of postings where the compiler should know it, else 0.
 #[inline]
-fn decode_block<const LEN: usize>(
-    bytes: &[u8],
-    first: u32,
-    postings: usize,
-    out: &mut Block,
-) -> Option<()> {
-    let postings = if LEN > 0 { LEN } else { postings };
+fn decode_block(bytes: &[u8], first: u32, postings: usize, out: &mut Block) -> Option<()> {
     let (&header, rest) = bytes.split_first_chunk::<HEADER>()?;
     let header = u32::from(u16::from_le_bytes(header));
     let (low_bits, bits) = (header & 31, header >> 5 & 15);
     let (exceptions, high_bits) = (header >> 9 & 31, (header >> 14) + 1);
-    // The packer panics on widths it does not know.
     if bits > 8 {
         return None;
     }
-    let rest = unpack(rest, low_bits, &mut out.docids[..postings])?;
-    let mut impacts = [0u32; BLOCK];
-    let rest = unpack(rest, bits, &mut impacts[..postings])?;
-    let entry_bits = 7 + high_bits;
-    let (patches, upper) = rest.split_at_checked((exceptions * entry_bits).div_ceil(8) as usize)?;
-    for i in 0..exceptions as usize {
-        let entry = bits::get(patches, i, entry_bits);
-        impacts[(entry & 127) as usize] |= entry >> 7 << bits;
-    }
-    for (impact, value) in out.impacts.iter_mut().zip(impacts) {
-        *impact = (value as u8).wrapping_add(1);
-    }
-
-    let mut padded = [0; UPPER];
-    let upper = upper.first_chunk().unwrap_or_else(|| {
-        padded[..upper.len()].copy_from_slice(upper);
-        &padded
-    });
-    let mut positions = [0; ones::ROOM];
-    let sound = ones::positions(out.level, upper, postings, &mut positions)
-        && join(out.level, &mut out.docids[..postings], &positions, low_bits, first);
-    sound.then_some(())
+    let rest = unpack_low(rest, low_bits, &mut out.docids[..postings])?;
+    kernels::unpack_impacts(out.level, rest, bits, &mut out.impacts);
+    let rest = rest.get((postings * bits as usize).div_ceil(8)..)?;
+    let upper = patch(rest, exceptions as usize, bits, high_bits, &mut out.impacts)?;
+    let upper = &window(upper, &mut [0; UPPER]);
+    kernels::docids(out.level, upper, low_bits, first, postings, &mut out.docids).then_some(())
 }
 
-/// Makes docids of low bits and the positions of the upper part; whether they increase.
+/// Adds the high bits of impact exceptions; returns the bytes after them.
 #[inline]
-fn join(
-    level: SimdLevel,
-    docids: &mut [u32],
-    positions: &ones::Positions,
-    low_bits: u32,
-    first: u32,
-) -> bool {
-    match level {
-        SimdLevel::Scalar => join_scalar(docids, positions, low_bits, first),
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: blocks are made with levels that the machine has.
-        SimdLevel::Avx2 => unsafe { join_avx2(docids, positions, low_bits, first) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        SimdLevel::Avx512 => unsafe { join_avx512(docids, positions, low_bits, first) },
-        #[cfg(not(target_arch = "x86_64"))]
-        _ => join_scalar(docids, positions, low_bits, first),
+fn patch<'a>(
+    bytes: &'a [u8],
+    exceptions: usize,
+    bits: u32,
+    high_bits: u32,
+    impacts: &mut [u8; BLOCK],
+) -> Option<&'a [u8]> {
+    let entry_bits = 7 + high_bits;
+    let (_, rest) = bytes.split_at_checked((exceptions * entry_bits as usize).div_ceil(8))?;
+    let entries = window(bytes, &mut [0; UPPER]);
+    // Four at a time, those past the last add nothing: the loop's end is hard to foresee.
+    for group in (0..exceptions).step_by(4) {
+        for i in group..group + 4 {
+            let entry = bits::get(&entries, i, entry_bits);
+            let high = if i < exceptions { entry >> 7 << bits } else { 0 };
+            let impact = &mut impacts[(entry & 127) as usize];
+            *impact = impact.wrapping_add(high as u8);
+        }
     }
+    Some(rest)
 }
 
-#[inline(always)]
-fn join_scalar(docids: &mut [u32], positions: &ones::Positions, low_bits: u32, first: u32) -> bool {
-    for (i, (docid, &position)) in docids.iter_mut().zip(positions).enumerate() {
-        // Position i of the ones is at least i; a damaged file may wrap, and then is
-        // out of order or not, but checked like any other.
-        let i = i as u32;
-        let offset = (u32::from(position).wrapping_sub(i) << low_bits) | *docid;
-        *docid = first.wrapping_add(offset).wrapping_add(i);
+/// The first bytes of a slice, filled up with zeros.
+#[inline]
+fn window(bytes: &[u8], padded: &mut [u8; UPPER]) -> [u8; UPPER] {
+    match bytes.first_chunk() {
+        Some(whole) => *whole,
+        None => {
+            padded[..bytes.len()].copy_from_slice(bytes);
+            *padded
+        }
     }
-    let next = docids.get(1..).unwrap_or_default();
-    docids.iter().zip(next).fold(true, |sound, (a, b)| sound & (a < b))
-}
-
-/// The scalar form, compiled for these instructions.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn join_avx2(d: &mut [u32], positions: &ones::Positions, low_bits: u32, first: u32) -> bool {
-    join_scalar(d, positions, low_bits, first)
-}
-
-/// The scalar form, compiled for these instructions.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn join_avx512(d: &mut [u32], positions: &ones::Positions, low_bits: u32, first: u32) -> bool {
-    join_scalar(d, positions, low_bits, first)
 }
 
 fn decode_few(bytes: &[u8], first: u32, postings: usize, out: &mut Block) -> Option<()> {

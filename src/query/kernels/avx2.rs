@@ -3,6 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::{Accumulators, CHUNK, ChunkBytes, Lane, scalar};
+use crate::format::WINDOW;
 
 /// For each 8-bit mask, where each of 8 documents finds its impact among the next ones;
 /// 0x80 makes the shuffle write 0.
@@ -41,7 +42,7 @@ pub(super) fn expand(words: &[[u8; 8]; CHUNK / 64], impacts: &[u8], out: &mut Ch
     }
 }
 
-/// The scalar form, compiled for these instructions.
+/// Positions and products by vectors, additions one by one: no scatter instruction here.
 #[target_feature(enable = "avx2")]
 pub(super) fn scatter_block(
     docids: &[u32],
@@ -50,7 +51,27 @@ pub(super) fn scatter_block(
     weight: u32,
     accumulators: &mut Accumulators,
 ) {
-    scalar::scatter_block(docids, impacts, first, weight, accumulators);
+    let (groups, few_docids) = docids.as_chunks::<8>();
+    let (impacts, few_impacts) = impacts.as_chunks::<8>();
+    let mask = _mm256_set1_epi32(WINDOW as i32 - 1);
+    let (first8, weight8) = (_mm256_set1_epi32(first as i32), _mm256_set1_epi32(weight as i32));
+    for (docids, impacts) in groups.iter().zip(impacts) {
+        let (mut positions, mut products) = ([0u32; 8], [0u32; 8]);
+        // SAFETY: all are arrays of 8.
+        unsafe {
+            let docids = _mm256_loadu_si256(docids.as_ptr().cast());
+            let impacts = _mm256_cvtepu8_epi32(_mm_loadl_epi64(impacts.as_ptr().cast()));
+            let position = _mm256_and_si256(_mm256_sub_epi32(docids, first8), mask);
+            _mm256_storeu_si256(positions.as_mut_ptr().cast(), position);
+            let product = _mm256_mullo_epi32(impacts, weight8);
+            _mm256_storeu_si256(products.as_mut_ptr().cast(), product);
+        }
+        for (position, product) in positions.into_iter().zip(products) {
+            let score = &mut accumulators[(position % WINDOW) as usize];
+            *score = score.wrapping_add(product);
+        }
+    }
+    scalar::scatter_block(few_docids, few_impacts, first, weight, accumulators);
 }
 
 #[target_feature(enable = "avx2")]

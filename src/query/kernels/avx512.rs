@@ -3,6 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::{Accumulators, CHUNK, ChunkBytes, Lane, scalar};
+use crate::format::WINDOW;
 
 /// `impacts` must have 64 bytes more than the words have bits.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
@@ -23,7 +24,8 @@ pub(super) fn expand(words: &[[u8; 8]; CHUNK / 64], impacts: &[u8], out: &mut Ch
     }
 }
 
-/// The scalar form, compiled for these instructions.
+/// Positions and products by vectors, additions one by one: faster than the scatter
+/// instruction.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 pub(super) fn scatter_block(
     docids: &[u32],
@@ -32,7 +34,27 @@ pub(super) fn scatter_block(
     weight: u32,
     accumulators: &mut Accumulators,
 ) {
-    scalar::scatter_block(docids, impacts, first, weight, accumulators);
+    let (groups, few_docids) = docids.as_chunks::<16>();
+    let (impacts, few_impacts) = impacts.as_chunks::<16>();
+    let mask = _mm512_set1_epi32(WINDOW as i32 - 1);
+    let (first16, weight16) = (_mm512_set1_epi32(first as i32), _mm512_set1_epi32(weight as i32));
+    for (docids, impacts) in groups.iter().zip(impacts) {
+        let (mut positions, mut products) = ([0u32; 16], [0u32; 16]);
+        // SAFETY: all are arrays of 16.
+        unsafe {
+            let docids = _mm512_loadu_si512(docids.as_ptr().cast());
+            let impacts = _mm512_cvtepu8_epi32(_mm_loadu_si128(impacts.as_ptr().cast()));
+            let position = _mm512_and_si512(_mm512_sub_epi32(docids, first16), mask);
+            _mm512_storeu_si512(positions.as_mut_ptr().cast(), position);
+            let product = _mm512_mullo_epi32(impacts, weight16);
+            _mm512_storeu_si512(products.as_mut_ptr().cast(), product);
+        }
+        for (position, product) in positions.into_iter().zip(products) {
+            let score = &mut accumulators[(position % WINDOW) as usize];
+            *score = score.wrapping_add(product);
+        }
+    }
+    scalar::scatter_block(few_docids, few_impacts, first, weight, accumulators);
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]

@@ -23,8 +23,6 @@ pub(super) fn scatter(run: &[[u8; 2]], weight: u32, accumulators: &mut Accumulat
     }
 }
 
-/// Products are made sixteen at a time, which vectors do, and added one by one.
-#[inline(always)]
 pub(super) fn scatter_block(
     docids: &[u32],
     impacts: &[u8],
@@ -32,20 +30,9 @@ pub(super) fn scatter_block(
     weight: u32,
     accumulators: &mut Accumulators,
 ) {
-    let mut add = |docid: u32, product: u32| {
+    for (docid, &impact) in docids.iter().zip(impacts) {
         let score = &mut accumulators[docid.wrapping_sub(first) as usize & MASK];
-        *score = score.wrapping_add(product);
-    };
-    let (docids, few_docids) = docids.as_chunks::<16>();
-    let (impacts, few_impacts) = impacts.as_chunks::<16>();
-    for (docids, impacts) in docids.iter().zip(impacts) {
-        let products = impacts.map(|impact| weight.wrapping_mul(u32::from(impact)));
-        for (&docid, product) in docids.iter().zip(products) {
-            add(docid, product);
-        }
-    }
-    for (&docid, &impact) in few_docids.iter().zip(few_impacts) {
-        add(docid, weight.wrapping_mul(u32::from(impact)));
+        *score = score.wrapping_add(weight.wrapping_mul(u32::from(impact)));
     }
 }
 
