@@ -8,7 +8,7 @@
 //! 32-bit scores.
 
 use super::Weighted;
-use super::kernels::{self, Accumulators, CHUNK, ChunkBytes, Lane, SimdLevel};
+use super::kernels::{self, Accumulators, CHUNK, ChunkBytes, Lane, SimdLevel, Stage};
 use super::select::Selector;
 use crate::format::WINDOW;
 use crate::format::postings::dense::Bitmap;
@@ -24,6 +24,7 @@ pub(super) struct Windowed<'a> {
     /// Impacts of the bitmap terms in the current chunk.
     expanded: Vec<ChunkBytes>,
     lanes: Vec<(usize, i16)>,
+    stage: Stage,
 }
 
 /// A packed list between two windows: the block that the border cut.
@@ -53,6 +54,7 @@ impl<'a> Windowed<'a> {
             dense: Vec::new(),
             expanded: Vec::new(),
             lanes: Vec::new(),
+            stage: Stage::default(),
         }
     }
 
@@ -117,11 +119,19 @@ impl<'a> Windowed<'a> {
         if !self.dense.is_empty() {
             self.score_dense(first as usize, len as usize)?;
         }
-        for Weighted { list, weight } in &self.streams {
-            kernels::scatter(list.stream_run(window), *weight, &mut self.accumulators);
+        let run = |i: usize| {
+            let stream = self.streams.get(i);
+            stream.map_or(&[][..], |Weighted { list, .. }| list.stream_run(window))
+        };
+        let mut next = run(0);
+        for (i, Weighted { weight, .. }) in self.streams.iter().enumerate() {
+            let this = next;
+            next = run(i + 1);
+            kernels::prefetch(next);
+            kernels::scatter(self.level, this, *weight, &mut self.stage, &mut self.accumulators);
         }
         for cursor in &mut self.packed {
-            cursor.add_until(self.level, first, len, &mut self.accumulators)?;
+            cursor.add_until(self.level, first, len, &mut self.stage, &mut self.accumulators)?;
         }
         Ok(())
     }
@@ -204,6 +214,7 @@ impl PackedCursor<'_> {
         level: SimdLevel,
         first: u32,
         len: u32,
+        stage: &mut Stage,
         accumulators: &mut Accumulators,
     ) -> Result<(), Damaged> {
         loop {
@@ -219,6 +230,7 @@ impl PackedCursor<'_> {
                 &self.block.impacts[self.at..self.at + inside],
                 first,
                 self.weight,
+                stage,
                 accumulators,
             );
             self.at += inside;
