@@ -2,7 +2,7 @@
 //! learned-sparse vectors, where block maxima prune next to nothing (at k = 10, 98 % of
 //! the matching documents pass the sum of their blocks' maxima).
 //!
-//! For each window of 2^15 documents: dense terms set the accumulators by multiply-add,
+//! For each window of 2^13 documents: dense terms set the accumulators by multiply-add,
 //! sparse terms add theirs, one pass compares with the threshold and hands survivors to
 //! the selector. As SINDI's windows (Li et al. 2025), on byte streams and with exact
 //! 32-bit scores.
@@ -127,7 +127,7 @@ impl<'a> Windowed<'a> {
         for (i, Weighted { weight, .. }) in self.streams.iter().enumerate() {
             let this = next;
             next = run(i + 1);
-            kernels::prefetch(next);
+            kernels::prefetch(next.as_flattened());
             kernels::scatter(self.level, this, *weight, &mut self.stage, &mut self.accumulators);
         }
         for cursor in &mut self.packed {
@@ -240,6 +240,7 @@ impl PackedCursor<'_> {
             self.list.decode(self.next_block, &mut self.block)?;
             self.next_block += 1;
             self.at = 0;
+            kernels::prefetch(self.list.block_bytes(self.next_block).unwrap_or_default());
         }
     }
 }

@@ -273,8 +273,10 @@ impl<'a> List<'a> {
         Ok((docids, impacts))
     }
 
-    /// Bytes of block `b` up to the next block or the end of the list.
-    fn block_bytes(&self, b: usize) -> Option<&'a [u8]> {
+    /// Bytes of block `b` of a packed or stream list, up to the next block or the end of
+    /// the list; `None` if there are none.
+    #[inline]
+    pub fn block_bytes(&self, b: usize) -> Option<&'a [u8]> {
         if self.offset.is_empty() {
             return (b == 0).then_some(self.bytes);
         }

@@ -125,43 +125,61 @@ pub(super) fn scatter_block(
 
 #[target_feature(enable = "avx512f,avx512bw")]
 pub(super) fn multiply_add(pairs: &[[Lane<'_>; 2]], out: &mut [u32; CHUNK]) {
-    let zero = _mm512_setzero_si512();
-    for (group, out) in out.as_chunks_mut::<64>().0.iter_mut().enumerate() {
-        let mut sums = [zero; 4];
+    // Two vectors of documents a round: half the loads of pointers and weights.
+    for (group, out) in out.as_chunks_mut::<128>().0.iter_mut().enumerate() {
+        let mut sums = [[_mm512_setzero_si512(); 4]; 2];
         for [a, b] in pairs {
             let weights = _mm512_set1_epi32(i32::from(a.weight) | i32::from(b.weight) << 16);
-            let (a, b) =
-                (&a.impacts.as_chunks::<64>().0[group], &b.impacts.as_chunks::<64>().0[group]);
-            // SAFETY: both are arrays of 64 bytes.
-            let (a, b) = unsafe {
-                (_mm512_loadu_si512(a.as_ptr().cast()), _mm512_loadu_si512(b.as_ptr().cast()))
-            };
-            let (low, high) = (_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b));
-            let wide = [
-                _mm512_unpacklo_epi8(low, zero),
-                _mm512_unpackhi_epi8(low, zero),
-                _mm512_unpacklo_epi8(high, zero),
-                _mm512_unpackhi_epi8(high, zero),
-            ];
-            for (sum, wide) in sums.iter_mut().zip(wide) {
-                *sum = _mm512_add_epi32(*sum, _mm512_madd_epi16(wide, weights));
+            let a = a.impacts.as_chunks::<128>().0[group].as_chunks::<64>().0;
+            let b = b.impacts.as_chunks::<128>().0[group].as_chunks::<64>().0;
+            for (sums, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
+                add_products(a, b, weights, sums);
             }
         }
-        // Vector i holds documents 16q + 4i .. 16q + 4i + 4 in its quarter q: transpose
-        // the quarters, so that whole vectors can be stored.
-        let [s0, s1, s2, s3] = sums;
-        let (a, b) = (_mm512_shuffle_i32x4::<0x44>(s0, s1), _mm512_shuffle_i32x4::<0x44>(s2, s3));
-        let (c, d) = (_mm512_shuffle_i32x4::<0xEE>(s0, s1), _mm512_shuffle_i32x4::<0xEE>(s2, s3));
-        let rows = [
-            _mm512_shuffle_i32x4::<0x88>(a, b),
-            _mm512_shuffle_i32x4::<0xDD>(a, b),
-            _mm512_shuffle_i32x4::<0x88>(c, d),
-            _mm512_shuffle_i32x4::<0xDD>(c, d),
-        ];
-        for (row, out) in rows.into_iter().zip(out.as_chunks_mut::<16>().0) {
-            // SAFETY: `out` is 16 accumulators, 64 bytes.
-            unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), row) };
+        for (sums, out) in sums.into_iter().zip(out.as_chunks_mut::<64>().0) {
+            store_sums(sums, out);
         }
+    }
+}
+
+/// Adds the products of 64 documents.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn add_products(a: &[u8; 64], b: &[u8; 64], weights: __m512i, sums: &mut [__m512i; 4]) {
+    let zero = _mm512_setzero_si512();
+    // SAFETY: both are arrays of 64 bytes.
+    let (a, b) =
+        unsafe { (_mm512_loadu_si512(a.as_ptr().cast()), _mm512_loadu_si512(b.as_ptr().cast())) };
+    // Interleaved bytes a0 b0 a1 b1 …, then widened to the 16-bit pairs that one
+    // multiply-add reduces to a document each.
+    let (low, high) = (_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b));
+    let wide = [
+        _mm512_unpacklo_epi8(low, zero),
+        _mm512_unpackhi_epi8(low, zero),
+        _mm512_unpacklo_epi8(high, zero),
+        _mm512_unpackhi_epi8(high, zero),
+    ];
+    for (sum, wide) in sums.iter_mut().zip(wide) {
+        *sum = _mm512_add_epi32(*sum, _mm512_madd_epi16(wide, weights));
+    }
+}
+
+/// Vector i holds documents 16q + 4i .. 16q + 4i + 4 in its quarter q: transposes the
+/// quarters, so that whole vectors can be stored.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn store_sums([s0, s1, s2, s3]: [__m512i; 4], out: &mut [u32; 64]) {
+    let (a, b) = (_mm512_shuffle_i32x4::<0x44>(s0, s1), _mm512_shuffle_i32x4::<0x44>(s2, s3));
+    let (c, d) = (_mm512_shuffle_i32x4::<0xEE>(s0, s1), _mm512_shuffle_i32x4::<0xEE>(s2, s3));
+    let rows = [
+        _mm512_shuffle_i32x4::<0x88>(a, b),
+        _mm512_shuffle_i32x4::<0xDD>(a, b),
+        _mm512_shuffle_i32x4::<0x88>(c, d),
+        _mm512_shuffle_i32x4::<0xDD>(c, d),
+    ];
+    for (row, out) in rows.into_iter().zip(out.as_chunks_mut::<16>().0) {
+        // SAFETY: `out` is 16 accumulators, 64 bytes.
+        unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), row) };
     }
 }
 

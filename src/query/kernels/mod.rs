@@ -14,8 +14,9 @@ pub use crate::simd::SimdLevel;
 /// Scores of the documents of one window.
 pub(super) type Accumulators = [u32; WINDOW as usize];
 
-/// Documents that the dense kernels take at a time: the distance of bitmap ranks.
-pub(super) const CHUNK: usize = 512;
+/// Documents that the dense kernels take at a time: a multiple of the distance of bitmap
+/// ranks, and a divisor of the window.
+pub(super) const CHUNK: usize = 2048;
 
 /// Postings that the scatter kernels prepare by vectors before they add them one by one.
 const STAGE: usize = 256;
@@ -69,17 +70,18 @@ pub(super) fn scatter(
     dispatch!(level, scatter(run, weight, stage, accumulators));
 }
 
-/// Asks for the first 2 KiB of a run, so that it is there when the run before it is done.
+/// Asks for bytes that will be read soon, at most 2 KiB of them: a list's bytes for one
+/// window are too few for the machine to notice that it should read ahead.
 #[inline]
-pub(super) fn prefetch(run: &[[u8; 2]]) {
+pub(super) fn prefetch(bytes: &[u8]) {
     #[cfg(target_arch = "x86_64")]
-    for line in run.chunks(32).take(32) {
+    for line in bytes.chunks(64).take(32) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a prefetch reads nothing that the program sees.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = run;
+    let _ = bytes;
 }
 
 /// Adds weight · impact of decoded postings to their documents' accumulators; `first` is
@@ -160,10 +162,10 @@ mod tests {
     proptest! {
         #[test]
         fn expand_is_the_same_on_every_level(
-            words in prop::collection::vec(prop_oneof![any::<u64>(), Just(0), Just(u64::MAX)], 8),
-            impacts in prop::collection::vec(any::<u8>(), 0..700),
+            words in prop::collection::vec(prop_oneof![any::<u64>(), Just(0), Just(u64::MAX)], CHUNK / 64),
+            impacts in prop::collection::vec(any::<u8>(), 0..CHUNK + 200),
         ) {
-            let words: [[u8; 8]; 8] = std::array::from_fn(|i| words[i].to_le_bytes());
+            let words: [[u8; 8]; CHUNK / 64] = std::array::from_fn(|i| words[i].to_le_bytes());
             let mut expected = [7; CHUNK];
             let taken = expand(SimdLevel::Scalar, &words, &impacts, &mut expected);
             for level in SimdLevel::available() {
