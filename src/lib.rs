@@ -26,6 +26,7 @@ pub mod format;
 pub mod index;
 pub mod order;
 pub mod output;
+mod page;
 pub mod progress;
 pub mod quantize;
 pub mod query;

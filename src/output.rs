@@ -31,6 +31,10 @@ impl OutputFile {
             return Err(Error::data(target, Place::File, "the output is there and is no file")
                 .hint("give the name of a file"));
         }
+        if target.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            return Err(Error::data(target, Place::File, "expected a file name, found a folder")
+                .hint("give the name of a file"));
+        }
         let dir = parent(target);
         if !dir.is_dir() {
             return Err(

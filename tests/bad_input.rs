@@ -213,6 +213,9 @@ fn query_files_that_are_not_sound_are_refused_with_their_line() {
         ("q1\tx:1\nq2\tx:70000\n", "", &["queries.tsv:2:", "70000", "65535"]),
         ("q1\tx:1\nq2\tx:65535 y:65535\n", "--k 0", &["--k must be at least 1"]),
         ("q1\twhat is this\n", "", &["queries.tsv:1:", "--query-model"]),
+        ("q1\tx:1\nq2\tx:1 y:2z\n", "", &["queries.tsv:2:", "\"y:2z\"", "--query-kind text"]),
+        ("q1\tx:1\nq2\ty:2z\n", "", &["queries.tsv:2:", "\"y:2z\""]),
+        ("q1\tx:1\n", "--k -3", &["-3"]),
         ("q1\tx:1\n", "--algorithm bmw", &["bmw", "block_max_wand", "exhaustive"]),
     ] {
         shop.file("queries.tsv", content);
@@ -268,4 +271,119 @@ fn spoil(bytes: &[u8], at: usize, value: u8) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     bytes[at] = value;
     bytes
+}
+
+#[test]
+fn stores_that_do_not_belong_together_are_refused() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/tiny");
+    let model = model.display();
+    let shop = Workshop::new();
+    shop.file("texts.tsv", "a\tcoffee beans\nb\tgreen tea\nc\tred wine\n");
+    for (store, flags) in [
+        ("s0", "--shard 0/3"),
+        ("s1", "--shard 1/3"),
+        ("s2", "--shard 2/3"),
+        ("s2-short", "--shard 2/3 --max-length 8"),
+        ("questions", "--kind query"),
+    ] {
+        let encode = format!("encode --model {model} --input texts.tsv --output {store} {flags}");
+        assert!(shop.splindex(&encode).status.success());
+    }
+    for (stores, expected) in [
+        ("s0 s1", &["expected all 3 shards", "found 2"][..]),
+        ("s0", &["expected all 3 shards", "found 1"]),
+        ("s0 s2", &["expected a shard that begins at document 1, found one at 2"]),
+        ("s0 s1 s2-short", &["s2-short", "--max-length differs from that of s0"]),
+        ("questions", &["questions", "found a store of queries"]),
+    ] {
+        shop.refuses("splindex", &format!("build --input {stores} --output o.spx"), expected);
+    }
+    let whole = shop.splindex("build --input s1 s2 s0 --output o.spx");
+    assert!(whole.status.success(), "{}", String::from_utf8_lossy(&whole.stderr));
+}
+
+#[test]
+fn a_file_of_something_else_is_not_replaced() {
+    let shop = Workshop::new();
+    shop.index();
+    shop.file("v.jsonl", "{\"id\":\"a\",\"vector\":{\"x\":1}}\n");
+    shop.file("thesis.txt", "ten years of work");
+    shop.file("q.tsv", "1\tx:1\n");
+    let build = "build --input v.jsonl --output";
+    shop.refuses("splindex", &format!("{build} thesis.txt"), &["thesis.txt", "is no index"]);
+    shop.refuses("splindex", &format!("{build} -"), &["standard output"]);
+    shop.refuses("splindex", &format!("{build} new/"), &["expected a file name"]);
+    let search = "search good.spx --queries q.tsv --output";
+    fs::copy(shop.path("good.spx"), shop.path("other.spx")).unwrap();
+    shop.refuses("splindex-query", &format!("{search} other.spx"), &["is an index"]);
+    shop.refuses("splindex-query", "search . --queries q.tsv", &["found a folder"]);
+    shop.refuses("splindex", "build --input . --output o.spx", &["found a folder without one"]);
+}
+
+#[test]
+fn a_forgotten_flag_is_named() {
+    let shop = Workshop::new();
+    shop.file("texts.tsv", "a\tsome text\n");
+    let arguments = "build --input texts.tsv --output out.spx";
+    shop.refuses("splindex", arguments, &["texts.tsv:1:", "build --bm25"]);
+    fs::create_dir(shop.path("store")).unwrap();
+    let arguments = "build --bm25 --input store --output out.spx";
+    shop.refuses("splindex", arguments, &["store: expected a file of texts", "without it"]);
+    shop.index();
+    shop.file("q.tsv", "1\tx:1\n");
+    let arguments = "search good.spx --queries q.tsv --json";
+    shop.refuses("splindex-query", arguments, &["--output RUN", "--format jsonl"]);
+}
+
+#[test]
+fn a_file_without_queries_is_refused() {
+    let shop = Workshop::new();
+    shop.index();
+    shop.file("q.tsv", "");
+    let arguments = "search good.spx --queries q.tsv --output run";
+    shop.refuses("splindex-query", arguments, &["q.tsv: expected at least one query, found none"]);
+}
+
+#[test]
+fn numbers_that_json_does_not_have_are_named() {
+    for number in ["NaN", "Infinity", "-Infinity"] {
+        let shop = Workshop::new();
+        shop.file("v.jsonl", format!("{{\"id\":\"a\",\"vector\":{{\"x\":{number}}}}}\n"));
+        let found = format!("expected a finite number, found {number}");
+        shop.refuses("splindex", "build --input v.jsonl --output out.spx", &["v.jsonl:1:", &found]);
+    }
+}
+
+#[test]
+fn verify_checks_every_file_even_after_one_that_is_missing() {
+    let shop = Workshop::new();
+    shop.index();
+    let output = shop.splindex("verify gone.spx good.spx");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("gone.spx"));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("good.spx"));
+}
+
+#[test]
+fn a_scale_that_does_not_fit_is_warned_of() {
+    let shop = Workshop::new();
+    shop.file("v.jsonl", "{\"id\":\"a\",\"vector\":{\"x\":1.5,\"y\":2.5}}\n");
+    for (scale, warned) in [("0.001", true), ("100000", true), ("2.5", false), ("auto", false)] {
+        let output =
+            shop.splindex(&format!("build --input v.jsonl --output o.spx --scale {scale}"));
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(message.contains("warning: scale"), warned, "{scale}: {message}");
+    }
+}
+
+#[test]
+fn search_prints_its_summary_as_json() {
+    let shop = Workshop::new();
+    shop.index();
+    shop.file("q.tsv", "1\tx:1 unknown:2\n");
+    let output =
+        shop.run("splindex-query", "search good.spx --queries q.tsv --output run --json --quiet");
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&summary["queries"], &summary["unknown_tokens"]), (&1.into(), &1.into()));
+    assert_eq!(summary["query_side"], "weighted tokens");
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use splindex::cli::{self, Common};
 
 /// Learned-sparse indexes: encode texts, build, check and evaluate
@@ -24,10 +24,12 @@ enum Command {
     Synth(cli::synth::SynthArgs),
     Inspect(cli::inspect::InspectArgs),
     Verify(cli::verify::VerifyArgs),
+    Completions(cli::shell::CompletionsArgs),
+    Man(cli::shell::ManArgs),
 }
 
 fn main() -> ExitCode {
-    let Cli { common, command } = Cli::parse();
+    let Cli { common, command } = cli::parse();
     cli::exit(match command {
         Command::Demo(args) => cli::demo::run(&args, &common),
         Command::Encode(args) => cli::encode::run(&args, &common),
@@ -36,5 +38,7 @@ fn main() -> ExitCode {
         Command::Synth(args) => cli::synth::run(&args, &common),
         Command::Inspect(args) => cli::inspect::run(&args, &common),
         Command::Verify(args) => cli::verify::run(&args, &common),
+        Command::Completions(args) => cli::shell::completions(&args, Cli::command()),
+        Command::Man(args) => cli::shell::man(&args, Cli::command(), &common),
     })
 }

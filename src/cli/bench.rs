@@ -8,7 +8,8 @@ use super::progress::Bars;
 use super::{Common, out};
 use crate::bench::suite::{self, EncodedQueries, Suite};
 use crate::bench::{Plan, Subject, default_cpu, report, run as measure};
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
+use crate::eval::Qrels;
 use crate::index::{Index, Load};
 use crate::query::file::{QueryKind, read_queries};
 use crate::query::{Algorithm, SimdLevel};
@@ -92,6 +93,10 @@ pub struct BenchArgs {
 pub fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode> {
     common.init_threads()?;
     let cpu = cpu(args.cpu.as_deref())?;
+    if let Some(dir) = args.report.as_ref().filter(|dir| dir.exists() && !dir.is_dir()) {
+        return Err(Error::data(dir, Place::File, "--report is there and is no folder")
+            .hint("give the name of a folder"));
+    }
     match (&args.suite, &args.queries) {
         (Some(path), _) => run_suite(&Suite::read(path)?, cpu, args, common)?,
         (None, Some(queries)) => run_bench(args, queries, cpu, common)?,
@@ -102,10 +107,11 @@ pub fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode> {
 
 fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Common) -> Result<()> {
     let plan = plan(args, cpu, common)?;
-    let file = read_queries(queries, args.query_kind)?;
-    if file.queries.is_empty() {
-        return Err(Error::Usage(format!("{} has no queries", queries.display())));
+    // Faults of what is used last are said before minutes of measuring.
+    if let Some(qrels) = &args.qrels {
+        Qrels::read(qrels)?;
     }
+    let file = read_queries(queries, args.query_kind)?;
     let open = |path: &PathBuf| Index::open_with(path, args.load);
     let indexes = args.indexes.iter().map(open).collect::<Result<Vec<_>>>()?;
     let bars = Bars::new(common);
@@ -118,7 +124,7 @@ fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Comm
         subjects.push(Subject {
             name,
             index,
-            query_side: side.describe().into(),
+            query_side: side.describe(&file).into(),
             ids,
             queries,
             encoding,

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use super::progress::Bars;
-use super::{Common, human_bytes, out};
+use super::{Common, count, human_bytes, out};
 use crate::bm25::{AvgDl, Bm25Params, Bm25Source, Stemmer, StopWords};
 use crate::build::{BuildOptions, BuildReport, Collection, Scale, build};
 use crate::corpus::{CorpusReader, Fields};
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 use crate::format::{Codec, Dense, FieldKind, Provenance};
+use crate::index::Index;
 use crate::order::{self, BpOptions};
 use crate::output::{OutputFile, refuse_inputs};
 use crate::vectors::VectorSource;
@@ -19,6 +20,7 @@ use crate::vectors::inputs::open_vectors;
 /// Build an index file from vectors, or a BM25 index from texts
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
+  splindex encode --model data/tiny --input passages.tsv --output vectors
   splindex build --input vectors --output passages.spx
   splindex build --input docs.jsonl.gz --output docs.spx --codec small
   splindex build --bm25 --input passages.tsv --output bm25.spx")]
@@ -125,6 +127,17 @@ fn parse_scale(text: &str) -> std::result::Result<ScaleArg, String> {
 pub fn run(args: &BuildArgs, common: &Common) -> Result<ExitCode> {
     common.init_threads()?;
     refuse_inputs(&args.output, &args.input)?;
+    if args.output.as_os_str() == "-" {
+        return Err(Error::Usage(
+            "--output must be a file: an index cannot be written to standard output".into(),
+        ));
+    }
+    let old = std::fs::metadata(&args.output).ok().filter(|old| old.is_file() && old.len() > 0);
+    if old.is_some() && !Index::is_one(&args.output) {
+        let problem = "the output is there and is no index";
+        return Err(Error::data(&args.output, Place::File, problem)
+            .hint("remove it, or give another --output"));
+    }
     // Says now, not after the build, that the output cannot be written.
     drop(OutputFile::create(&args.output)?);
     let started = Instant::now();
@@ -184,6 +197,11 @@ fn read_texts(args: &BuildArgs, options: &mut BuildOptions, bars: &Bars<'_>) -> 
         return Err(Error::Usage("--scale does not go with --bm25: its scale is k1 + 1".into()));
     }
     let params = Bm25Params { k1, b, avgdl, stemmer, stopwords };
+    if let Some(store) = args.input.iter().find(|path| path.is_dir()) {
+        let problem = "expected a file of texts, found a directory";
+        return Err(Error::data(store, Place::File, problem)
+            .hint("--bm25 reads TSV or JSON Lines; a vector store is built without it"));
+    }
     let texts = CorpusReader::open(&args.input, fields.as_ref())?;
     let source = Bm25Source::new(texts, params)?;
     let used = source.params();
@@ -250,6 +268,7 @@ fn print(report: &BuildReport, args: &BuildArgs, common: &Common, seconds: f64) 
     if common.json {
         let json = serde_json::json!({
             "index": args.output, "content_id": content_id, "bytes": report.written.file_len,
+            "list_bytes": report.written.list_bytes,
             "meta": meta, "empty_documents": report.empty_documents,
             "zero_weights": report.zero_weights, "seconds": seconds,
         });
@@ -260,15 +279,15 @@ fn print(report: &BuildReport, args: &BuildArgs, common: &Common, seconds: f64) 
     }
     let share = |n: u64| 100.0 * n as f64 / (field.postings.max(1)) as f64;
     eprintln!(
-        "{}: {} documents ({} empty), {} terms, {} postings, {} ({:.3} bytes a posting), content \
-         id {content_id}, {seconds:.1} s",
+        "{}: {} ({} empty), {}, {}, {} ({:.3} bytes a posting without ids and lexicon), content id \
+         {content_id}, {seconds:.1} s",
         args.output.display(),
-        meta.documents,
+        count(meta.documents, "document", "documents"),
         report.empty_documents,
-        meta.terms,
-        meta.postings,
+        count(meta.terms, "term", "terms"),
+        count(meta.postings, "posting", "postings"),
         human_bytes(report.written.file_len),
-        report.written.file_len as f64 / meta.postings.max(1) as f64,
+        report.written.list_bytes as f64 / meta.postings.max(1) as f64,
     );
     eprintln!(
         "impacts: scale {:.4}, {:.3} % clipped at the top, {:.3} % lifted to 1, {} zero weights \
@@ -278,5 +297,14 @@ fn print(report: &BuildReport, args: &BuildArgs, common: &Common, seconds: f64) 
         share(field.lifted),
         report.zero_weights,
     );
+    // Half the weights at impact 1, or one in a hundred at the top, is no scale that
+    // anybody wants.
+    if 2 * field.lifted > field.postings || 100 * field.clipped > field.postings {
+        eprintln!(
+            "warning: scale {:.4} fits these weights badly; --scale W maps weight W to the \
+             largest impact",
+            field.scale
+        );
+    }
     Ok(())
 }

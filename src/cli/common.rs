@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// Flags of every command.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Common {
-    /// Worker threads [default: all cores]
+    /// Worker threads [default: all cores; search answers on one]
     #[arg(long, value_name = "N", global = true)]
     pub threads: Option<usize>,
     /// No progress bars and no summary
@@ -38,6 +38,18 @@ impl Common {
     }
 }
 
+/// Parses the command line, or prints help or what is wrong with it and exits.
+pub fn parse<C: clap::CommandFactory + clap::FromArgMatches>() -> C {
+    // A negative number is a bad value, which the value's parser names, not an unknown flag.
+    let negative = |c: clap::Command| c.mut_args(|arg| arg.allow_negative_numbers(true));
+    let names: Vec<String> =
+        C::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
+    let command = names
+        .into_iter()
+        .fold(C::command(), |command, name| command.mut_subcommand(name, negative));
+    C::from_arg_matches(&command.get_matches()).unwrap_or_else(|e| e.exit())
+}
+
 /// A progress bar on standard error; hidden when quiet or not a terminal.
 /// `len` 0 means unknown: a spinner with a count and a rate.
 pub fn progress(common: &Common, what: &'static str, len: u64) -> ProgressBar {
@@ -55,6 +67,11 @@ pub fn progress(common: &Common, what: &'static str, len: u64) -> ProgressBar {
     bar.set_style(ProgressStyle::with_template(template).expect("a fixed template"));
     bar.set_message(what);
     bar
+}
+
+/// "1 query", "7 queries".
+pub(crate) fn count(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
 }
 
 /// A byte count for people.

@@ -17,7 +17,7 @@ use super::{Common, progress};
 /// Encode texts into a store of sparse vectors
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
-  splindex encode --model data/model --input passages.tsv.zst --output vectors
+  splindex encode --model data/tiny --input passages.tsv.zst --output vectors
   splindex build --input vectors --output passages.spx
 
 A killed run continues with the same command and --resume, to the same bytes.")]

@@ -17,14 +17,16 @@ use crate::table::Table;
 Means are over the queries that are judged and in the run, as trec_eval's are; --complete
 counts judged queries that the run lacks as 0, as MS MARCO's script and `trec_eval -c` do.
 
-Example: compare BM25 and SPLADE on the same questions
-  splindex-query search bm25.spx   --queries questions.tsv --output bm25.run
-  splindex-query search splade.spx --queries questions.tsv --query-model tiny --output splade.run
-  splindex eval --qrels qrels.txt bm25.run splade.run --metrics mrr@10,ndcg@10
+Example: compare BM25 and SPLADE on the questions of the demo
+  cd splindex-demo
+  splindex-query search bm25.spx --queries ../data/sample/queries.tsv --output bm25.run
+  splindex-query search splade.spx --queries ../data/sample/queries.tsv \\
+      --query-model ../data/tiny --output splade.run
+  splindex eval --qrels ../data/sample/qrels.txt bm25.run splade.run --metrics mrr@10,ndcg@10
 
   run         queries  mrr@10  ndcg@10
-  bm25.run        300  0.6366   0.6690
-  splade.run      300  0.6131   0.6440")]
+  bm25.run        100  0.7318   0.6784
+  splade.run      100  0.8082   0.7445")]
 pub struct EvalArgs {
     /// Judgements, TREC format: query 0 document grade
     #[arg(long, value_name = "FILE")]

@@ -10,10 +10,12 @@ pub mod demo;
 #[cfg(feature = "encode")]
 pub mod encode;
 pub mod eval;
+mod explain;
 pub mod inspect;
 pub mod search;
+pub mod shell;
 pub mod synth;
 pub mod verify;
 
-pub(crate) use common::out;
-pub use common::{Common, exit, human_bytes, print, progress};
+pub use common::{Common, exit, human_bytes, parse, print, progress};
+pub(crate) use common::{count, out};

@@ -102,11 +102,11 @@ impl ModelConfig {
         let bert = architecture == Architecture::Bert;
         let size = |name: &str, value: Option<usize>| match value {
             Some(n) if n > 0 => Ok(n),
-            other => Err(Error::data(
-                path,
-                Place::File,
-                format!("expected \"{name}\" to be a positive number, found {other:?}"),
-            )),
+            other => {
+                let found = other.map_or("none".to_owned(), |n| n.to_string());
+                let problem = format!("expected \"{name}\" to be a positive number, found {found}");
+                Err(Error::data(path, Place::File, problem))
+            }
         };
         let pick = |b: (&str, Option<usize>), d: (&str, Option<usize>)| {
             if bert { size(b.0, b.1) } else { size(d.0, d.1) }
@@ -226,7 +226,7 @@ mod tests {
         );
         assert!(e.unwrap_err().to_string().contains("found 130 and 4"));
         let e = parse(r#"{"model_type":"bert","vocab_size":10}"#).unwrap_err().to_string();
-        assert_eq!(e, "config.json: expected \"hidden_size\" to be a positive number, found None");
+        assert_eq!(e, "config.json: expected \"hidden_size\" to be a positive number, found none");
         let e = parse("{\n\"model_type\": 3}").unwrap_err().to_string();
         assert!(e.starts_with("config.json:2: expected a model configuration"), "{e}");
     }

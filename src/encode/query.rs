@@ -127,6 +127,11 @@ impl Table {
         let mut known = 0;
         for (token, weight) in &table {
             let Some(id) = tokenizer.tokens().get(token) else { continue };
+            if *weight < 0.0 {
+                let problem = format!("expected weights ≥ 0, found {weight} for token {token:?}");
+                return Err(Error::data(path, Place::File, problem)
+                    .hint("a token that shall not count has weight 0 or no entry"));
+            }
             known += 1;
             weights[id as usize] = *weight as f32;
         }
@@ -176,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_table_weighs_distinct_pieces_and_drops_the_rest() {
-        let dir = model(r###"{"river": 3.5, "##s": 0.25, "water": 0, "flow": -1, "absent": 9}"###);
+        let dir = model(r###"{"river": 3.5, "##s": 0.25, "water": 0, "flow": 0.0, "absent": 9}"###);
         let query = load(&dir).unwrap();
         assert!(query.is_inference_free());
         let got = query.encode("Flows of the river, river water").unwrap();
@@ -188,6 +193,8 @@ mod tests {
     fn a_table_of_another_vocabulary_or_shape_is_refused() {
         let e = load(&model(r#"{"absent": 9}"#)).err().unwrap().to_string();
         assert!(e.contains("expected weights of the tokenizer's tokens"), "{e}");
+        let e = load(&model(r#"{"river": -1.5}"#)).err().unwrap().to_string();
+        assert!(e.contains("expected weights ≥ 0, found -1.5 for token \"river\""), "{e}");
         let e = load(&model("{\"river\":\n \"x\"}")).err().unwrap().to_string();
         assert!(e.contains("idf.json:2: expected {token: weight, …}"), "{e}");
     }

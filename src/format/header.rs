@@ -143,3 +143,12 @@ section_kinds! {
     /// Maximum impact of each term in ranges of documents.
     RangeMaxima = 14, "RANGE_MAXIMA";
 }
+
+impl SectionKind {
+    /// Whether its bytes are posting lists, or what is kept of each term, block or window:
+    /// what "bytes a posting" counts.
+    pub fn of_lists(self) -> bool {
+        use SectionKind::{BlockLast, BlockMax, BlockOffset, Postings, Terms, Windows};
+        matches!(self, Postings | Terms | BlockLast | BlockOffset | BlockMax | Windows)
+    }
+}

@@ -6,9 +6,11 @@
 //! docid out of range and no access outside the map.
 
 mod source;
+mod statistics;
 mod verify;
 
 pub use source::Load;
+pub use statistics::{ListStatistics, Statistics};
 pub use verify::VerifyReport;
 
 use std::path::{Path, PathBuf};
@@ -104,6 +106,15 @@ impl Index {
             .expect("sections are aligned, and `open` checked their lengths")
     }
 
+    /// Whether `path` begins as an `.spx` file does; for commands that must not replace
+    /// one, or nothing else. Opens nothing but the file.
+    pub fn is_one(path: &Path) -> bool {
+        use std::io::Read;
+        let mut magic = [0; 8];
+        std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
+            && magic == crate::format::header::MAGIC
+    }
+
     /// The file this index was opened from.
     pub fn path(&self) -> &Path {
         &self.path
@@ -132,6 +143,12 @@ impl Index {
     /// Bytes of the whole file.
     pub fn file_len(&self) -> u64 {
         self.layout.header.file_len.get()
+    }
+
+    /// Bytes of posting lists, term records, block and window directories; not of the
+    /// lexicon, the names and the document order, which other engines keep elsewhere.
+    pub fn list_bytes(&self) -> u64 {
+        self.sections().filter(|(kind, _)| kind.of_lists()).map(|(_, s)| s.len.get()).sum()
     }
 
     /// Documents, those without a term included.
@@ -207,6 +224,14 @@ impl Index {
         list.consistent().then_some(list)
     }
 
+    /// The error for an ORDER that maps a docid to an ordinal that no document has.
+    pub(crate) fn damaged_order(&self, ordinal: u32) -> Error {
+        let at = self.layout.range(SectionKind::Order).map_or(0, |r| r.start as u64);
+        let problem = format!("expected ordinals below {}, found {ordinal}", self.meta.documents);
+        corrupt(&self.path, SectionKind::Order.label(), at, problem)
+            .hint("run `splindex verify`, then copy or build the file again")
+    }
+
     /// The error for a list whose bytes contradict the format.
     pub fn damaged(&self, term: TermId) -> Error {
         let at = self.layout.range(SectionKind::Postings).map_or(0, |r| r.start as u64)
@@ -219,6 +244,14 @@ impl Index {
     /// Names of sections whose checksum does not hold, after reading all of them.
     pub fn verify(&self) -> Result<VerifyReport> {
         verify::checksums(self)
+    }
+
+    /// Decodes every list and counts what is in it.
+    ///
+    /// # Errors
+    /// A damaged list.
+    pub fn statistics(&self) -> Result<Statistics> {
+        Statistics::of(self)
     }
 
     /// [`verify`](Self::verify), then decodes everything and checks every promise.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use memmap2::{Mmap, MmapOptions};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 
 /// How an index file is brought into memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,7 +43,11 @@ pub(super) enum Source {
 impl Source {
     pub(super) fn open(path: &Path, load: Load) -> Result<Self> {
         let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
-        let len = file.metadata().map_err(|e| Error::io("read", path, e))?.len();
+        let metadata = file.metadata().map_err(|e| Error::io("read", path, e))?;
+        if metadata.is_dir() {
+            return Err(Error::data(path, Place::File, "expected an index file, found a folder"));
+        }
+        let len = metadata.len();
         if load == Load::Ram {
             return Self::read(path, file, len as usize);
         }

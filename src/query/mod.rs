@@ -6,6 +6,7 @@
 
 mod cursor;
 mod exhaustive;
+mod explain;
 pub mod file;
 mod kernels;
 mod select;
@@ -13,6 +14,7 @@ mod topk;
 mod wand;
 mod windowed;
 
+pub use explain::{Contribution, Explainer};
 pub use kernels::SimdLevel;
 
 use crate::error::{Error, Result};
@@ -235,7 +237,14 @@ impl<'a> Searcher<'a> {
         };
         let outcome = self.run(k.min(self.index.documents() as usize), algorithm);
         match outcome {
-            Ok(()) => Ok(&self.hits),
+            Ok(()) => {
+                // k compares a query, so that a damaged ORDER names no document that is not.
+                let documents = self.index.documents();
+                match self.hits.iter().find(|hit| hit.ordinal >= documents) {
+                    None => Ok(&self.hits),
+                    Some(hit) => Err(self.index.damaged_order(hit.ordinal)),
+                }
+            }
             Err(Damaged) => Err(self.name_damage(query)),
         }
     }

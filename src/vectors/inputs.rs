@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::VectorSource;
 use super::jsonl::JsonVectorReader;
-use super::store::StoreReader;
+use super::store::{Encoding, Kind, StoreReader};
 use crate::error::{Error, Place, Result};
 
 /// Inputs of one collection, in order.
@@ -33,14 +33,52 @@ pub fn open_vectors(paths: &[PathBuf]) -> Result<OpenedVectors> {
         ));
     }
     let mut readers = paths.iter().map(|dir| StoreReader::open(dir)).collect::<Result<Vec<_>>>()?;
-    if readers.len() > 1 {
-        order_shards(&mut readers, paths)?;
-    }
+    one_kind(&readers, paths)?;
+    order_shards(&mut readers, paths)?;
     let model = readers
         .first()
         .and_then(|reader| serde_json::to_value(reader.manifest().plan.encoding.as_ref()?).ok());
     let sources = readers.into_iter().map(|r| Box::new(r) as Box<dyn VectorSource>).collect();
     Ok(OpenedVectors { sources, model })
+}
+
+/// Refuses stores of queries, and stores whose texts were encoded in different ways: their
+/// weights do not compare.
+fn one_kind(readers: &[StoreReader], paths: &[PathBuf]) -> Result<()> {
+    let stores = || readers.iter().map(|r| &r.manifest().plan).zip(paths);
+    if let Some((_, path)) = stores().find(|(plan, _)| plan.kind == Kind::Query) {
+        return Err(Error::data(path, Place::File, "expected documents, found a store of queries")
+            .hint("encode the texts without --kind query"));
+    }
+    let Some((first, first_path)) = stores().next() else { return Ok(()) };
+    for (plan, path) in stores().skip(1) {
+        let Some(what) = difference(first.encoding.as_ref(), plan.encoding.as_ref()) else {
+            continue;
+        };
+        let problem = format!("{what} differs from that of {}", first_path.display());
+        return Err(Error::data(path, Place::File, problem)
+            .hint("encode all parts of a collection with the same model and flags"));
+    }
+    Ok(())
+}
+
+/// What makes the weights of two encodings differ by more than rounding.
+fn difference(a: Option<&Encoding>, b: Option<&Encoding>) -> Option<&'static str> {
+    let (Some(a), Some(b)) = (a, b) else {
+        return (a.is_some() != b.is_some()).then_some("where the vectors come from");
+    };
+    [
+        ("the model", a.model.weights_digest != b.model.weights_digest),
+        ("the model's configuration", a.model.config_digest != b.model.config_digest),
+        ("the tokenizer", a.model.tokenizer_digest != b.model.tokenizer_digest),
+        ("the pooling", a.pooling != b.pooling),
+        ("--max-length", a.max_length != b.max_length),
+        ("--fields", a.fields != b.fields),
+        ("--top", a.top != b.top),
+        ("--min-weight", a.min_weight != b.min_weight),
+    ]
+    .into_iter()
+    .find_map(|(what, differs)| differs.then_some(what))
 }
 
 /// Sorts shards of one collection by doc base and checks that each begins where the one
@@ -57,7 +95,7 @@ fn order_shards(readers: &mut [StoreReader], paths: &[PathBuf]) -> Result<()> {
         ));
     }
     readers.sort_by_key(|r| r.manifest().plan.doc_base);
-    let mut expected = 0;
+    let (mut expected, mut count) = (0, 0);
     for reader in readers.iter() {
         let (base, documents) =
             (reader.manifest().plan.doc_base, reader.manifest().totals.documents);
@@ -68,6 +106,12 @@ fn order_shards(readers: &mut [StoreReader], paths: &[PathBuf]) -> Result<()> {
                 .hint("give every shard of the collection once"));
         }
         expected = base + documents;
+        count = reader.manifest().plan.shard.map_or(0, |shard| shard.count);
+    }
+    if count != shards as u64 {
+        let problem = format!("expected all {count} shards of the collection, found {shards}");
+        return Err(Error::data(&paths[0], Place::File, problem)
+            .hint("give every shard of the collection once"));
     }
     Ok(())
 }

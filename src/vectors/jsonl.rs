@@ -89,7 +89,15 @@ impl VectorSource for JsonVectorReader {
             number: self.record,
             zeros: &mut self.zeros,
         };
-        line.parse(lines.text()).map_err(|problem| lines.error(problem))?;
+        line.parse(lines.text()).map_err(|problem| {
+            let error = lines.error(problem);
+            let text = lines.text();
+            let vectors = text.trim_start().starts_with('{') && text.contains("\"vector\"");
+            if self.record > 1 || vectors {
+                return error;
+            }
+            error.hint("texts are for encode, or for build --bm25")
+        })?;
         check_id(&record.id).map_err(|problem| lines.error(problem))?;
         if !self.ids.insert(&record.id) {
             return Err(lines.error(format!(
@@ -124,7 +132,7 @@ const NAMES: [&str; VECTOR + 1] = [ID_NAMES[0], ID_NAMES[1], ID_NAMES[2], "vecto
 impl RecordSeed<'_> {
     fn parse(self, line: &str) -> Result<(), String> {
         let mut json = serde_json::Deserializer::from_str(line);
-        self.deserialize(&mut json).and_then(|()| json.end()).map_err(|e| json_problem(&e))
+        self.deserialize(&mut json).and_then(|()| json.end()).map_err(|e| json_problem(&e, line))
     }
 }
 

@@ -3,8 +3,7 @@
 
 mod charts;
 mod csv;
-pub(super) mod html;
-mod plot;
+mod html;
 
 use std::io::Write;
 use std::path::Path;

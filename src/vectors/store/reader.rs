@@ -36,6 +36,11 @@ impl StoreReader {
     /// # Errors
     /// An unfinished store, missing or shortened files, token strings that do not match.
     pub fn open(dir: &Path) -> Result<Self> {
+        if dir.is_dir() && !Self::is_store(dir) {
+            let problem = "expected a vector store, found a folder without one";
+            return Err(Error::data(dir, Place::File, problem)
+                .hint("stores are made by splindex encode; files are named one by one"));
+        }
         let manifest = Manifest::read(dir)?;
         let path = dir.join(TOKENS);
         let bytes = std::fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
