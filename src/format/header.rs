@@ -7,7 +7,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// bit destroys them.
 pub const MAGIC: [u8; 8] = [0x89, b'S', b'P', b'X', 0x0D, 0x0A, 0x1A, 0x0A];
 /// A reader refuses another major version and accepts a newer minor one.
-pub const MAJOR: u16 = 1;
+pub const MAJOR: u16 = 2;
 /// See [`MAJOR`].
 pub const MINOR: u16 = 0;
 /// Reads as this number only on a machine of the same byte order.

