@@ -19,6 +19,7 @@ pub mod bench;
 pub mod bm25;
 pub mod build;
 pub mod cli;
+pub mod convert;
 pub mod corpus;
 pub mod error;
 pub mod eval;

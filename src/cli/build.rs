@@ -31,7 +31,8 @@ use crate::vectors::store::Shard;
   splindex build --input vectors --output big.spx --order bp --memory 8GiB --tmp /mnt/scratch
   splindex build --bm25 --input passages.tsv --output bm25.spx")]
 pub struct BuildArgs {
-    /// Vector stores or JsonVectorCollection files; with --bm25, TSV or JSON Lines texts
+    /// Vectors: stores, JsonVectorCollection, CIFF, .npz or .csr files; with --bm25, TSV or JSON
+    /// Lines texts
     #[arg(long, value_name = "INPUT", num_args = 1.., required = true)]
     input: Vec<PathBuf>,
     /// The index file; an older one is replaced when the new one is complete
@@ -158,9 +159,9 @@ fn parse_order(text: &str) -> std::result::Result<OrderArg, String> {
 
 /// clap wants a type of its own for parsed enums with data.
 #[derive(Debug, Clone, Copy)]
-struct ScaleArg(Scale);
+pub(super) struct ScaleArg(pub(super) Scale);
 
-fn parse_scale(text: &str) -> std::result::Result<ScaleArg, String> {
+pub(super) fn parse_scale(text: &str) -> std::result::Result<ScaleArg, String> {
     if text == "auto" {
         return Ok(ScaleArg(Scale::Auto));
     }

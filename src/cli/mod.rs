@@ -5,6 +5,7 @@ mod progress;
 
 pub mod bench;
 pub mod build;
+pub mod convert;
 #[cfg(feature = "encode")]
 pub mod demo;
 #[cfg(feature = "encode")]

@@ -4,7 +4,7 @@
 //! Reading goes from serde_json's tokens straight into the record, with no map between.
 
 use std::fmt;
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 
 use serde::de::{
@@ -24,8 +24,7 @@ use crate::error::{Error, Result};
 /// in the collection, a token that occurs twice in a vector, a weight that is no number,
 /// negative or not finite as f32. Zero weights are dropped and counted.
 pub struct JsonVectorReader {
-    paths: Vec<PathBuf>,
-    next_path: usize,
+    inputs: std::vec::IntoIter<(PathBuf, Option<Box<dyn BufRead + Send>>)>,
     current: Option<Lines>,
     tokens: TokenTable,
     /// For each term id the last record that had it: finds repeated tokens.
@@ -41,9 +40,15 @@ impl JsonVectorReader {
     /// Checks that all `paths` are there; reads nothing yet.
     pub fn open(paths: &[PathBuf]) -> Result<Self> {
         check_inputs(paths)?;
-        Ok(JsonVectorReader {
-            paths: paths.to_vec(),
-            next_path: 0,
+        let total = total_bytes(paths);
+        let inputs = paths.iter().map(|path| (path.clone(), None)).collect();
+        Ok(JsonVectorReader { total, ..Self::of_opened(inputs) })
+    }
+
+    /// Reads inputs that are open already, or opens them when their turn comes.
+    pub(super) fn of_opened(inputs: Vec<(PathBuf, Option<Box<dyn BufRead + Send>>)>) -> Self {
+        JsonVectorReader {
+            inputs: inputs.into_iter(),
             current: None,
             tokens: TokenTable::default(),
             last_record: Vec::new(),
@@ -51,8 +56,8 @@ impl JsonVectorReader {
             record: 0,
             zeros: 0,
             bytes: BytesRead::default(),
-            total: total_bytes(paths),
-        })
+            total: None,
+        }
     }
 
     /// Counter of bytes read from disk, compressed, for a progress bar.
@@ -71,9 +76,11 @@ impl VectorSource for JsonVectorReader {
         record.clear();
         let lines = loop {
             let Some(lines) = &mut self.current else {
-                let Some(path) = self.paths.get(self.next_path) else { return Ok(false) };
-                self.next_path += 1;
-                self.current = Some(Lines::open(path, &self.bytes)?);
+                let Some((path, opened)) = self.inputs.next() else { return Ok(false) };
+                self.current = Some(match opened {
+                    Some(bytes) => Lines::new(&path, bytes),
+                    None => Lines::open(&path, &self.bytes)?,
+                });
                 continue;
             };
             if lines.advance()? {

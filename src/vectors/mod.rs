@@ -5,11 +5,19 @@
 
 use crate::error::Result;
 
+pub(crate) mod ciff;
 pub mod inputs;
 pub mod jsonl;
+pub(crate) mod pisa;
 mod slice;
+pub mod sparse;
+pub(crate) mod spill;
+pub(crate) mod spool;
 pub mod store;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tokens;
+pub(crate) mod transpose;
 
 pub use slice::Slice;
 pub use tokens::TokenTable;
