@@ -12,6 +12,7 @@ use crate::encode::{
 use crate::error::{Error, Result};
 use crate::vectors::store::{Encoding, InputDigest, Kind, Plan, Shard, StoreWriter, WeightFormat};
 
+use super::common::parse_shard;
 use super::stop::Stop;
 use super::{Common, progress};
 
@@ -88,15 +89,6 @@ enum KindArg {
 enum WeightsArg {
     F32,
     F16,
-}
-
-fn parse_shard(text: &str) -> std::result::Result<Shard, String> {
-    let shard = text.split_once('/').and_then(|(index, count)| {
-        Some(Shard { index: index.parse().ok()?, count: count.parse().ok()? })
-    });
-    shard
-        .filter(|s| s.index < s.count)
-        .ok_or_else(|| format!("expected I/N with I from 0 to N−1, found {text:?}"))
 }
 
 /// Runs `splindex encode`.

@@ -12,6 +12,7 @@ pub mod encode;
 pub mod eval;
 mod explain;
 pub mod inspect;
+pub mod merge;
 pub mod search;
 pub mod shell;
 #[cfg(feature = "encode")]

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::VectorSource;
 use super::jsonl::JsonVectorReader;
-use super::store::{Encoding, Kind, StoreReader};
+use super::store::{Encoding, Kind, Shard, StoreReader};
+use super::{Slice, VectorSource};
 use crate::error::{Error, Place, Result};
 
 /// Inputs of one collection, in order.
@@ -13,6 +13,41 @@ pub struct OpenedVectors {
     pub sources: Vec<Box<dyn VectorSource>>,
     /// The first store's encoding, for provenance.
     pub model: Option<serde_json::Value>,
+    /// If the only input is a shard: which one, and the documents before it.
+    pub shard: Option<(Shard, u64)>,
+}
+
+impl OpenedVectors {
+    /// Cuts the collection into `shard.count` parts of equal size and keeps one, as
+    /// `encode --shard` does.
+    ///
+    /// # Errors
+    /// The number of documents is not known beforehand, or the input is a shard already.
+    pub fn cut(self, shard: Shard) -> Result<Self> {
+        if let Some((Shard { index, count }, _)) = self.shard {
+            return Err(Error::Usage(format!(
+                "--shard cuts whole collections, and the input is shard {index}/{count} of one"
+            )));
+        }
+        let lengths: Option<Vec<u64>> = self.sources.iter().map(|s| s.len_hint()).collect();
+        let Some(lengths) = lengths else {
+            return Err(Error::Usage(
+                "--shard needs vector stores, which know how many documents they have".into(),
+            ));
+        };
+        let documents: u64 = lengths.iter().sum();
+        let at = |i: u64| (u128::from(documents) * u128::from(i) / u128::from(shard.count)) as u64;
+        let (start, end) = (at(shard.index), at(shard.index + 1));
+        let (mut sources, mut base) = (Vec::new(), 0);
+        for (source, len) in self.sources.into_iter().zip(lengths) {
+            let from = start.clamp(base, base + len);
+            let to = end.clamp(base, base + len);
+            // Empty parts stay: every input's weights count for the scale.
+            sources.push(Box::new(Slice::new(source, from - base, to - from)) as Box<dyn VectorSource>);
+            base += len;
+        }
+        Ok(OpenedVectors { sources, shard: Some((shard, start)), ..self })
+    }
 }
 
 /// Opens `paths`: store directories are ordered by the doc base that they record, files
@@ -24,7 +59,7 @@ pub fn open_vectors(paths: &[PathBuf]) -> Result<OpenedVectors> {
     let stores = paths.iter().filter(|path| path.is_dir()).count();
     if stores == 0 {
         let source: Box<dyn VectorSource> = Box::new(JsonVectorReader::open(paths)?);
-        return Ok(OpenedVectors { sources: vec![source], model: None });
+        return Ok(OpenedVectors { sources: vec![source], model: None, shard: None });
     }
     if stores < paths.len() {
         return Err(Error::Usage(
@@ -38,8 +73,12 @@ pub fn open_vectors(paths: &[PathBuf]) -> Result<OpenedVectors> {
     let model = readers
         .first()
         .and_then(|reader| serde_json::to_value(reader.manifest().plan.encoding.as_ref()?).ok());
+    let shard = match &readers[..] {
+        [only] => only.manifest().plan.shard.map(|s| (s, only.manifest().plan.doc_base)),
+        _ => None,
+    };
     let sources = readers.into_iter().map(|r| Box::new(r) as Box<dyn VectorSource>).collect();
-    Ok(OpenedVectors { sources, model })
+    Ok(OpenedVectors { sources, model, shard })
 }
 
 /// Refuses stores of queries, and stores whose texts were encoded in different ways: their
