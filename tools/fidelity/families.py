@@ -2,6 +2,7 @@
 """Writes randomly initialised checkpoints of the other families and folder layouts.
 
     tools/fidelity/families.py goldens              data/goldens/{roberta,modernbert,router}, views.bin
+    tools/fidelity/families.py mild DIR TEXTS OUT   DIR with its layers' matrices times 2/3
     tools/fidelity/families.py big TEXTS VOCAB DIR  the shapes of granite-embedding-30m-sparse,
                                                     ModernBERT-base and opensearch doc-v3-distill
 
@@ -9,7 +10,9 @@
 for data/goldens/texts.tsv, which `cargo test --test encode_goldens` compares with:
 roberta: byte-level BPE, `pytorch_model.bin`. modernbert: sharded safetensors, a window of 3
 tokens to either side. router: a SparseEncoder with double log, a maximum length, prompts, and
-static weights for queries. `big` trains a byte-level BPE of 50,265 entries on TEXTS (id<TAB>text)
+static weights for queries. `mild`: 22 layers of matrices as wide as `randomize` makes them
+amplify rounding until PyTorch's own float32 and float64 disagree in one impact in a thousand.
+`big` trains a byte-level BPE of 50,265 entries on TEXTS (id<TAB>text)
 first, and takes BERT's word list from VOCAB. Needs torch, transformers, sentence-transformers.
 """
 
@@ -27,6 +30,8 @@ from sentence_transformers.sparse_encoder.modules import (
 )
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
+    AutoModelForMaskedLM,
+    AutoTokenizer,
     BertTokenizerFast,
     DistilBertConfig,
     DistilBertForMaskedLM,
@@ -217,9 +222,23 @@ def big(corpus, vocabulary, out):
     router(out / "opensearch-doc-v3-distill", model, tokenizer, 512, 5)
 
 
+def mild(source, corpus, out):
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    model = AutoModelForMaskedLM.from_pretrained(source, dtype=torch.float32).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.dim() == 2 and "layers." in name:
+                parameter.mul_(2 / 3)
+    texts = [line.rstrip("\n").split("\t")[1] for line in open(corpus, encoding="utf-8")]
+    sparsify(model, texts, tokenizer, 0.9).save_pretrained(out)
+    tokenizer.save_pretrained(out)
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["big"] and len(sys.argv) == 5:
         big(*map(Path, sys.argv[2:]))
+    elif sys.argv[1:2] == ["mild"] and len(sys.argv) == 5:
+        mild(*map(Path, sys.argv[2:]))
     elif sys.argv[1:] == ["goldens"]:
         goldens()
     else:
