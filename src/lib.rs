@@ -32,6 +32,8 @@ pub mod progress;
 pub mod quantize;
 pub mod query;
 pub mod retrieve;
+pub mod simd;
+mod spill;
 pub mod synth;
 pub mod table;
 pub mod vectors;

@@ -174,7 +174,7 @@ fn files_that_are_no_index_are_refused() {
         ("empty.spx", Vec::new(), "expected a header of 64 bytes"),
         ("cut.spx", bytes[..bytes.len() - 20].to_vec(), "truncated"),
         ("half.spx", bytes[..bytes.len() / 2].to_vec(), "truncated"),
-        ("newer.spx", spoil(&bytes, 8, 2), "format version 2.0, this program reads 1.0"),
+        ("newer.spx", spoil(&bytes, 8, 3), "format version 3.0, this program reads 2.0"),
         ("header.spx", spoil(&bytes, 40, 99), "checksum"),
     ] {
         shop.file(name, content);
@@ -265,6 +265,107 @@ fn deep_verification_sees_a_flipped_bit_anywhere() {
         let output = shop.splindex("verify --deep --quiet flipped.spx");
         assert_eq!(output.status.code(), Some(1), "a flipped bit at byte {at}");
     }
+}
+
+#[test]
+fn indexes_that_do_not_belong_together_are_not_merged() {
+    let shop = Workshop::new();
+    shop.file("a.jsonl", "{\"id\":\"a\",\"vector\":{\"x\":1.5}}\n");
+    shop.file("b.jsonl", "{\"id\":\"b\",\"vector\":{\"x\":1.5,\"y\":2}}\n");
+    shop.file("same.jsonl", "{\"id\":\"c\",\"vector\":{}}\n{\"id\":\"a\",\"vector\":{}}\n");
+    shop.file("texts.tsv", "t\tone two\n");
+    let build = |name: &str, flags: &str| {
+        let output = shop.splindex(&format!("build --output {name}.spx {flags}"));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    build("a", "--input a.jsonl --scale 3");
+    for (name, flags, expected) in [
+        ("scale", "--input b.jsonl --scale 2.5", &["expected scale 85.0", "found 102.0"][..]),
+        ("auto", "--input b.jsonl", &["expected scale 85.0"]),
+        ("same", "--input same.jsonl --scale 3", &["document id \"a\" is also in a.spx"]),
+        ("small", "--input b.jsonl --scale 3 --codec small", &["--codec \"fast\"", "\"small\""]),
+        ("dense", "--input b.jsonl --scale 3 --dense bytes", &["--dense"]),
+        ("bits", "--input b.jsonl --scale 3 --bits 7", &["scale"]),
+        ("top", "--input b.jsonl --scale 3 --top-per-doc 1", &["--top-per-doc 0", "found 1"]),
+        ("least", "--input b.jsonl --scale 3 --min-impact 9", &["--min-impact 1", "found 9"]),
+        ("bm25", "--bm25 --input texts.tsv", &["expected kind \"learned\"", "\"bm25\""]),
+    ] {
+        build(name, flags);
+        let mut expected = expected.to_vec();
+        let (file, both) = (format!("{name}.spx:"), "a.spx");
+        expected.extend([file.as_str(), both]);
+        shop.refuses("splindex", &format!("merge a.spx {name}.spx --output all.spx"), &expected);
+    }
+    build("stem", "--bm25 --input texts.tsv --stemmer none");
+    build("long", "--bm25 --input texts.tsv --avgdl 9");
+    for (other, expected) in [("stem", "stemmer \"english\""), ("long", "avgdl 2.0")] {
+        let merge = format!("merge bm25.spx {other}.spx --output all.spx");
+        shop.refuses("splindex", &merge, &[expected, "bm25.spx", &format!("{other}.spx:")]);
+    }
+    shop.refuses("splindex", "merge a.spx b.jsonl --output all.spx", &["b.jsonl", "a header"]);
+    let merge = "merge a.spx a.spx --output a.spx";
+    shop.refuses("splindex", merge, &["the output is also an input"]);
+    shop.file("newer.spx", spoil(&fs::read(shop.path("a.spx")).unwrap(), 8, 2));
+    shop.refuses("splindex", "merge a.spx newer.spx --output all.spx", &["format version 2.0"]);
+}
+
+#[test]
+fn shards_that_leave_a_gap_or_come_twice_are_not_merged() {
+    let shop = Workshop::new();
+    let output = shop.splindex("synth --docs 60 --seed 3 --profile unicoil --output made --quiet");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for index in 0..3 {
+        let build = format!("build --input made/documents --shard {index}/3 --output {index}.spx");
+        let output = shop.splindex(&build);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert!(shop.splindex("build --input made/documents --output whole.spx").status.success());
+    for (parts, expected) in [
+        ("0.spx 2.spx", &["2.spx:", "expected shard 1/3 from document 20 on"][..]),
+        ("1.spx 2.spx", &["1.spx:", "expected shard 0/3"]),
+        ("0.spx 1.spx", &["1.spx:", "expected 3 shards, found 2"]),
+        ("0.spx 1.spx 1.spx 2.spx", &["1.spx:", "expected shard 2/3 from document 40 on"]),
+        ("0.spx 1.spx whole.spx", &["whole.spx:", "expected a shard of 3", "a whole collection"]),
+    ] {
+        shop.refuses("splindex", &format!("merge {parts} --output all.spx"), expected);
+    }
+    assert!(shop.splindex("merge 2.spx 0.spx 1.spx --output all.spx").status.success());
+    let id = |name: &str| {
+        let bytes = fs::read(shop.path(name)).unwrap();
+        bytes[44..60].to_vec()
+    };
+    assert_eq!(id("all.spx"), id("whole.spx"));
+    shop.file("v.jsonl", "{\"id\":\"a\",\"vector\":{\"x\":1}}\n");
+    let build = "build --input v.jsonl --shard 0/2 --output x.spx";
+    shop.refuses("splindex", build, &["--shard needs vector stores"]);
+}
+
+#[test]
+fn limits_and_folders_that_do_not_do_are_refused() {
+    let shop = Workshop::new();
+    shop.file("v.jsonl", "{\"id\":\"a\",\"vector\":{\"x\":1}}\n{\"id\":\"b\",\"vector\":{}}\n");
+    for (flags, expected) in [
+        ("--memory 1MiB", &["--memory 1MiB is too small", "or more"][..]),
+        ("--tmp no/such/folder", &["no/such/folder: no such folder", "--tmp"]),
+    ] {
+        let build = format!("build --input v.jsonl --output x.spx {flags}");
+        shop.refuses("splindex", &build, expected);
+    }
+    let output = shop.splindex("build --input v.jsonl --output x.spx --memory lots");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(message.contains("expected a size such as 8GiB"), "{message}");
+    for (order, expected) in [
+        ("0\n0\n", "order.txt:2: ordinal 0 was already given on line 1"),
+        ("0\n", "order.txt: expected 2 lines, found 1; ordinal 1 is missing"),
+        ("0\n2\n", "order.txt:2: expected an ordinal below 2, found \"2\""),
+    ] {
+        shop.file("order.txt", order);
+        let build = "build --input v.jsonl --output x.spx --order order.txt";
+        shop.refuses("splindex", build, &[expected]);
+    }
+    shop.file("q.tsv", "q\tfree text\n");
+    let build = "build --input v.jsonl --output x.spx --fidelity q.tsv";
+    shop.refuses("splindex", build, &["q.tsv:1:", "--fidelity takes"]);
 }
 
 fn spoil(bytes: &[u8], at: usize, value: u8) -> Vec<u8> {

@@ -144,8 +144,8 @@ fn two_runs_are_compared_query_by_query() {
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     let row = &json["compared"][0];
     assert_eq!(
-        [&row["wins"], &row["losses"], &row["ties"], &row["difference"], &row["p"]],
-        [&1.into(), &1.into(), &1.into(), &0.0.into(), &1.0.into()]
+        ["wins", "losses", "ties", "difference", "p"].map(|name| row[name].clone()),
+        [1.into(), 1.into(), 1.into(), 0.0.into(), 1.0.into()] as [serde_json::Value; 5]
     );
     folder.refuses("eval --qrels qrels first --compare", "--compare needs two runs");
 }

@@ -54,7 +54,8 @@ pub struct BenchArgs {
     /// Results a query, several separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "10,1000")]
     k: Vec<usize>,
-    /// Algorithms separated by commas, or all (but auto, which picks one of them)
+    /// Algorithms separated by commas, or all that the index has the sections for (but auto,
+    /// which picks one of them)
     #[arg(long, value_name = "all|LIST", default_value = "auto")]
     algorithm: String,
     /// Counted passes over the queries
@@ -72,6 +73,9 @@ pub struct BenchArgs {
     /// Compare every list with the exhaustive one
     #[arg(long)]
     recall: bool,
+    /// Count postings, blocks, windows and ranges, scored and skipped: means a query
+    #[arg(long)]
+    counters: bool,
     /// Judgements: adds the paper's table for these indexes
     #[arg(long, value_name = "QRELS")]
     qrels: Option<PathBuf>,
@@ -144,6 +148,9 @@ fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Comm
         if let Some(load) = report::load_table(&measured) {
             out!("{load}");
         }
+        if let Some(work) = report::work_table(&measured) {
+            out!("{work}");
+        }
         out!("{}\n{}", report::space_table(&measured), report::machine(&measured));
     }
     if let Some(qrels) = &args.qrels {
@@ -212,6 +219,8 @@ fn plan(args: &BenchArgs, cpu: Option<usize>, common: &Common) -> Result<Plan> {
         runs: args.runs,
         cpu,
         agreement: args.recall,
+        skip_unable: args.algorithm == "all",
+        counters: args.counters,
         rate: args.rate,
         threads: common.threads,
         time: Duration::from_secs_f64(args.seconds),

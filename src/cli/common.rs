@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::error::{Error, Result};
+use crate::vectors::store::Shard;
 
 /// Flags of every command.
 #[derive(Debug, Clone, clap::Args)]
@@ -72,6 +73,16 @@ pub fn progress(common: &Common, what: &'static str, len: u64) -> ProgressBar {
 /// "1 query", "7 queries".
 pub(crate) fn count(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
+}
+
+/// A part of a collection: `I/N`, I from 0.
+pub(crate) fn parse_shard(text: &str) -> std::result::Result<Shard, String> {
+    let shard = text.split_once('/').and_then(|(index, count)| {
+        Some(Shard { index: index.parse().ok()?, count: count.parse().ok()? })
+    });
+    shard
+        .filter(|s| s.index < s.count)
+        .ok_or_else(|| format!("expected I/N with I from 0 to N−1, found {text:?}"))
 }
 
 /// A byte count for people.

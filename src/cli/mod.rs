@@ -13,8 +13,11 @@ pub mod encode;
 pub mod eval;
 mod explain;
 pub mod inspect;
+pub mod merge;
 pub mod search;
 pub mod shell;
+#[cfg(feature = "encode")]
+mod stop;
 pub mod synth;
 pub mod verify;
 

@@ -103,10 +103,12 @@ proptest! {
         }
         for codec in Codec::ALL {
             let mut sources = open_vectors(&[folder.path("a.jsonl")]).unwrap().sources;
-            let collection = Collection::read(&mut sources, &Silent).unwrap();
             let spx = folder.path("x.spx");
             let reversed: Vec<u32> = (0..vectors.len() as u32).rev().collect();
             let build_options = BuildOptions { codec, ..BuildOptions::default() };
+            let tmp = crate::output::folder(&spx);
+            let collection =
+                Collection::read(&mut sources, &build_options, tmp, &Silent).unwrap();
             build(&collection, Some(&reversed), &build_options, &spx, &Silent).unwrap();
             let path = folder.convert(&spx, "x.jsonl", Target::Jsonl).unwrap();
             prop_assert_eq!(&read(&path), &impacts);
@@ -122,13 +124,15 @@ fn a_bm25_index_gives_idf_times_weight() {
         .map(|(id, v)| (id.to_owned(), v.into_iter().map(|(t, w)| (t.to_owned(), w)).collect()))
         .collect();
     let mut sources = open_vectors(&[folder.jsonl("a.jsonl", &vectors)]).unwrap().sources;
-    let collection = Collection::read(&mut sources, &Silent).unwrap();
     let (stemmer, stopwords) = ("none".to_owned(), "none".to_owned());
     let bm25 = BuildOptions {
         scale: Scale::Fixed(1.9),
         field: crate::format::FieldKind::Bm25 { k1: 0.9, b: 0.4, avgdl: 2.0, stemmer, stopwords },
         ..BuildOptions::default()
     };
+    let spx = folder.path("x.spx");
+    let tmp = crate::output::folder(&spx);
+    let collection = Collection::read(&mut sources, &bm25, tmp, &Silent).unwrap();
     build(&collection, None, &bm25, &folder.path("x.spx"), &Silent).unwrap();
     let found = read(&folder.convert(&folder.path("x.spx"), "x.jsonl", Target::Jsonl).unwrap());
     for ((id, expected), (found_id, found)) in vectors.iter().zip(&found) {

@@ -90,14 +90,14 @@ fn one(
     let wins = differences.iter().filter(|&&d| d > TIE).count();
     let losses = differences.iter().filter(|&&d| d < -TIE).count();
     let n = pairs.len() as f64;
-    let mean = |of: fn(&(&[f64], &[f64]), usize) -> f64| {
-        pairs.iter().map(|pair| of(pair, m)).sum::<f64>() / n
-    };
     let changed: Vec<f64> = differences.into_iter().filter(|d| d.abs() > TIE).collect();
     Comparison {
         measure,
         queries: pairs.len(),
-        means: [mean(|pair, m| pair.0[m]), mean(|pair, m| pair.1[m])],
+        means: [
+            pairs.iter().map(|(a, _)| a[m]).sum::<f64>() / n,
+            pairs.iter().map(|(_, b)| b[m]).sum::<f64>() / n,
+        ],
         wins,
         losses,
         ties: pairs.len() - wins - losses,

@@ -23,7 +23,8 @@ use crate::format::layout::{self, corrupt};
 use crate::format::lexicon::Lexicon;
 use crate::format::names::Names;
 use crate::format::postings::{List, Representation};
-use crate::format::{Layout, Meta, Provenance, SectionKind, TermRecord};
+use crate::format::ranges::RangeMaxima;
+use crate::format::{BLOCK, Layout, Meta, Provenance, SectionKind, TermRecord};
 use source::Source;
 
 /// A term of one index: its position in the lexicon.
@@ -36,7 +37,6 @@ pub struct Index {
     source: Source,
     layout: Layout,
     meta: Meta,
-    order: Option<std::ops::Range<usize>>,
 }
 
 impl Index {
@@ -53,8 +53,7 @@ impl Index {
         let layout = Layout::parse(path, bytes)?;
         let at = layout.required(path, SectionKind::Meta)?;
         let meta = Meta::decode(path, &bytes[at.clone()], at.start as u64)?;
-        let order = layout.range(SectionKind::Order);
-        let index = Index { path: path.to_owned(), source, layout, meta, order };
+        let index = Index { path: path.to_owned(), source, layout, meta };
         index.check_lengths()?;
         Ok(index)
     }
@@ -79,6 +78,9 @@ impl Index {
         for kind in [BlockLast, Windows] {
             expect(kind, self.section(kind).len() as u64 / 4 * 4)?;
         }
+        let fine = self.meta.block_size < BLOCK as u32;
+        expect(BoundLast, if fine { self.section(BlockMax).len() as u64 * 4 } else { 0 })?;
+        self.parse_range_maxima()?;
         expect(Order, if self.meta.reordered { self.meta.documents * 4 } else { 0 })?;
         let at = |kind| self.layout.range(kind).map_or(0, |r: std::ops::Range<usize>| r.start);
         crate::format::lexicon::Lexicon::parse(
@@ -170,10 +172,7 @@ impl Index {
 
     /// Original ordinal of each docid; `None` when they are equal.
     pub fn order(&self) -> Option<&[u32]> {
-        self.order.as_ref().map(|range| {
-            <[u32]>::ref_from_bytes(&self.source.bytes()[range.clone()])
-                .expect("sections are aligned, and `open` checked their lengths")
-        })
+        self.layout.range(SectionKind::Order).map(|_| self.words(SectionKind::Order))
     }
 
     /// Original ordinal of a docid.
@@ -219,9 +218,27 @@ impl Index {
             last: span(self.words(SectionKind::BlockLast), blocks.0, blocks.1)?,
             offset: span(self.words(SectionKind::BlockOffset), blocks.0, blocks.1)?,
             max: span(self.section(SectionKind::BlockMax), maxima.0, maxima.1)?,
+            bound_last: if self.meta.block_size == BLOCK as u32 {
+                &[]
+            } else {
+                span(self.words(SectionKind::BoundLast), maxima.0, maxima.1)?
+            },
+            block_size: self.meta.block_size,
             windows: span(self.words(SectionKind::Windows), windows.0, windows.1)?,
         };
         list.consistent().then_some(list)
+    }
+
+    /// Largest impacts in ranges of documents, if the file has that section.
+    pub fn range_maxima(&self) -> Option<RangeMaxima<'_>> {
+        self.parse_range_maxima().expect("`open` checked the section's directory")
+    }
+
+    fn parse_range_maxima(&self) -> Result<Option<RangeMaxima<'_>>> {
+        let Some(range) = self.layout.range(SectionKind::RangeMaxima) else { return Ok(None) };
+        let section = self.section(SectionKind::RangeMaxima);
+        let (terms, documents) = (self.meta.terms, self.documents());
+        RangeMaxima::parse(&self.path, section, range.start as u64, terms, documents).map(Some)
     }
 
     /// The error for an ORDER that maps a docid to an ordinal that no document has.
@@ -285,6 +302,12 @@ impl Index {
             end = end.max(range.end);
         }
         None
+    }
+
+    /// Gives mapped pages back to the system, so that reading a whole file once does not
+    /// count as memory in use; they are read again when they are touched.
+    pub fn release(&self) {
+        self.source.release();
     }
 
     pub(crate) fn section_bytes(&self, section: &Section) -> &[u8] {

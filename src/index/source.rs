@@ -71,6 +71,17 @@ impl Source {
         Ok(Source::Ram(words, len))
     }
 
+    /// Gives mapped pages back to the system; they are read again when they are touched.
+    pub(super) fn release(&self) {
+        #[cfg(unix)]
+        if let Source::Map(map) = self {
+            // SAFETY: the map is shared and read-only over a file that nobody changes (see
+            // `open`), so a dropped page comes back with the same bytes. A refusal of the
+            // system changes nothing.
+            let _ = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+        }
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         use zerocopy::IntoBytes;
         match self {

@@ -5,13 +5,13 @@ use std::collections::VecDeque;
 use std::io::{BufRead, Cursor, Read};
 use std::path::{Path, PathBuf};
 
-use super::VectorSource;
 use super::ciff::Ciff;
 use super::jsonl::JsonVectorReader;
 use super::sparse::{Sidecars, csr_len, open_csr, open_npz};
 use super::spool::{Spool, unreadable};
-use super::store::{Encoding, Kind, StoreReader};
+use super::store::{Encoding, Kind, Shard, StoreReader};
 use super::transpose::Transposed;
+use super::{Slice, VectorSource};
 use crate::corpus::{check_inputs, open_input};
 use crate::error::{Error, Place, Result};
 
@@ -21,6 +21,41 @@ pub struct OpenedVectors {
     pub sources: Vec<Box<dyn VectorSource>>,
     /// The first store's encoding, for provenance.
     pub model: Option<serde_json::Value>,
+    /// If the only input is a shard: which one, and the documents before it.
+    pub shard: Option<(Shard, u64)>,
+}
+
+impl OpenedVectors {
+    /// Cuts the collection into `shard.count` parts of equal size and keeps one, as
+    /// `encode --shard` does.
+    ///
+    /// # Errors
+    /// The number of documents is not known beforehand, or the input is a shard already.
+    pub fn cut(self, shard: Shard) -> Result<Self> {
+        if let Some((Shard { index, count }, _)) = self.shard {
+            return Err(Error::Usage(format!(
+                "--shard cuts whole collections, and the input is shard {index}/{count} of one"
+            )));
+        }
+        let lengths: Option<Vec<u64>> = self.sources.iter().map(|s| s.len_hint()).collect();
+        let Some(lengths) = lengths else {
+            return Err(Error::Usage(
+                "--shard needs vector stores, which know how many documents they have".into(),
+            ));
+        };
+        let documents: u64 = lengths.iter().sum();
+        let at = |i: u64| (u128::from(documents) * u128::from(i) / u128::from(shard.count)) as u64;
+        let (start, end) = (at(shard.index), at(shard.index + 1));
+        let (mut sources, mut base) = (Vec::new(), 0);
+        for (source, len) in self.sources.into_iter().zip(lengths) {
+            let from = start.clamp(base, base + len);
+            let to = end.clamp(base, base + len);
+            // Empty parts stay: every input's weights count for the scale.
+            sources.push(Box::new(Slice::new(source, from - base, to - from)) as Box<dyn VectorSource>);
+            base += len;
+        }
+        Ok(OpenedVectors { sources, shard: Some((shard, start)), ..self })
+    }
 }
 
 /// What a file of vectors is.
@@ -58,7 +93,11 @@ pub fn open_vectors_with(paths: &[PathBuf], sidecars: &Sidecars) -> Result<Opene
 fn open_kind(paths: &[PathBuf], sidecars: &Sidecars, allowed: Kind) -> Result<OpenedVectors> {
     let stores = paths.iter().filter(|path| path.is_dir()).count();
     if stores == 0 {
-        return Ok(OpenedVectors { sources: open_files(paths, sidecars)?, model: None });
+        return Ok(OpenedVectors {
+            sources: open_files(paths, sidecars)?,
+            model: None,
+            shard: None,
+        });
     }
     if stores < paths.len() {
         return Err(Error::Usage(
@@ -72,8 +111,12 @@ fn open_kind(paths: &[PathBuf], sidecars: &Sidecars, allowed: Kind) -> Result<Op
     let model = readers
         .first()
         .and_then(|reader| serde_json::to_value(reader.manifest().plan.encoding.as_ref()?).ok());
+    let shard = match &readers[..] {
+        [only] => only.manifest().plan.shard.map(|s| (s, only.manifest().plan.doc_base)),
+        _ => None,
+    };
     let sources = readers.into_iter().map(|r| Box::new(r) as Box<dyn VectorSource>).collect();
-    Ok(OpenedVectors { sources, model })
+    Ok(OpenedVectors { sources, model, shard })
 }
 
 fn open_files(paths: &[PathBuf], sidecars: &Sidecars) -> Result<Vec<Box<dyn VectorSource>>> {

@@ -119,6 +119,10 @@ impl VectorSource for JsonVectorReader {
         &self.tokens
     }
 
+    fn memory(&self) -> u64 {
+        36 * self.ids.len() as u64 + 160 * self.tokens.len() as u64
+    }
+
     fn zero_weights(&self) -> u64 {
         self.zeros
     }

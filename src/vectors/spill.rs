@@ -19,6 +19,11 @@ const BUFFER: u64 = 128 << 20;
 /// f32 holds whole numbers up to here exactly, and so do our readers of integer formats.
 const LARGEST_INTEGER: f32 = 16_777_216.0;
 
+/// Takes ordinal and (term, weight) pairs of one document.
+type VisitRow<'a> = dyn FnMut(usize, &[(u32, f32)]) -> Result<()> + 'a;
+/// Takes term, docids and weights of one list.
+type VisitList<'a> = dyn FnMut(u32, &[u32], &[f32]) -> Result<()> + 'a;
+
 /// All records of a collection: postings in a temporary file (8 bytes each), ids, tokens
 /// and 16 bytes a document in memory.
 pub(crate) struct Spill {
@@ -144,10 +149,7 @@ impl Spill {
     }
 
     /// Visits every document's terms and weights, in the order they were read.
-    pub(crate) fn rows(
-        &self,
-        visit: &mut dyn FnMut(usize, &[(u32, f32)]) -> Result<()>,
-    ) -> Result<()> {
+    pub(crate) fn rows(&self, visit: &mut VisitRow<'_>) -> Result<()> {
         let path = self.path();
         let file = File::open(&path).map_err(|e| Error::io("open", &path, e))?;
         let mut input = BufReader::with_capacity(1 << 20, file);
@@ -186,7 +188,7 @@ impl Spill {
         &self,
         order: &[u32],
         progress: &dyn Progress,
-        visit: &mut dyn FnMut(u32, &[u32], &[f32]) -> Result<()>,
+        visit: &mut VisitList<'_>,
     ) -> Result<()> {
         self.lists_within(BUFFER, order, progress, visit)
     }
@@ -196,7 +198,7 @@ impl Spill {
         buffer: u64,
         order: &[u32],
         progress: &dyn Progress,
-        visit: &mut dyn FnMut(u32, &[u32], &[f32]) -> Result<()>,
+        visit: &mut VisitList<'_>,
     ) -> Result<()> {
         progress.begin("writing", order.len() as u64);
         let mut left = order;

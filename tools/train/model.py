@@ -103,6 +103,16 @@ class Splade(nn.Module):
             table.copy_(table[position_group(torch.arange(len(table)))])
             self.positions_are_shared = False
 
+    @torch.no_grad()
+    def share_positions(self):
+        """Undoes `spread_positions`, so that an exported model can be trained further."""
+        if not self.positions_are_shared:
+            table = self.mlm.bert.embeddings.position_embeddings.weight
+            group = position_group(torch.arange(len(table)))
+            firsts = [int((group == g).nonzero()[0]) for g in range(int(group.max()) + 1)]
+            table[: len(firsts)] = table[firsts]
+            self.positions_are_shared = True
+
     def forward(self, ids, lengths, columns=None):
         return self.logits(ids, lengths, columns).relu().log1p()
 
@@ -179,6 +189,16 @@ def start_as_lexical_matcher(model, word_embeddings, sample, active):
     model.bias.fill_(-kept[-1])
 
 
+# What an exported query weight may be.  Tokens below LEAST are the commonest left: without them
+# queries have a tenth fewer terms.  Above MOST, IDF overrates rare tokens.  Chosen on cisi,
+# cacm, se_beer, se_coffee, hotpot100 and adi, where the mean nDCG@10 went from .490 to .492.
+LEAST, MOST = 1.0, 7.0
+
+
+def exported_query_weight(weight):
+    return round(min(weight, MOST), 4) if weight >= LEAST else 0.0
+
+
 def is_special(token):
     """Whether this is a token that no text has: [CLS], [unused7] and the like."""
     return len(token) > 2 and token[0] == "[" and token[-1] == "]"
@@ -199,9 +219,9 @@ def export(model, tokenizer, folder):
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     weights = {
-        tokenizer.id_to_token(i): round(weight, 4)
+        tokenizer.id_to_token(i): exported_query_weight(weight)
         for i, weight in enumerate(model.query_weights().tolist())
-        if round(weight, 4) > 0 and not is_special(tokenizer.id_to_token(i))
+        if exported_query_weight(weight) > 0 and not is_special(tokenizer.id_to_token(i))
     }
     with open(folder / "idf.json", "w", encoding="utf-8") as out:
         json.dump(weights, out, ensure_ascii=False, separators=(",", ":"))

@@ -63,8 +63,8 @@ impl Columns {
 
     /// Refuses tokens that do not fit a line each.
     pub(crate) fn check_lines(&self) -> Result<()> {
-        let broken = |token: &&Box<str>| token.contains(['\n', '\r']);
-        match self.tokens.iter().flatten().find(broken) {
+        let mut tokens = self.tokens.iter().flatten();
+        match tokens.find(|token| token.contains(['\n', '\r'])) {
             None => Ok(()),
             Some(token) => Err(Error::Usage(format!(
                 "the token {token:?} holds a line end and fits no tokens file; write jsonl or ciff"
