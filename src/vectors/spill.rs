@@ -10,7 +10,6 @@ use tempfile::NamedTempFile;
 use super::{TokenTable, VectorRecord, VectorSource};
 use crate::corpus::{IdSet, check_id};
 use crate::error::{Error, Place, Result};
-use crate::output::TEMP_PREFIX;
 use crate::progress::Progress;
 use crate::quantize::{Clipping, Quantizer};
 
@@ -49,9 +48,7 @@ impl Spill {
         dir: &Path,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        let file = tempfile::Builder::new()
-            .prefix(TEMP_PREFIX)
-            .tempfile_in(dir)
+        let file = crate::output::temporary(dir)
             .map_err(|e| Error::io("create a temporary file in", dir, e))?;
         let mut spill = Spill {
             file,
