@@ -305,8 +305,8 @@ fn indexes_that_do_not_belong_together_are_not_merged() {
     shop.refuses("splindex", "merge a.spx b.jsonl --output all.spx", &["b.jsonl", "a header"]);
     let merge = "merge a.spx a.spx --output a.spx";
     shop.refuses("splindex", merge, &["the output is also an input"]);
-    shop.file("newer.spx", spoil(&fs::read(shop.path("a.spx")).unwrap(), 8, 2));
-    shop.refuses("splindex", "merge a.spx newer.spx --output all.spx", &["format version 2.0"]);
+    shop.file("newer.spx", spoil(&fs::read(shop.path("a.spx")).unwrap(), 8, 3));
+    shop.refuses("splindex", "merge a.spx newer.spx --output all.spx", &["format version 3.0"]);
 }
 
 #[test]
