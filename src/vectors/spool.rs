@@ -51,6 +51,12 @@ impl Spool {
     pub(crate) fn reader(&self, at: u64) -> Result<BufReader<File>> {
         let path = self.copy.as_ref().map_or(self.path.as_path(), |copy| copy.path());
         let mut file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+        let len = file.metadata().map_err(|e| Error::io("read", path, e))?.len();
+        if at > len {
+            let problem = format!("expected a place in its {len} bytes, found byte {at}");
+            return Err(Error::data(&self.path, Place::File, problem)
+                .hint("the file is damaged: copy or make it again"));
+        }
         file.seek(SeekFrom::Start(at)).map_err(|e| Error::io("read", path, e))?;
         Ok(BufReader::with_capacity(BUFFER, file))
     }
