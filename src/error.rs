@@ -42,6 +42,9 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The caller asked to stop, and what was done so far is safe.
+    #[error("stopped before the end")]
+    Stopped,
     /// A promise inside splindex did not hold: a bug worth reporting.
     #[error("internal error: {0}; please report this")]
     Internal(String),
@@ -108,11 +111,13 @@ impl Error {
         Error::Io { action, path, source }
     }
 
-    /// Exit code: 2 bad input or usage, 3 I/O or internal. (1 is a check that said no.)
+    /// Exit code: 2 bad input or usage, 3 I/O or internal, 130 stopped. (1 is a check that
+    /// said no.)
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Data(_) | Error::Usage(_) => 2,
             Error::Io { .. } | Error::Internal(_) => 3,
+            Error::Stopped => 130,
         }
     }
 }

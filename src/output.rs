@@ -1,6 +1,6 @@
 //! Files that appear under their name when they are complete, and not before.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -31,16 +31,18 @@ impl OutputFile {
             return Err(Error::data(target, Place::File, "the output is there and is no file")
                 .hint("give the name of a file"));
         }
-        let dir = parent(target);
+        if target.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            return Err(Error::data(target, Place::File, "expected a file name, found a folder")
+                .hint("give the name of a file"));
+        }
+        let dir = folder(target);
         if !dir.is_dir() {
             return Err(
                 Error::data(dir, Place::File, "no such folder to write to").hint("create it first")
             );
         }
-        let file = tempfile::Builder::new()
-            .prefix(TEMP_PREFIX)
-            .tempfile_in(dir)
-            .map_err(|e| Error::io("create a temporary file in", dir, e))?;
+        sweep(dir);
+        let file = temporary(dir).map_err(|e| Error::io("create a temporary file in", dir, e))?;
         Ok(OutputFile { target: target.to_owned(), file: BufWriter::with_capacity(1 << 20, file) })
     }
 
@@ -57,7 +59,7 @@ impl OutputFile {
         set_default_permissions(temp.as_file()).map_err(|e| failed("set permissions of", e))?;
         temp.as_file().sync_all().map_err(|e| failed("flush", e))?;
         temp.persist(&target).map_err(|e| failed("rename", e.error))?;
-        sync_dir(parent(&target))
+        sync_dir(folder(&target))
     }
 }
 
@@ -77,6 +79,36 @@ impl Seek for OutputFile {
     }
 }
 
+/// A temporary file that is locked while its writer lives.
+pub(crate) fn temporary(dir: &Path) -> std::io::Result<NamedTempFile> {
+    loop {
+        let file = tempfile::Builder::new().prefix(TEMP_PREFIX).tempfile_in(dir)?;
+        match file.as_file().try_lock() {
+            // Between making and locking, another program's `sweep` may have taken it.
+            Ok(()) if !file.path().exists() => continue,
+            Err(TryLockError::WouldBlock) => continue,
+            // File systems without locks: `sweep` removes nothing there.
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(file),
+        }
+    }
+}
+
+/// Removes what killed programs left in `dir`: temporary files that nobody has locked.
+/// What cannot be removed is left to the next program.
+fn sweep(dir: &Path) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    for entry in entries.flatten() {
+        let is_ours = entry.file_name().to_string_lossy().starts_with(TEMP_PREFIX);
+        if !is_ours || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            continue;
+        }
+        let Ok(file) = File::open(entry.path()) else { continue };
+        if file.try_lock().is_ok() {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Refuses an output that is one of the inputs: the rename would destroy it.
 pub fn refuse_inputs<P: AsRef<Path>>(output: &Path, inputs: &[P]) -> Result<()> {
     let Ok(output_file) = std::fs::canonicalize(output) else { return Ok(()) };
@@ -88,7 +120,17 @@ pub fn refuse_inputs<P: AsRef<Path>>(output: &Path, inputs: &[P]) -> Result<()> 
     Ok(())
 }
 
-fn parent(path: &Path) -> &Path {
+/// Refuses a folder for temporary files that is not there.
+pub fn check_tmp(dir: &Path) -> Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    Err(Error::data(dir, Place::File, "no such folder for temporary files")
+        .hint("create it, or give another --tmp"))
+}
+
+/// The folder of a path, `.` if it names none.
+pub fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),
@@ -129,6 +171,22 @@ mod tests {
         assert!(refuse_inputs(&dir.path().join("other"), &[&file]).is_ok());
         assert!(OutputFile::create(dir.path()).is_err());
         assert!(OutputFile::create(&dir.path().join("no/such/file")).is_err());
+    }
+
+    #[test]
+    fn what_a_killed_program_left_is_removed_and_what_is_being_written_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut living = OutputFile::create(&dir.path().join("a")).unwrap();
+        living.write_all(b"living").unwrap();
+        let left = dir.path().join(format!("{TEMP_PREFIX}killed"));
+        std::fs::write(&left, "half").unwrap();
+        std::fs::write(dir.path().join("other"), "not ours").unwrap();
+        let later = OutputFile::create(&dir.path().join("b")).unwrap();
+        assert!(!left.exists());
+        living.publish().unwrap();
+        later.publish().unwrap();
+        assert_eq!(std::fs::read(dir.path().join("a")).unwrap(), b"living");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3);
     }
 
     #[cfg(unix)]

@@ -174,7 +174,7 @@ fn files_that_are_no_index_are_refused() {
         ("empty.spx", Vec::new(), "expected a header of 64 bytes"),
         ("cut.spx", bytes[..bytes.len() - 20].to_vec(), "truncated"),
         ("half.spx", bytes[..bytes.len() / 2].to_vec(), "truncated"),
-        ("newer.spx", spoil(&bytes, 8, 2), "format version 2.0, this program reads 1.0"),
+        ("newer.spx", spoil(&bytes, 8, 3), "format version 3.0, this program reads 2.0"),
         ("header.spx", spoil(&bytes, 40, 99), "checksum"),
     ] {
         shop.file(name, content);
@@ -213,6 +213,9 @@ fn query_files_that_are_not_sound_are_refused_with_their_line() {
         ("q1\tx:1\nq2\tx:70000\n", "", &["queries.tsv:2:", "70000", "65535"]),
         ("q1\tx:1\nq2\tx:65535 y:65535\n", "--k 0", &["--k must be at least 1"]),
         ("q1\twhat is this\n", "", &["queries.tsv:1:", "--query-model"]),
+        ("q1\tx:1\nq2\tx:1 y:2z\n", "", &["queries.tsv:2:", "\"y:2z\"", "--query-kind text"]),
+        ("q1\tx:1\nq2\ty:2z\n", "", &["queries.tsv:2:", "\"y:2z\""]),
+        ("q1\tx:1\n", "--k -3", &["-3"]),
         ("q1\tx:1\n", "--algorithm bmw", &["bmw", "block_max_wand", "exhaustive"]),
     ] {
         shop.file("queries.tsv", content);
@@ -264,8 +267,224 @@ fn deep_verification_sees_a_flipped_bit_anywhere() {
     }
 }
 
+#[test]
+fn indexes_that_do_not_belong_together_are_not_merged() {
+    let shop = Workshop::new();
+    shop.file("a.jsonl", "{\"id\":\"a\",\"vector\":{\"x\":1.5}}\n");
+    shop.file("b.jsonl", "{\"id\":\"b\",\"vector\":{\"x\":1.5,\"y\":2}}\n");
+    shop.file("same.jsonl", "{\"id\":\"c\",\"vector\":{}}\n{\"id\":\"a\",\"vector\":{}}\n");
+    shop.file("texts.tsv", "t\tone two\n");
+    let build = |name: &str, flags: &str| {
+        let output = shop.splindex(&format!("build --output {name}.spx {flags}"));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    build("a", "--input a.jsonl --scale 3");
+    for (name, flags, expected) in [
+        ("scale", "--input b.jsonl --scale 2.5", &["expected scale 85.0", "found 102.0"][..]),
+        ("auto", "--input b.jsonl", &["expected scale 85.0"]),
+        ("same", "--input same.jsonl --scale 3", &["document id \"a\" is also in a.spx"]),
+        ("small", "--input b.jsonl --scale 3 --codec small", &["--codec \"fast\"", "\"small\""]),
+        ("dense", "--input b.jsonl --scale 3 --dense bytes", &["--dense"]),
+        ("bits", "--input b.jsonl --scale 3 --bits 7", &["scale"]),
+        ("top", "--input b.jsonl --scale 3 --top-per-doc 1", &["--top-per-doc 0", "found 1"]),
+        ("least", "--input b.jsonl --scale 3 --min-impact 9", &["--min-impact 1", "found 9"]),
+        ("bm25", "--bm25 --input texts.tsv", &["expected kind \"learned\"", "\"bm25\""]),
+    ] {
+        build(name, flags);
+        let mut expected = expected.to_vec();
+        let (file, both) = (format!("{name}.spx:"), "a.spx");
+        expected.extend([file.as_str(), both]);
+        shop.refuses("splindex", &format!("merge a.spx {name}.spx --output all.spx"), &expected);
+    }
+    build("stem", "--bm25 --input texts.tsv --stemmer none");
+    build("long", "--bm25 --input texts.tsv --avgdl 9");
+    for (other, expected) in [("stem", "stemmer \"english\""), ("long", "avgdl 2.0")] {
+        let merge = format!("merge bm25.spx {other}.spx --output all.spx");
+        shop.refuses("splindex", &merge, &[expected, "bm25.spx", &format!("{other}.spx:")]);
+    }
+    shop.refuses("splindex", "merge a.spx b.jsonl --output all.spx", &["b.jsonl", "a header"]);
+    let merge = "merge a.spx a.spx --output a.spx";
+    shop.refuses("splindex", merge, &["the output is also an input"]);
+    shop.file("newer.spx", spoil(&fs::read(shop.path("a.spx")).unwrap(), 8, 2));
+    shop.refuses("splindex", "merge a.spx newer.spx --output all.spx", &["format version 2.0"]);
+}
+
+#[test]
+fn shards_that_leave_a_gap_or_come_twice_are_not_merged() {
+    let shop = Workshop::new();
+    let output = shop.splindex("synth --docs 60 --seed 3 --profile unicoil --output made --quiet");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for index in 0..3 {
+        let build = format!("build --input made/documents --shard {index}/3 --output {index}.spx");
+        let output = shop.splindex(&build);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert!(shop.splindex("build --input made/documents --output whole.spx").status.success());
+    for (parts, expected) in [
+        ("0.spx 2.spx", &["2.spx:", "expected shard 1/3 from document 20 on"][..]),
+        ("1.spx 2.spx", &["1.spx:", "expected shard 0/3"]),
+        ("0.spx 1.spx", &["1.spx:", "expected 3 shards, found 2"]),
+        ("0.spx 1.spx 1.spx 2.spx", &["1.spx:", "expected shard 2/3 from document 40 on"]),
+        ("0.spx 1.spx whole.spx", &["whole.spx:", "expected a shard of 3", "a whole collection"]),
+    ] {
+        shop.refuses("splindex", &format!("merge {parts} --output all.spx"), expected);
+    }
+    assert!(shop.splindex("merge 2.spx 0.spx 1.spx --output all.spx").status.success());
+    let id = |name: &str| {
+        let bytes = fs::read(shop.path(name)).unwrap();
+        bytes[44..60].to_vec()
+    };
+    assert_eq!(id("all.spx"), id("whole.spx"));
+    shop.file("v.jsonl", "{\"id\":\"a\",\"vector\":{\"x\":1}}\n");
+    let build = "build --input v.jsonl --shard 0/2 --output x.spx";
+    shop.refuses("splindex", build, &["--shard needs vector stores"]);
+}
+
+#[test]
+fn limits_and_folders_that_do_not_do_are_refused() {
+    let shop = Workshop::new();
+    shop.file("v.jsonl", "{\"id\":\"a\",\"vector\":{\"x\":1}}\n{\"id\":\"b\",\"vector\":{}}\n");
+    for (flags, expected) in [
+        ("--memory 1MiB", &["--memory 1MiB is too small", "or more"][..]),
+        ("--tmp no/such/folder", &["no/such/folder: no such folder", "--tmp"]),
+    ] {
+        let build = format!("build --input v.jsonl --output x.spx {flags}");
+        shop.refuses("splindex", &build, expected);
+    }
+    let output = shop.splindex("build --input v.jsonl --output x.spx --memory lots");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(message.contains("expected a size such as 8GiB"), "{message}");
+    for (order, expected) in [
+        ("0\n0\n", "order.txt:2: ordinal 0 was already given on line 1"),
+        ("0\n", "order.txt: expected 2 lines, found 1; ordinal 1 is missing"),
+        ("0\n2\n", "order.txt:2: expected an ordinal below 2, found \"2\""),
+    ] {
+        shop.file("order.txt", order);
+        let build = "build --input v.jsonl --output x.spx --order order.txt";
+        shop.refuses("splindex", build, &[expected]);
+    }
+    shop.file("q.tsv", "q\tfree text\n");
+    let build = "build --input v.jsonl --output x.spx --fidelity q.tsv";
+    shop.refuses("splindex", build, &["q.tsv:1:", "--fidelity takes"]);
+}
+
 fn spoil(bytes: &[u8], at: usize, value: u8) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     bytes[at] = value;
     bytes
+}
+
+#[test]
+fn stores_that_do_not_belong_together_are_refused() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/tiny");
+    let model = model.display();
+    let shop = Workshop::new();
+    shop.file("texts.tsv", "a\tcoffee beans\nb\tgreen tea\nc\tred wine\n");
+    for (store, flags) in [
+        ("s0", "--shard 0/3"),
+        ("s1", "--shard 1/3"),
+        ("s2", "--shard 2/3"),
+        ("s2-short", "--shard 2/3 --max-length 8"),
+        ("questions", "--kind query"),
+    ] {
+        let encode = format!("encode --model {model} --input texts.tsv --output {store} {flags}");
+        assert!(shop.splindex(&encode).status.success());
+    }
+    for (stores, expected) in [
+        ("s0 s1", &["expected all 3 shards", "found 2"][..]),
+        ("s0", &["expected all 3 shards", "found 1"]),
+        ("s0 s2", &["expected a shard that begins at document 1, found one at 2"]),
+        ("s0 s1 s2-short", &["s2-short", "--max-length differs from that of s0"]),
+        ("questions", &["questions", "found a store of queries"]),
+    ] {
+        shop.refuses("splindex", &format!("build --input {stores} --output o.spx"), expected);
+    }
+    let whole = shop.splindex("build --input s1 s2 s0 --output o.spx");
+    assert!(whole.status.success(), "{}", String::from_utf8_lossy(&whole.stderr));
+}
+
+#[test]
+fn a_file_of_something_else_is_not_replaced() {
+    let shop = Workshop::new();
+    shop.index();
+    shop.file("v.jsonl", "{\"id\":\"a\",\"vector\":{\"x\":1}}\n");
+    shop.file("thesis.txt", "ten years of work");
+    shop.file("q.tsv", "1\tx:1\n");
+    let build = "build --input v.jsonl --output";
+    shop.refuses("splindex", &format!("{build} thesis.txt"), &["thesis.txt", "is no index"]);
+    shop.refuses("splindex", &format!("{build} -"), &["standard output"]);
+    shop.refuses("splindex", &format!("{build} new/"), &["expected a file name"]);
+    let search = "search good.spx --queries q.tsv --output";
+    fs::copy(shop.path("good.spx"), shop.path("other.spx")).unwrap();
+    shop.refuses("splindex-query", &format!("{search} other.spx"), &["is an index"]);
+    shop.refuses("splindex-query", "search . --queries q.tsv", &["found a folder"]);
+    shop.refuses("splindex", "build --input . --output o.spx", &["found a folder without one"]);
+}
+
+#[test]
+fn a_forgotten_flag_is_named() {
+    let shop = Workshop::new();
+    shop.file("texts.tsv", "a\tsome text\n");
+    let arguments = "build --input texts.tsv --output out.spx";
+    shop.refuses("splindex", arguments, &["texts.tsv:1:", "build --bm25"]);
+    fs::create_dir(shop.path("store")).unwrap();
+    let arguments = "build --bm25 --input store --output out.spx";
+    shop.refuses("splindex", arguments, &["store: expected a file of texts", "without it"]);
+    shop.index();
+    shop.file("q.tsv", "1\tx:1\n");
+    let arguments = "search good.spx --queries q.tsv --json";
+    shop.refuses("splindex-query", arguments, &["--output RUN", "--format jsonl"]);
+}
+
+#[test]
+fn a_file_without_queries_is_refused() {
+    let shop = Workshop::new();
+    shop.index();
+    shop.file("q.tsv", "");
+    let arguments = "search good.spx --queries q.tsv --output run";
+    shop.refuses("splindex-query", arguments, &["q.tsv: expected at least one query, found none"]);
+}
+
+#[test]
+fn numbers_that_json_does_not_have_are_named() {
+    for number in ["NaN", "Infinity", "-Infinity"] {
+        let shop = Workshop::new();
+        shop.file("v.jsonl", format!("{{\"id\":\"a\",\"vector\":{{\"x\":{number}}}}}\n"));
+        let found = format!("expected a finite number, found {number}");
+        shop.refuses("splindex", "build --input v.jsonl --output out.spx", &["v.jsonl:1:", &found]);
+    }
+}
+
+#[test]
+fn verify_checks_every_file_even_after_one_that_is_missing() {
+    let shop = Workshop::new();
+    shop.index();
+    let output = shop.splindex("verify gone.spx good.spx");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("gone.spx"));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("good.spx"));
+}
+
+#[test]
+fn a_scale_that_does_not_fit_is_warned_of() {
+    let shop = Workshop::new();
+    shop.file("v.jsonl", "{\"id\":\"a\",\"vector\":{\"x\":1.5,\"y\":2.5}}\n");
+    for (scale, warned) in [("0.001", true), ("100000", true), ("2.5", false), ("auto", false)] {
+        let output =
+            shop.splindex(&format!("build --input v.jsonl --output o.spx --scale {scale}"));
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(message.contains("warning: scale"), warned, "{scale}: {message}");
+    }
+}
+
+#[test]
+fn search_prints_its_summary_as_json() {
+    let shop = Workshop::new();
+    shop.index();
+    shop.file("q.tsv", "1\tx:1 unknown:2\n");
+    let output =
+        shop.run("splindex-query", "search good.spx --queries q.tsv --output run --json --quiet");
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&summary["queries"], &summary["unknown_tokens"]), (&1.into(), &1.into()));
+    assert_eq!(summary["query_side"], "weighted tokens");
 }

@@ -102,6 +102,17 @@ fn model_copy(run: &Run) -> PathBuf {
     copy
 }
 
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(|e| e.unwrap()) {
+        let target = to.join(entry.file_name());
+        match entry.path().is_dir() {
+            true => copy_folder(&entry.path(), &target),
+            false => drop(std::fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}
+
 fn edit(path: &Path, from: &str, to: &str) {
     let text = std::fs::read_to_string(path).unwrap();
     assert!(text.contains(from), "{from}");
@@ -189,6 +200,54 @@ fn a_killed_run_resumes_to_the_same_bytes() {
     // Resuming a finished store changes nothing.
     run.encode("killed", &["--resume"]);
     assert_eq!(files(&run.path("whole")), files(&run.path("killed")));
+}
+
+#[test]
+fn a_run_killed_before_its_first_block_knows_its_input() {
+    let run = Run::new("a\triver\nb\tmoon\n");
+    run.encode("store", &[]);
+    let whole = files(&run.path("store"));
+    std::fs::remove_file(run.path("store/manifest.json")).unwrap();
+    let journal = run.path("store/journal.jsonl");
+    let first = std::fs::read_to_string(&journal).unwrap().lines().next().unwrap().to_owned();
+    std::fs::write(&journal, first + "\n").unwrap();
+    std::fs::write(run.path("texts.tsv"), "a\triver\nb\tsun\n").unwrap();
+    assert!(
+        run.refused(&golden("bert"), "store", &["--resume"])
+            .starts_with("error: the input differs from what the store was made from")
+    );
+    std::fs::write(run.path("texts.tsv"), "a\triver\nb\tmoon\n").unwrap();
+    run.encode("store", &["--resume"]);
+    assert_eq!(files(&run.path("store")), whole);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_stops_a_run_with_whole_blocks_and_says_how_to_go_on() {
+    let run = Run::new(&many());
+    run.encode("whole", &[]);
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let store = format!("stopped{code}");
+        let mut command = run.command(&golden("bert"), &store, &[]);
+        let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let journal = run.path(&store).join("journal.jsonl");
+        while std::fs::read_to_string(&journal).unwrap_or_default().lines().count() < 2 {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{}", message(&output));
+        assert_eq!(
+            message(&output),
+            format!(
+                "stopped: {} is unfinished; the same command with --resume continues it",
+                run.path(&store).display()
+            )
+        );
+        run.encode(&store, &["--resume"]);
+        assert_eq!(files(&run.path("whole")), files(&run.path(&store)));
+    }
 }
 
 #[test]
@@ -325,12 +384,20 @@ fn every_fault_of_a_model_directory_has_its_message() {
     std::fs::remove_file(file("model.safetensors")).unwrap();
     assert_eq!(
         refused(),
-        "error: model: expected model.safetensors in the model directory, found none; \
-         download the model's weights into it"
+        "error: model: expected model.safetensors or pytorch_model.bin (or shards with their \
+         index) in the model directory, found none; download the model's weights into it"
     );
-    std::fs::write(file("pytorch_model.bin"), "x").unwrap();
-    assert!(
-        refused().ends_with("it has pytorch_model.bin: save the model as one safetensors file")
+    std::fs::write(file("pytorch_model.bin"), "version https://git-lfs").unwrap();
+    let e = refused();
+    assert!(e.starts_with("error: model/pytorch_model.bin: expected a PyTorch archive, "), "{e}");
+    assert!(e.ends_with("it may be truncated or a Git LFS pointer"), "{e}");
+    std::fs::remove_file(file("pytorch_model.bin")).unwrap();
+    std::fs::copy(golden("roberta/pytorch_model.bin"), file("pytorch_model.bin")).unwrap();
+    assert_eq!(
+        refused(),
+        "error: model/pytorch_model.bin: expected a tensor \
+         \"bert.embeddings.word_embeddings.weight\" of shape [191, 32], found none; the \
+         checkpoint must hold the model and its masked-language-model head"
     );
     restore("model.safetensors");
 
@@ -338,8 +405,8 @@ fn every_fault_of_a_model_directory_has_its_message() {
     assert_eq!(
         refused(),
         "error: model/config.json: architecture \"T5ForConditionalGeneration\" is not \
-         supported; supported: BertForMaskedLM, DistilBertForMaskedLM; use a \
-         masked-language-model SPLADE checkpoint of one of these"
+         supported; supported: BertForMaskedLM, DistilBertForMaskedLM, RobertaForMaskedLM, \
+         ModernBertForMaskedLM; use a masked-language-model SPLADE checkpoint of one of these"
     );
     restore("config.json");
 
@@ -381,6 +448,92 @@ fn every_fault_of_a_model_directory_has_its_message() {
     std::fs::write(file("model.safetensors"), spoiled).unwrap();
     let e = refused();
     assert!(e.contains("expected finite numbers in tensor ") && e.contains("found NaN"), "{e}");
+}
+
+#[test]
+fn a_shard_that_is_missing_or_of_another_download_is_named() {
+    let run = Run::new("a\triver\n");
+    let model = run.path("model");
+    copy_folder(&golden("modernbert"), &model);
+    let index = model.join("model.safetensors.index.json");
+    let second = model.join("model-00002-of-00006.safetensors");
+    std::fs::remove_file(&second).unwrap();
+    assert_eq!(
+        run.refused(&model, "store", &[]),
+        "error: model/model.safetensors.index.json: expected the shard \
+         \"model-00002-of-00006.safetensors\" beside it, found none; download all 6 shards"
+    );
+    std::fs::copy(model.join("model-00006-of-00006.safetensors"), &second).unwrap();
+    let e = run.refused(&model, "store", &[]);
+    assert!(e.contains("index.json: expected tensor \""), "{e}");
+    assert!(e.ends_with("index and shards must come from one download"), "{e}");
+    std::fs::write(&index, "{\n\"weight_map\": 3}").unwrap();
+    let e = run.refused(&model, "store", &[]);
+    assert!(e.contains("index.json:2: expected {\"weight_map\": {…}}, found"), "{e}");
+}
+
+#[test]
+fn a_sparse_encoder_folder_sets_length_and_prompt_and_the_manifest_says_so() {
+    let run = Run::new(&format!("a\t{}\n", "river ".repeat(40)));
+    let encode = |kind: &str, flags: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_splindex"));
+        command.args(["encode", "--kind", kind, "--model"]).arg(golden("router"));
+        command.arg("--input").arg(run.path("texts.tsv")).args(flags);
+        let store = format!("{kind}{}", flags.len());
+        let output = command.arg("--output").arg(run.path(&store)).output().unwrap();
+        assert!(output.status.success(), "{}", message(&output));
+        run.manifest(&store).plan.encoding.unwrap()
+    };
+    let document = encode("document", &[]);
+    assert_eq!((document.max_length, document.prompt.as_deref()), (20, Some("salt: ")));
+    assert_eq!(document.pooling, "max log(1+log(1+relu))");
+    assert_eq!(document.model.name, "router");
+    assert_eq!(encode("document", &["--max-length", "30"]).max_length, 30);
+    let query = encode("query", &[]);
+    assert_eq!((query.pooling.as_str(), query.prompt.as_deref()), ("token weights", Some("sea: ")));
+}
+
+#[test]
+fn a_hub_id_is_read_from_the_cache_or_refused_with_the_way_to_get_it() {
+    let run = Run::new("a\triver\n");
+    let cache = run.path("cache");
+    let repository = cache.join("hub/models--own--tiny");
+    let with = |id: &str, store: &str, variables: &[(&str, &Path)]| {
+        let mut command = run.command(Path::new(id), store, &[]);
+        for name in ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME"] {
+            command.env_remove(name);
+        }
+        // Nothing here may ask a network.
+        command.env("HF_HUB_OFFLINE", "1").envs(variables.iter().copied());
+        command.current_dir(run.dir.path()).output().unwrap()
+    };
+    let hub = cache.join("hub");
+    let refused = with("own/tiny", "no", &[("HF_HUB_CACHE", &hub)]);
+    assert_eq!(refused.status.code(), Some(2));
+    let e = message(&refused);
+    assert!(
+        e.starts_with("error: model own/tiny: there is no such directory, it is not in"),
+        "{e}"
+    );
+    assert!(e.contains("`hf download own/tiny --local-dir tiny`"), "{e}");
+    assert_eq!(e.contains("the feature hub"), !cfg!(feature = "hub"), "{e}");
+
+    copy_folder(&golden("bert"), &repository.join("snapshots/0123abc"));
+    std::fs::create_dir_all(repository.join("refs")).unwrap();
+    std::fs::write(repository.join("refs/main"), "0123abc").unwrap();
+    for (store, name, value) in [("one", "HF_HUB_CACHE", &hub), ("two", "HF_HOME", &cache)] {
+        let output = with("own/tiny", store, &[(name, value)]);
+        assert!(output.status.success(), "{}", message(&output));
+        assert_eq!(run.manifest(store).plan.encoding.unwrap().model.name, "own/tiny");
+    }
+    // A directory of that name wins.
+    copy_folder(&golden("distilbert"), &run.path("own/tiny"));
+    assert!(with("own/tiny", "three", &[("HF_HUB_CACHE", &hub)]).status.success());
+    let model = run.manifest("three").plan.encoding.unwrap().model;
+    assert_eq!(
+        (model.name.as_str(), model.architecture.as_str()),
+        ("tiny", "DistilBertForMaskedLM")
+    );
 }
 
 #[test]

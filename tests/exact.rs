@@ -60,13 +60,81 @@ fn collection(documents: &[Document]) -> Collection {
     collection
 }
 
-fn layouts() -> impl Iterator<Item = (Codec, Dense)> {
+fn layouts() -> impl Iterator<Item = BuildOptions> {
     [(Codec::Small, Dense::Bitmap), (Codec::Fast, Dense::Bitmap), (Codec::Fast, Dense::Bytes)]
         .into_iter()
+        .flat_map(|(codec, dense)| {
+            [(128, false), (40, true)].map(|(block_size, ranges)| BuildOptions {
+                codec,
+                dense,
+                block_size,
+                ranges,
+                ..Default::default()
+            })
+        })
 }
 
 fn pairs(hits: &[Hit]) -> Vec<(u32, u64)> {
     hits.iter().map(|h| (h.ordinal, u64::from(h.score))).collect()
+}
+
+/// Every algorithm on every layout, in input order and in `reordered`, gives the lists of
+/// the brute force for every query and depth.
+fn assert_exact(
+    documents: &[Document],
+    reordered: &[u32],
+    queries: &[Vec<(u8, u32)>],
+    depths: &[usize],
+) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.spx");
+    let collection = collection(documents);
+    let expected: Vec<Vec<Vec<(u32, u64)>>> = queries
+        .iter()
+        .map(|query| depths.iter().map(|&k| brute_force(documents, query, k)).collect())
+        .collect();
+    for options in layouts() {
+        for order in [None, Some(reordered)] {
+            build(&collection, order, &options, &path, &Silent).unwrap();
+            let index = Index::open(&path).unwrap();
+            assert_eq!(index.verify_deep().unwrap().faults, Vec::<String>::new());
+            let mut searcher = Searcher::new(&index);
+            for (query, expected) in queries.iter().zip(&expected) {
+                let tokens: Vec<(String, u32)> =
+                    query.iter().map(|&(t, w)| (token(t), w)).collect();
+                let pairs_of = tokens.iter().map(|(t, w)| (t.as_str(), *w));
+                // Weights that could overflow are refused; a test below holds that.
+                let Ok(parsed) = Query::new(&index, 0, pairs_of) else { continue };
+                for (&k, expected) in depths.iter().zip(expected) {
+                    for &algorithm in Algorithm::ALL {
+                        if algorithm.check(&index).is_err() {
+                            assert_eq!(
+                                (algorithm, options.ranges),
+                                (Algorithm::RangePruned, false)
+                            );
+                            continue;
+                        }
+                        let (hits, counters) =
+                            searcher.search_counted(&parsed, k, algorithm).unwrap();
+                        let counted = hits.to_vec();
+                        assert!(
+                            counters.postings > 0 || hits.is_empty(),
+                            "{algorithm} {counters:?}"
+                        );
+                        let hits = searcher.search(&parsed, k, algorithm).unwrap();
+                        assert_eq!(hits, counted, "{algorithm}");
+                        assert!(
+                            pairs(hits) == *expected,
+                            "{algorithm} on {options:?}, reordered {}, k = {k}, query {query:?}: \
+                             {:?} against {expected:?}",
+                            order.is_some(),
+                            pairs(hits),
+                        );
+                    }
+                }
+            }
+        }
+    }
 }
 
 proptest! {
@@ -79,34 +147,11 @@ proptest! {
         k in prop_oneof![Just(1usize), Just(10), Just(1000), 1usize..50],
         shift in any::<usize>(),
     ) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.spx");
         let n = documents.len() as u32;
         // A rotation and a reversal: every docid differs from its ordinal.
         let reordered: Vec<u32> =
             (0..n).map(|d| (n - 1 - d + shift as u32 % n) % n).collect();
-        for (codec, dense) in layouts() {
-            for order in [None, Some(&reordered[..])] {
-                let options = BuildOptions { codec, dense, ..Default::default() };
-                build(&collection(&documents), order, &options, &path, &Silent).unwrap();
-                let index = Index::open(&path).unwrap();
-                prop_assert_eq!(index.verify_deep().unwrap().faults, Vec::<String>::new());
-                let mut searcher = Searcher::new(&index);
-                for query in &queries {
-                    let tokens: Vec<(String, u32)> =
-                        query.iter().map(|&(t, w)| (token(t), w)).collect();
-                    let pairs_of = tokens.iter().map(|(t, w)| (t.as_str(), *w));
-                    let Ok(parsed) = Query::new(&index, 0, pairs_of) else { continue };
-                    let expected = brute_force(&documents, query, k);
-                    for &algorithm in Algorithm::ALL {
-                        let hits = searcher.search(&parsed, k, algorithm).unwrap();
-                        prop_assert_eq!(
-                            pairs(hits), expected.clone(), "{} on {:?}", algorithm.name(), codec
-                        );
-                    }
-                }
-            }
-        }
+        assert_exact(&documents, &reordered, &queries, &[k]);
     }
 }
 
@@ -138,43 +183,17 @@ fn large() -> Vec<Document> {
 #[test]
 fn every_representation_is_exact_across_windows() {
     let documents = large();
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("x.spx");
     let n = documents.len() as u32;
     let reordered: Vec<u32> =
         (0..n).map(|d| (u64::from(d) * 40_009 % u64::from(n)) as u32).collect();
-    let queries: Vec<Vec<(u8, u32)>> = vec![
+    let queries = [
         (0..40).map(|t| (t, 1 + u32::from(t) * 7)).collect(),
         vec![(0, 3), (20, 900), (37, 65_535)],
         vec![(38, 100), (30, 77), (25, 50), (12, 31)],
         vec![(1, 1)],
+        vec![],
     ];
-    for (codec, dense) in layouts() {
-        for order in [None, Some(&reordered[..])] {
-            let options = BuildOptions { codec, dense, ..Default::default() };
-            build(&collection(&documents), order, &options, &path, &Silent).unwrap();
-            let index = Index::open(&path).unwrap();
-            assert_eq!(index.verify_deep().unwrap().faults, Vec::<String>::new());
-            let mut searcher = Searcher::new(&index);
-            for query in &queries {
-                let tokens: Vec<(String, u32)> =
-                    query.iter().map(|&(t, w)| (token(t), w)).collect();
-                let parsed =
-                    Query::new(&index, 0, tokens.iter().map(|(t, w)| (t.as_str(), *w))).unwrap();
-                for k in [1, 10, 1000, 100_000] {
-                    let expected = brute_force(&documents, query, k);
-                    for &algorithm in Algorithm::ALL {
-                        let hits = searcher.search(&parsed, k, algorithm).unwrap();
-                        assert!(
-                            pairs(hits) == expected,
-                            "{} on {codec:?} {dense:?}, k = {k}, query {query:?}",
-                            algorithm.name()
-                        );
-                    }
-                }
-            }
-        }
-    }
+    assert_exact(&documents, &reordered, &queries, &[1, 10, 1000, 100_000]);
 }
 
 #[test]
@@ -184,7 +203,7 @@ fn a_query_that_could_overflow_is_refused_with_the_reason() {
     let mut many = Collection::default();
     let tokens: Vec<String> = (0..400).map(|t| format!("t{t}")).collect();
     many.push("d", tokens.iter().map(|t| (t.as_str(), 255.0))).unwrap();
-    let options = BuildOptions { scale: Scale::Fixed(255.0), ..Default::default() };
+    let options = BuildOptions { scale: Scale::Fixed(255.0), ranges: true, ..Default::default() };
     build(&many, None, &options, &path, &Silent).unwrap();
     let index = Index::open(&path).unwrap();
 

@@ -61,7 +61,8 @@ mod tests {
         }
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.spx");
-        build(&collection, None, &BuildOptions::default(), &path, &Silent).unwrap();
+        let options = BuildOptions { ranges: true, ..Default::default() };
+        build(&collection, None, &options, &path, &Silent).unwrap();
         let index = Index::open(&path).unwrap();
         let queries: [&[(&str, u32)]; 4] =
             [&[("a", 2), ("b", 1)], &[("c", 1)], &[], &[("d", 7), ("absent", 1), ("a", 1)]];

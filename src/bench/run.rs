@@ -15,7 +15,7 @@ use super::throughput::{Throughput, throughput};
 use crate::error::Result;
 use crate::index::Index;
 use crate::progress::Progress;
-use crate::query::{Algorithm, Query, SimdLevel, choose};
+use crate::query::{Algorithm, Counters, Query, SimdLevel, choose};
 
 /// What to measure.
 #[derive(Debug, Clone)]
@@ -32,6 +32,10 @@ pub struct Plan {
     pub cpu: Option<usize>,
     /// Compare every list with the exhaustive one.
     pub agreement: bool,
+    /// Leave out, instead of failing, algorithms for which an index lacks a section.
+    pub skip_unable: bool,
+    /// Count what the algorithms do, in a pass of its own.
+    pub counters: bool,
     /// Also an open loop with so many arrivals a second.
     pub rate: Option<f64>,
     /// Also the throughput of so many threads; the open loop uses as many.
@@ -139,6 +143,8 @@ pub struct CaseReport {
     pub mean: Summary,
     /// Agreement with the exhaustive lists.
     pub agreement: Option<Agreement>,
+    /// Mean work of a query, by [`Counters::NAMES`].
+    pub work: Option<BTreeMap<&'static str, f64>>,
     /// The open loop.
     pub open_loop: Option<OpenLoop>,
     /// All threads busy.
@@ -164,7 +170,7 @@ fn picked(case: &Case<'_>) -> BTreeMap<&'static str, usize> {
     let mut picked = BTreeMap::new();
     if case.algorithm == Algorithm::Auto {
         for query in case.queries {
-            *picked.entry(choose(case.index, query).name()).or_default() += 1;
+            *picked.entry(choose(case.index, query, case.k).name()).or_default() += 1;
         }
     }
     picked
@@ -183,6 +189,9 @@ pub fn run(subjects: &[Subject<'_>], plan: &Plan, progress: &dyn Progress) -> Re
         for &k in &plan.ks {
             for &algorithm in &plan.algorithms {
                 let Subject { index, queries, .. } = subject;
+                if plan.skip_unable && algorithm.check(index).is_err() {
+                    continue;
+                }
                 cases.push((at, Case { index, queries, k, algorithm, simd: plan.simd }));
             }
         }
@@ -205,6 +214,7 @@ pub fn run(subjects: &[Subject<'_>], plan: &Plan, progress: &dyn Progress) -> Re
             best: Summary::of_nanos(&times.best),
             mean: Summary::of_nanos(&times.mean),
             agreement,
+            work: plan.counters.then(|| work(case)).transpose()?,
             open_loop: plan.rate.map(open).transpose()?,
             throughput: plan.threads.map(|n| throughput(case, n, plan.time)).transpose()?,
             times,
@@ -213,6 +223,16 @@ pub fn run(subjects: &[Subject<'_>], plan: &Plan, progress: &dyn Progress) -> Re
     }
     let protocol = Protocol { runs: plan.runs, cpu: plan.cpu };
     Ok(Report { started, machine, protocol, indexes, cases: reports })
+}
+
+/// Mean counters of a case's queries.
+fn work(case: &Case<'_>) -> Result<BTreeMap<&'static str, f64>> {
+    let (mut searcher, mut sum) = (case.searcher(), Counters::default());
+    for query in case.queries {
+        sum.add(&searcher.search_counted(query, case.k, case.algorithm)?.1);
+    }
+    let queries = case.queries.len().max(1) as f64;
+    Ok(Counters::NAMES.into_iter().zip(sum.values().map(|n| n as f64 / queries)).collect())
 }
 
 /// Agreement of every case with the exhaustive lists of its index and k, if wanted.
@@ -227,7 +247,7 @@ fn agreements(
     progress.begin("comparing", cases.len() as u64);
     let mut agreements = Vec::with_capacity(cases.len());
     // Cases of one index and k follow each other.
-    for group in cases.chunks(plan.algorithms.len()) {
+    for group in cases.chunk_by(|a, b| std::ptr::eq(a.index, b.index) && a.k == b.k) {
         let Case { index, queries, k, .. } = group[0];
         let exact = answers(index, queries, k, Algorithm::Exhaustive)?;
         for case in group {
@@ -290,6 +310,8 @@ mod tests {
             runs: 2,
             cpu: None,
             agreement: true,
+            skip_unable: false,
+            counters: true,
             rate: Some(500.0),
             threads: Some(1),
             time: Duration::from_millis(20),
@@ -307,6 +329,8 @@ mod tests {
             let agreement = case.agreement.unwrap();
             assert_eq!((agreement.identical, agreement.recall), (4, 1.0));
             assert!(case.best.mean <= case.mean.mean + 1e-3);
+            // Five postings stand in the lists of four queries, one of them empty.
+            assert!(case.work.as_ref().unwrap()["postings"] > 0.5);
             assert!(case.open_loop.is_some() && case.throughput.is_some());
         }
         assert_eq!(report.cases[0].picked.values().sum::<usize>(), 4);

@@ -11,12 +11,13 @@ use serde::{Deserialize, Serialize};
 use super::answers::answers;
 use super::closed::{Case, closed_loop, on_core};
 use super::machine::Machine;
-use super::report::{html, publish};
+use super::report::publish;
 use super::summary::Summary;
 use crate::error::{Error, Place, Result};
 use crate::eval::{Measure, Options, Qrels, Run, evaluate, parse_measures};
 use crate::format::FieldKind;
 use crate::index::Index;
+use crate::page;
 use crate::progress::Progress;
 use crate::query::file::{QueryFile, QueryKind, read_queries};
 use crate::query::{Algorithm, Query, SimdLevel};
@@ -239,9 +240,7 @@ pub fn query_side<'a>(index: &'a Index, model: Option<&Path>) -> Result<QuerySid
             QuerySide::with_encoder(index, QueryEncoder::load(dir, &options)?)
         }
         #[cfg(not(feature = "tokenize"))]
-        Some(_) => Err(Error::Usage(
-            "--query-model needs a splindex-query built with the feature encode or tokenize".into(),
-        )),
+        Some(_) => Err(crate::retrieve::without_models()),
     }
 }
 
@@ -298,7 +297,7 @@ impl<'a> Ready<'a> {
         let EncodedQueries { prepared, encoding } =
             encode_all(&side, &file, TEXT_SCALE, suite.runs, cpu)?;
         let (ids, queries) = prepared.into_iter().map(|p| (p.id, p.query)).unzip();
-        Ok(Ready { index, algorithm, query_side: side.describe(), ids, queries, encoding })
+        Ok(Ready { index, algorithm, query_side: side.describe(&file), ids, queries, encoding })
     }
 
     fn report(
@@ -409,9 +408,9 @@ impl SuiteReport {
         let body = format!(
             "<h1>splindex: quality, latency, size</h1>\n<p>{}.</p>\n{}",
             escape(&self.protocol()),
-            html::wide(&self.table())
+            page::wide(&self.table())
         );
-        publish(dir, "suite.html", &html::document("splindex: quality, latency, size", &body))
+        publish(dir, "suite.html", &page::document("splindex: quality, latency, size", &body))
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use splindex::cli::{self, Common};
 
 /// Exact top-k retrieval on splindex index files
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(name = "splindex-query", version, arg_required_else_help = true)]
 struct Cli {
     #[command(flatten)]
     common: Common,
@@ -19,12 +19,16 @@ struct Cli {
 enum Command {
     Search(cli::search::SearchArgs),
     Bench(cli::bench::BenchArgs),
+    Completions(cli::shell::CompletionsArgs),
+    Man(cli::shell::ManArgs),
 }
 
 fn main() -> ExitCode {
-    let Cli { common, command } = Cli::parse();
+    let Cli { common, command } = cli::parse();
     cli::exit(match command {
         Command::Search(args) => cli::search::run(&args, &common),
         Command::Bench(args) => cli::bench::run(&args, &common),
+        Command::Completions(args) => cli::shell::completions(&args, Cli::command()),
+        Command::Man(args) => cli::shell::man(&args, Cli::command(), &common),
     })
 }

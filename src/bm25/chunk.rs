@@ -104,6 +104,16 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
+    /// A chunk whose bytes were elsewhere in between.
+    pub(super) fn of_bytes(bytes: Vec<u8>) -> Self {
+        Chunk { bytes, at: 0 }
+    }
+
+    /// The packed documents.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Reads the next document: its id into `id`, each (term, tf) through `posting`, which
     /// also gets the document's length; `false` at the end.
     pub(super) fn next(&mut self, id: &mut String, mut posting: impl FnMut(u32, u32, u32)) -> bool {

@@ -1,6 +1,7 @@
 //! BM25 document vectors from a stream of texts.
 
 use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
@@ -8,7 +9,8 @@ use super::analyzer::Analyzer;
 use super::chunk::{Analysed, Chunk};
 use super::params::{AvgDl, Bm25Params};
 use crate::corpus::TextRecord;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::spill::Spill;
 use crate::vectors::{TokenTable, VectorRecord, VectorSource};
 
 /// A chunk is analysed by one thread: at most this many documents …
@@ -21,16 +23,28 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// Term ids are given in order of first appearance, and weights are computed in f64 and
 /// rounded once to f32, so the vectors do not depend on the number of threads. With
 /// `AvgDl::Auto` the whole collection is analysed by [`Bm25Source::new`] and kept packed
-/// (about 2.5 bytes a posting) until it is read; with `AvgDl::Fixed` texts are streamed.
+/// (about 2.5 bytes a posting) until it is read, in memory or, beyond what
+/// [`Bm25Source::within`] allows, in a temporary file; with `AvgDl::Fixed` texts are
+/// streamed.
 pub struct Bm25Source<I> {
     texts: I,
     analyzer: Analyzer,
     params: Bm25Params,
     avgdl: f64,
     tokens: TokenTable,
-    chunks: VecDeque<Chunk>,
+    chunks: VecDeque<Stored>,
+    in_memory: u64,
+    room: u64,
+    tmp: PathBuf,
+    file: Option<Spill>,
     documents: u64,
     length: u64,
+}
+
+/// An analysed chunk, wherever it lies.
+enum Stored {
+    Memory(Chunk),
+    File { at: u64, len: usize },
 }
 
 impl<I: Iterator<Item = Result<TextRecord>>> Bm25Source<I> {
@@ -39,6 +53,12 @@ impl<I: Iterator<Item = Result<TextRecord>>> Bm25Source<I> {
     /// # Errors
     /// Parameters outside their ranges; under `AvgDl::Auto` also any error of `texts`.
     pub fn new(texts: I, params: Bm25Params) -> Result<Self> {
+        Self::within(u64::MAX, Path::new("."), texts, params)
+    }
+
+    /// As [`new`](Self::new), with at most `room` bytes of analysed documents in memory and
+    /// the others in a temporary file in `tmp`.
+    pub fn within(room: u64, tmp: &Path, texts: I, params: Bm25Params) -> Result<Self> {
         params.check()?;
         let mut source = Bm25Source {
             texts,
@@ -47,6 +67,10 @@ impl<I: Iterator<Item = Result<TextRecord>>> Bm25Source<I> {
             avgdl: 1.0,
             tokens: TokenTable::default(),
             chunks: VecDeque::new(),
+            in_memory: 0,
+            room,
+            tmp: tmp.to_owned(),
+            file: None,
             documents: 0,
             length: 0,
         };
@@ -104,8 +128,38 @@ impl<I: Iterator<Item = Result<TextRecord>>> Bm25Source<I> {
             .into_par_iter()
             .map(|(chunk, records, ids)| chunk.pack(records, ids))
             .collect();
-        self.chunks.extend(packed);
+        packed.into_iter().try_for_each(|chunk| self.keep(chunk))?;
         Ok(!batch.is_empty())
+    }
+
+    fn keep(&mut self, chunk: Chunk) -> Result<()> {
+        let len = chunk.bytes().len();
+        if self.in_memory + len as u64 <= self.room {
+            self.in_memory += len as u64;
+            self.chunks.push_back(Stored::Memory(chunk));
+            return Ok(());
+        }
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(Spill::create(&self.tmp)?),
+        };
+        self.chunks.push_back(Stored::File { at: file.append(chunk.bytes())?, len });
+        Ok(())
+    }
+
+    /// The first chunk, in memory.
+    fn front(&mut self) -> Result<Option<&mut Chunk>> {
+        let Some(front) = self.chunks.front_mut() else { return Ok(None) };
+        if let (Stored::File { at, len }, Some(file)) = (&*front, &self.file) {
+            let mut bytes = vec![0; *len];
+            file.read(&mut bytes, *at)?;
+            self.in_memory += bytes.len() as u64;
+            *front = Stored::Memory(Chunk::of_bytes(bytes));
+        }
+        match front {
+            Stored::Memory(chunk) => Ok(Some(chunk)),
+            Stored::File { .. } => Err(Error::Internal("a chunk's file is gone".into())),
+        }
     }
 
     fn read_chunk(&mut self) -> Result<Vec<TextRecord>> {
@@ -125,7 +179,7 @@ impl<I: Iterator<Item = Result<TextRecord>>> VectorSource for Bm25Source<I> {
         let Bm25Params { k1, b, .. } = self.params;
         let avgdl = self.avgdl;
         loop {
-            let Some(chunk) = self.chunks.front_mut() else {
+            let Some(chunk) = self.front()? else {
                 if self.analyse()? {
                     continue;
                 }
@@ -141,12 +195,19 @@ impl<I: Iterator<Item = Result<TextRecord>>> VectorSource for Bm25Source<I> {
             if found {
                 return Ok(true);
             }
-            self.chunks.pop_front();
+            if let Some(Stored::Memory(chunk)) = self.chunks.pop_front() {
+                self.in_memory -= chunk.bytes().len() as u64;
+            }
         }
     }
 
     fn tokens(&self) -> &TokenTable {
         &self.tokens
+    }
+
+    fn memory(&self) -> u64 {
+        // Ids that the texts' source remembers, tokens, chunks.
+        36 * self.documents + 160 * self.tokens.len() as u64 + self.in_memory
     }
 
     fn len_hint(&self) -> Option<u64> {

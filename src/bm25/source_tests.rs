@@ -47,6 +47,21 @@ fn weights_are_the_formulas_by_hand() {
 }
 
 #[test]
+fn documents_come_back_from_a_file_when_memory_is_short() {
+    let collection: Vec<String> =
+        (0..3000).map(|i| format!("word{} term{} x", i % 7, i % 1000)).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let params = Bm25Params::default();
+    let mut free = Bm25Source::new(texts(&collection), params).unwrap();
+    let expected = vectors(&mut free);
+    for room in [0, 20_000] {
+        let mut tight = Bm25Source::within(room, dir.path(), texts(&collection), params).unwrap();
+        assert!(tight.file.is_some() && tight.in_memory <= room);
+        assert_eq!(vectors(&mut tight), expected);
+    }
+}
+
+#[test]
 fn a_given_length_streams_and_equals_the_counted_one() {
     let collection: Vec<String> =
         (0..3000).map(|i| format!("word{} term{} x", i % 7, i % 1000)).collect();

@@ -1,33 +1,95 @@
-//! The collection in memory: what every later step of a build reads.
+//! Reading a collection: ids, tokens and documents, within the memory that a build may hold.
 
+use std::path::Path;
+
+use super::impacts::Impacts;
+use super::spool::Spool;
+use super::{BuildOptions, Scale};
 use crate::error::{Error, Result};
 use crate::format::names::NameTable;
-use crate::order::{ForwardBuilder, ForwardIndex};
+use crate::order::{self, BpOptions, ForwardBuilder, ForwardIndex};
 use crate::progress::Progress;
+use crate::quantize::Quantizer;
 use crate::vectors::{TokenTable, VectorRecord, VectorSource, WeightSummary};
 
-/// Vectors of all documents in input order, 8 bytes a posting.
-#[derive(Debug, Default)]
+/// Vectors of all documents in input order: in memory, or in a temporary file once they
+/// would not fit.
 pub struct Collection {
     names: NameTable,
-    ends: Vec<u64>,
-    terms: Vec<u32>,
-    weights: Vec<f32>,
     tokens: TokenTable,
-    df: Vec<u32>,
+    documents: Documents,
+    weights: WeightSummary,
     zero_weights: u64,
 }
 
+/// Weights are kept as they are until the scale is known.
+enum Documents {
+    Weights(Spool<f32>),
+    Impacts(Box<Impacts>),
+}
+
+impl Default for Collection {
+    fn default() -> Self {
+        Self::new(Documents::Weights(Spool::default()))
+    }
+}
+
+/// An order made by recursive graph bisection.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bisected {
+    /// Original ordinal of each docid.
+    pub order: Vec<u32>,
+    /// Mean log2 of gaps, in bits a posting, in input order.
+    pub gap_before: f64,
+    /// The same in the new order.
+    pub gap_after: f64,
+}
+
+/// Memory beside the chunks that reading wants for buffers: the open chunk, packed bytes,
+/// a block of the store.
+const READ_BUFFERS: u64 = 16 << 20;
+
 impl Collection {
-    /// Reads every record of every source, in order. Sources may number their terms
-    /// differently; tokens are what counts.
-    pub fn read(sources: &mut [Box<dyn VectorSource>], progress: &dyn Progress) -> Result<Self> {
-        let mut collection = Collection::default();
+    fn new(documents: Documents) -> Self {
+        Collection {
+            names: NameTable::default(),
+            tokens: TokenTable::default(),
+            documents,
+            weights: WeightSummary { largest: 0.0, small_integers: true },
+            zero_weights: 0,
+        }
+    }
+
+    /// Reads every record of every source, in order, and quantizes them under `options`.
+    /// Sources may number their terms differently; tokens are what counts. Documents that
+    /// do not fit beside what inversion needs go to a temporary file in `tmp`.
+    ///
+    /// # Errors
+    /// Those of the sources, of the scale, of the disk; `--memory` too small for ids and
+    /// tokens alone.
+    pub fn read(
+        sources: &mut [Box<dyn VectorSource>],
+        options: &BuildOptions,
+        tmp: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let documents = match known_quantizer(sources, options)? {
+            Some(quantizer) => {
+                Documents::Impacts(Box::new(Impacts::new(quantizer, options.pruning)))
+            }
+            None => Documents::Weights(Spool::default()),
+        };
+        let mut collection = Collection::new(documents);
         let total = sources.iter().map(|s| s.len_hint()).sum::<Option<u64>>().unwrap_or(0);
         progress.begin("reading", total);
         for source in sources {
-            collection.read_source(source.as_mut(), progress)?;
+            collection.read_source(source.as_mut(), options, tmp, progress)?;
         }
+        match &mut collection.documents {
+            Documents::Weights(spool) => spool.close()?,
+            Documents::Impacts(impacts) => impacts.spool.close()?,
+        }
+        collection.quantize(options, tmp, progress)?;
         Ok(collection)
     }
 
@@ -40,7 +102,7 @@ impl Collection {
         id: &str,
         vector: impl IntoIterator<Item = (&'t str, f32)>,
     ) -> Result<()> {
-        let start = self.terms.len();
+        let mut record = VectorRecord::default();
         for (token, weight) in vector {
             if !(weight.is_finite() && weight >= 0.0) {
                 let problem = format!("document {id:?}: token {token:?} has weight {weight}");
@@ -53,87 +115,197 @@ impl Collection {
                 continue;
             }
             let term = self.tokens.intern(token);
-            if self.terms[start..].contains(&term) {
+            if record.terms.contains(&term) {
                 return Err(Error::Usage(format!("document {id:?}: token {token:?} is repeated")));
             }
-            self.terms.push(term);
-            self.weights.push(weight);
+            record.terms.push(term);
+            record.weights.push(weight);
         }
-        self.df.resize(self.tokens.len(), 0);
-        for &term in &self.terms[start..] {
-            self.df[term as usize] += 1;
-        }
-        self.ends.push(self.terms.len() as u64);
-        self.names.push(id);
-        Ok(())
+        record.id.push_str(id);
+        self.append(&record).map(drop)
     }
 
     fn read_source(
         &mut self,
         source: &mut dyn VectorSource,
+        options: &BuildOptions,
+        tmp: &Path,
         progress: &dyn Progress,
     ) -> Result<()> {
         let mut record = VectorRecord::default();
         let mut own_id: Vec<u32> = Vec::new();
+        let mut unreported = 0;
         while source.read(&mut record)? {
             let tokens = source.tokens();
             for known in own_id.len()..tokens.len() {
                 let id = self.tokens.intern(tokens.token(known as u32));
                 own_id.push(id);
             }
-            self.df.resize(self.tokens.len(), 0);
-            for &term in &record.terms {
-                let term = own_id[term as usize];
-                self.df[term as usize] += 1;
-                self.terms.push(term);
+            record.terms.iter_mut().for_each(|term| *term = own_id[*term as usize]);
+            if self.append(&record)? {
+                self.keep_within(source.memory(), options, tmp)?;
             }
-            self.weights.extend_from_slice(&record.weights);
-            self.ends.push(self.terms.len() as u64);
-            self.names.push(&record.id);
-            progress.advance(1);
+            unreported += 1;
+            if unreported == 256 {
+                progress.advance(unreported);
+                unreported = 0;
+            }
         }
+        progress.advance(unreported);
         self.zero_weights += source.zero_weights();
         Ok(())
     }
 
+    /// Adds a record whose terms are ids of our token table; whether a chunk was sealed.
+    fn append(&mut self, record: &VectorRecord) -> Result<bool> {
+        self.names.push(&record.id);
+        for &weight in &record.weights {
+            self.weights.largest = self.weights.largest.max(weight);
+            self.weights.small_integers &= weight <= 255.0 && weight.fract() == 0.0;
+        }
+        let full = match &mut self.documents {
+            Documents::Impacts(impacts) => {
+                impacts.push(&self.tokens, &record.terms, &record.weights);
+                impacts.spool.is_full()
+            }
+            Documents::Weights(spool) => {
+                spool.open().terms.extend_from_slice(&record.terms);
+                spool.open().values.extend_from_slice(&record.weights);
+                spool.open().end_document();
+                spool.is_full()
+            }
+        };
+        if full {
+            match &mut self.documents {
+                Documents::Impacts(impacts) => impacts.spool.seal()?,
+                Documents::Weights(spool) => spool.seal()?,
+            }
+        }
+        Ok(full)
+    }
+
+    /// Moves documents to a file when they, their inversion (4 bytes a posting) and
+    /// packing (as much again, while that is small) no longer fit.
+    fn keep_within(&mut self, source: u64, options: &BuildOptions, tmp: &Path) -> Result<()> {
+        let held = self.held() + source;
+        options.memory.check(held, READ_BUFFERS, "reading")?;
+        let left = options.memory.left(held + READ_BUFFERS);
+        let spill = |in_memory: u64, per_posting: u64| {
+            in_memory > 0 && in_memory + in_memory / per_posting * 8 > left
+        };
+        match &mut self.documents {
+            Documents::Impacts(i) if spill(i.spool.in_memory(), 3) => i.spool.spill(tmp),
+            Documents::Weights(spool) if spill(spool.in_memory(), 6) => spool.spill(tmp),
+            _ => Ok(()),
+        }
+    }
+
+    fn quantize(
+        &mut self,
+        options: &BuildOptions,
+        tmp: &Path,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let Documents::Weights(weights) = &mut self.documents else { return Ok(()) };
+        let mut weights = std::mem::take(weights);
+        progress.begin("quantizing", self.names.len() as u64);
+        let quantizer = quantizer(options, self.weights)?;
+        let impacts = Impacts::new(quantizer, options.pruning);
+        let dir = weights.is_spilled().then_some(tmp);
+        let (mut next, mut buffer) = (0, Vec::new());
+        let impacts = impacts.of_weights(&self.tokens, dir, progress, |chunk| {
+            if next == weights.len() {
+                return Ok(false);
+            }
+            weights.read(next, chunk, &mut buffer)?;
+            weights.forget(next);
+            next += 1;
+            Ok(true)
+        })?;
+        self.documents = Documents::Impacts(Box::new(impacts));
+        Ok(())
+    }
+
+    /// The impacts, if the collection was read as such, or a copy made of the weights.
+    pub(super) fn with_impacts<T>(
+        &self,
+        options: &BuildOptions,
+        progress: &dyn Progress,
+        work: impl FnOnce(&Impacts) -> Result<T>,
+    ) -> Result<T> {
+        let weights = match &self.documents {
+            Documents::Impacts(impacts) => return work(impacts),
+            Documents::Weights(weights) => weights,
+        };
+        let impacts = Impacts::new(quantizer(options, self.weights)?, options.pruning);
+        let (mut next, mut buffer, last) = (0, Vec::new(), weights.len());
+        work(&impacts.of_weights(&self.tokens, None, progress, |chunk| {
+            next += 1;
+            match next - 1 {
+                i if i < last => weights.read(i, chunk, &mut buffer).map(|()| true),
+                i if i == last => Ok(weights.read_open(chunk)),
+                _ => Ok(false),
+            }
+        })?)
+    }
+
+    /// Frees the documents, in memory and on disk: they are inverted.
+    pub(super) fn forget_documents(&mut self) {
+        match &mut self.documents {
+            Documents::Weights(spool) => *spool = Spool::default(),
+            Documents::Impacts(impacts) => impacts.spool = Spool::default(),
+        }
+    }
+
     /// Number of documents.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.names.len()
     }
 
     /// Whether there is no document.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.names.is_empty()
     }
 
-    /// Terms and weights of a document.
-    pub fn document(&self, ordinal: usize) -> (&[u32], &[f32]) {
-        let start = if ordinal == 0 { 0 } else { self.ends[ordinal - 1] as usize };
-        let range = start..self.ends[ordinal] as usize;
-        (&self.terms[range.clone()], &self.weights[range])
-    }
-
-    /// Terms of every document, for ordering. Terms of one document have no gap and are
-    /// left out.
-    pub fn forward(&self) -> ForwardIndex {
-        let mut builder = ForwardBuilder::new();
-        (0..self.len()).for_each(|ordinal| builder.push(self.document(ordinal).0));
-        builder.finish(2)
+    /// An order that puts documents with common terms next to each other. What is left of
+    /// the documents after pruning counts. Documents in memory move to a file in `tmp` if
+    /// the bisection needs their room.
+    ///
+    /// # Errors
+    /// `--memory` does not hold the forward index (2 bytes a posting, 4 with more than
+    /// 65,536 tokens) and the bisection's copies.
+    pub fn bisect(
+        &mut self,
+        options: &BuildOptions,
+        tmp: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Bisected> {
+        let held = self.held();
+        let Documents::Impacts(impacts) = &mut self.documents else {
+            return Err(Error::Internal("the collection was not read from sources".into()));
+        };
+        let bp = BpOptions::default();
+        let (documents, postings) = (impacts.documents as u64, impacts.clipping.total);
+        let need = order::bisect_bytes(self.tokens.len(), postings, documents, &bp);
+        options.memory.check(held, need, "--order bp")?;
+        if need + impacts.spool.in_memory() > options.memory.left(held) {
+            impacts.spool.spill(tmp)?;
+        }
+        let forward = forward(&impacts.spool)?;
+        let order = order::bisect(&forward, &bp, progress);
+        let gap_before = order::log_gap(&forward, &order::identity(forward.len()));
+        let gap_after = order::log_gap(&forward, &order);
+        Ok(Bisected { order, gap_before, gap_after })
     }
 
     /// External ids.
-    pub fn names(&self) -> &NameTable {
+    pub(super) fn names(&self) -> &NameTable {
         &self.names
     }
 
-    /// Token strings of the term ids in [`document`](Self::document).
-    pub fn tokens(&self) -> &TokenTable {
+    /// Token strings by term id.
+    pub(super) fn tokens(&self) -> &TokenTable {
         &self.tokens
-    }
-
-    /// Documents of each term.
-    pub fn df(&self) -> &[u32] {
-        &self.df
     }
 
     /// Weights that were zero and dropped while reading.
@@ -141,24 +313,60 @@ impl Collection {
         self.zero_weights
     }
 
-    /// Documents without a term.
-    pub fn empty_documents(&self) -> u64 {
-        (0..self.len()).filter(|&d| self.document(d).0.is_empty()).count() as u64
-    }
-
-    /// Range of the weights; those of an empty collection count as small integers.
-    pub fn weights(&self) -> WeightSummary {
-        WeightSummary {
-            largest: self.weights.iter().copied().fold(0.0, f32::max),
-            small_integers: self.weights.iter().all(|w| w.fract() == 0.0 && *w <= 255.0),
+    /// Bytes of documents in a temporary file.
+    pub fn spilled(&self) -> u64 {
+        match &self.documents {
+            Documents::Weights(spool) => spool.on_disk(),
+            Documents::Impacts(impacts) => impacts.spool.on_disk(),
         }
     }
 
-    /// Terms that occur, in the bytewise order of their tokens: the lexicon.
-    pub fn sorted_terms(&self) -> Vec<u32> {
-        let mut terms: Vec<u32> =
-            (0..self.df.len() as u32).filter(|&t| self.df[t as usize] > 0).collect();
-        terms.sort_unstable_by_key(|&t| self.tokens.token(t).as_bytes());
-        terms
+    /// Bytes that stay until the build ends: ids with their sorted section (24 bytes and
+    /// the id), token table, term records and lexicon (measured 150 to 220 a term).
+    pub(super) fn held(&self) -> u64 {
+        let names = 24 * self.names.len() as u64 + self.names.bytes().len() as u64;
+        names + 224 * self.tokens.len() as u64
     }
+}
+
+fn forward(spool: &Spool<u8>) -> Result<ForwardIndex> {
+    let mut builder = ForwardBuilder::new();
+    spool.for_each(|chunk| chunk.documents().for_each(|(terms, _)| builder.push(terms)))?;
+    // Terms of one document have no gap.
+    Ok(builder.finish(2))
+}
+
+fn quantizer(options: &BuildOptions, weights: WeightSummary) -> Result<Quantizer> {
+    match options.scale {
+        Scale::Auto => Quantizer::auto(weights, options.bits),
+        Scale::Fixed(weight) => Quantizer::fixed(weight, options.bits),
+    }
+}
+
+/// The quantizer, if the scale is fixed or every source knows its weights beforehand.
+fn known_quantizer(
+    sources: &[Box<dyn VectorSource>],
+    options: &BuildOptions,
+) -> Result<Option<Quantizer>> {
+    let none = WeightSummary { largest: 0.0, small_integers: true };
+    let merge = |a: WeightSummary, b: WeightSummary| WeightSummary {
+        largest: a.largest.max(b.largest),
+        small_integers: a.small_integers && b.small_integers,
+    };
+    let known = sources.iter().try_fold(none, |sum, s| Some(merge(sum, s.weights()?)));
+    match (options.scale, known) {
+        (Scale::Fixed(_), _) => quantizer(options, none).map(Some),
+        (Scale::Auto, Some(weights)) => quantizer(options, weights).map(Some),
+        (Scale::Auto, None) => Ok(None),
+    }
+}
+
+/// Terms that occur, in the bytewise order of their tokens (the lexicon), and the place of
+/// each term id in it.
+pub(super) fn lexicon(tokens: &TokenTable, df: &[u32]) -> (Vec<u32>, Vec<u32>) {
+    let mut terms: Vec<u32> = (0..df.len() as u32).filter(|&t| df[t as usize] > 0).collect();
+    terms.sort_unstable_by_key(|&t| tokens.token(t).as_bytes());
+    let mut rank = vec![u32::MAX; df.len()];
+    terms.iter().enumerate().for_each(|(place, &term)| rank[term as usize] = place as u32);
+    (terms, rank)
 }

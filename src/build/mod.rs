@@ -1,23 +1,44 @@
-//! From vectors to one index file: collect, quantize, order, invert, pack, write.
+//! From vectors to one index file, within a limit of memory.
+//!
+//! ```text
+//! sources ─► Collection: ids, tokens, documents ─► invert: runs sorted by term ─► pack ─► file
+//!            (quantized, pruned; spooled to disk   (in memory, or in a file:      (in parallel, in
+//!            when they do not fit)                  ranges of documents)           lexicon order)
+//! ```
+//!
+//! Whether something lies in memory or in a file never shows in the bytes that come out.
 
+mod assemble;
 mod collect;
+mod fidelity;
+mod impacts;
 mod invert;
+mod memory;
+mod merge;
 mod pack;
+mod parts;
+mod renumber;
+mod spool;
 
-pub use collect::Collection;
+pub use collect::{Bisected, Collection};
+pub use fidelity::{Agreement, DEPTHS, Fidelity};
+pub use memory::Memory;
+pub use merge::{MergeOrder, MergeReport, merge};
 
 use std::path::Path;
-
-use zerocopy::IntoBytes;
+use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::format::writer::Written;
 use crate::format::{
-    BLOCK, Codec, Dense, FieldKind, FieldMeta, FileWriter, MAX_DOCUMENTS, Meta, Provenance,
-    SectionKind,
+    BLOCK, BOUND_SIZES, Codec, Dense, FieldKind, FieldMeta, MAX_DOCUMENTS, Meta, Provenance,
+    Pruning, ShardMeta,
 };
 use crate::progress::Progress;
-use crate::quantize::{Clipping, Quantizer};
+use assemble::Assembly;
+use impacts::Impacts;
+use invert::{Inverted, Room};
+use renumber::Renumber;
 
 /// How weights become impacts.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -36,14 +57,24 @@ pub struct BuildOptions {
     pub codec: Codec,
     /// Layout of frequent terms in `fast`.
     pub dense: Dense,
+    /// Postings that one maximum bounds at most: 128, or 40 as in PISA's wand data.
+    pub block_size: u32,
+    /// Write RANGE_MAXIMA, which `range_pruned` needs.
+    pub ranges: bool,
     /// How weights become impacts.
     pub scale: Scale,
     /// Bits of an impact, 1 to 8.
     pub bits: u8,
+    /// Postings to leave out.
+    pub pruning: Pruning,
+    /// Which part of a collection this is.
+    pub shard: ShardMeta,
     /// Origin of the weights.
     pub field: FieldKind,
     /// What to record of the origin; the tool's version is added.
     pub provenance: Provenance,
+    /// Resident memory that the build may use; never shows in the result.
+    pub memory: Memory,
 }
 
 impl Default for BuildOptions {
@@ -51,10 +82,15 @@ impl Default for BuildOptions {
         BuildOptions {
             codec: Codec::Small,
             dense: Dense::Bitmap,
+            block_size: BLOCK as u32,
+            ranges: false,
             scale: Scale::Auto,
             bits: 8,
+            pruning: Pruning::default(),
+            shard: ShardMeta::default(),
             field: FieldKind::Learned,
             provenance: Provenance::default(),
+            memory: Memory::UNLIMITED,
         }
     }
 }
@@ -70,14 +106,23 @@ pub struct BuildReport {
     pub empty_documents: u64,
     /// Weights that were zero and dropped.
     pub zero_weights: u64,
+    /// Postings that pruning left out.
+    pub pruned: u64,
+    /// Bytes of documents and of runs that went to temporary files.
+    pub spilled: [u64; 2],
+    /// Seconds of inverting and of packing and writing.
+    pub seconds: [f64; 2],
 }
 
 /// Builds `target` from a collection; an older file of that name is replaced when the
 /// new one is complete.
 ///
 /// `order` gives the original ordinal of each docid, a permutation; `None` keeps input
-/// order. The file's bytes depend on the collection, the order and the options only,
-/// not on the number of threads.
+/// order. The file's bytes depend on the collection, the order and the options but
+/// `memory` only, not on the number of threads.
+///
+/// Temporary files go to the folder of `target`; [`build_in`] chooses another. If the
+/// collection was read under a scale and pruning of its own, those hold.
 pub fn build(
     collection: &Collection,
     order: Option<&[u32]>,
@@ -85,66 +130,151 @@ pub fn build(
     target: &Path,
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
-    let documents = collection.len();
+    check(collection, options)?;
+    let tmp = crate::output::folder(target);
+    let names = names(collection)?;
+    let prepared = collection.with_impacts(options, progress, |impacts| {
+        Prepared::new(collection, impacts, order, options, tmp, progress)
+    })?;
+    prepared.write(collection, &names, order, options, target, progress)
+}
+
+/// As [`build`], with temporary files in `tmp`; frees the documents when they are inverted.
+pub fn build_in(
+    tmp: &Path,
+    mut collection: Collection,
+    order: Option<&[u32]>,
+    options: &BuildOptions,
+    target: &Path,
+    progress: &dyn Progress,
+) -> Result<BuildReport> {
+    check(&collection, options)?;
+    let names = names(&collection)?;
+    let prepared = collection.with_impacts(options, progress, |impacts| {
+        Prepared::new(&collection, impacts, order, options, tmp, progress)
+    })?;
+    collection.forget_documents();
+    prepared.write(&collection, &names, order, options, target, progress)
+}
+
+fn check(collection: &Collection, options: &BuildOptions) -> Result<()> {
+    let documents = collection.len() as u64;
     if documents == 0 {
         return Err(Error::Usage("the collection is empty: there is nothing to index".into()));
     }
-    if documents as u64 > MAX_DOCUMENTS {
+    if documents > MAX_DOCUMENTS {
         return Err(Error::Usage(format!(
             "{documents} documents exceed the limit of {MAX_DOCUMENTS} an index; build shards"
         )));
     }
-    let quantizer = match options.scale {
-        Scale::Auto => Quantizer::auto(collection.weights(), options.bits)?,
-        Scale::Fixed(weight) => Quantizer::fixed(weight, options.bits)?,
-    };
-    let names = collection.names().encode()?;
-    let mut writer = FileWriter::create(target)?;
+    if !BOUND_SIZES.contains(&options.block_size) {
+        let found = options.block_size;
+        return Err(Error::Usage(format!("the block size is 128 or 40, found {found}")));
+    }
+    Ok(())
+}
 
-    let mut clipping = Clipping::default();
-    let inverted = invert::invert(collection, order, &quantizer, &mut clipping, progress);
-    let terms = collection.sorted_terms();
-    let packed = pack::write_lists(&mut writer, &inverted, &terms, options, documents, progress)?;
+fn names(collection: &Collection) -> Result<Vec<u8>> {
+    let names = collection.names();
+    names.encode().map_err(|(a, b)| {
+        Error::Usage(format!(
+            "document id {:?} is used by records {} and {}; ids must be unique",
+            String::from_utf8_lossy(names.get(a as usize)),
+            u64::from(a) + 1,
+            u64::from(b) + 1
+        ))
+    })
+}
 
-    let keys: Vec<Vec<u8>> =
-        terms.iter().map(|&t| [&[0], collection.tokens().token(t).as_bytes()].concat()).collect();
-    writer.section(SectionKind::BlockLast, packed.last.as_bytes())?;
-    writer.section(SectionKind::BlockOffset, packed.offset.as_bytes())?;
-    writer.section(SectionKind::BlockMax, &packed.max)?;
-    writer.section(SectionKind::Windows, packed.windows.as_bytes())?;
-    writer.section(SectionKind::Terms, packed.records.as_bytes())?;
-    let lexicon = crate::format::lexicon::encode(keys.iter().map(Vec::as_slice))?;
-    writer.section(SectionKind::Lexicon, &lexicon)?;
-    writer.begin(SectionKind::Names);
-    names.iter().try_for_each(|part| writer.write(part))?;
-    writer.end()?;
-    if let Some(order) = order {
-        writer.section(SectionKind::Order, order.as_bytes())?;
+/// Lists ready to be packed, and all that the documents told.
+struct Prepared {
+    inverted: Inverted,
+    /// Term ids in lexicon order.
+    terms: Vec<u32>,
+    meta: Meta,
+    report: BuildReport,
+    /// Bytes in use while lists are packed.
+    held: u64,
+}
+
+impl Prepared {
+    fn new(
+        collection: &Collection,
+        impacts: &Impacts,
+        order: Option<&[u32]>,
+        options: &BuildOptions,
+        tmp: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let started = Instant::now();
+        let documents = impacts.documents as u32;
+        let (terms, rank) = collect::lexicon(collection.tokens(), &impacts.df);
+        let frequencies: Vec<u32> = terms.iter().map(|&t| impacts.df[t as usize]).collect();
+        let renumber = Renumber::new(order, documents);
+        // The order and its inverse.
+        let held = collection.held() + order.map_or(0, |order| 8 * order.len() as u64);
+        let least = pack::least_memory(&frequencies, renumber.scratch(), options);
+        options.memory.check(held + impacts.spool.in_memory(), least, "packing the lists")?;
+        let left = options.memory.left(held + impacts.spool.in_memory());
+        let room = Room { packing: (left - least) / 4, run: run_postings(left), tmp };
+        let inverted = invert::invert(impacts, &rank, frequencies, renumber, &room, progress)?;
+        let meta = meta(impacts, terms.len(), order.is_some(), options);
+        let report = BuildReport {
+            meta: meta.clone(),
+            written: Written { content_id: [0; 16], file_len: 0, list_bytes: 0 },
+            empty_documents: impacts.empty_documents,
+            zero_weights: collection.zero_weights(),
+            pruned: impacts.pruned,
+            spilled: [impacts.spool.on_disk(), inverted.on_disk()],
+            seconds: [started.elapsed().as_secs_f64(), 0.0],
+        };
+        let held = held + inverted.in_memory();
+        Ok(Prepared { inverted, terms, meta, report, held })
     }
 
-    let meta = Meta {
-        documents: documents as u64,
-        postings: clipping.total,
-        terms: terms.len() as u64,
+    fn write(
+        self,
+        collection: &Collection,
+        names: &[u8],
+        order: Option<&[u32]>,
+        options: &BuildOptions,
+        target: &Path,
+        progress: &dyn Progress,
+    ) -> Result<BuildReport> {
+        let started = Instant::now();
+        let Prepared { inverted, terms, meta, mut report, held } = self;
+        let token = |&term: &u32| (0, collection.tokens().token(term).as_bytes());
+        let assembly = Assembly {
+            meta,
+            keys: terms.iter().map(token).collect(),
+            names: [names, collection.names().bytes()],
+            order,
+            provenance: options.provenance.clone(),
+        };
+        report.written = assemble::write(assembly, inverted, options, target, held, progress)?;
+        report.seconds[1] = started.elapsed().as_secs_f64();
+        Ok(report)
+    }
+}
+
+/// Postings of a run on its way to disk: 4 bytes each, with room for buffers.
+fn run_postings(left: u64) -> u64 {
+    left.saturating_sub(8 << 20) / 4
+}
+
+fn meta(impacts: &Impacts, terms: usize, reordered: bool, options: &BuildOptions) -> Meta {
+    let scale = impacts.quantizer.scale();
+    Meta {
+        documents: impacts.documents as u64,
+        postings: impacts.clipping.total,
+        terms: terms as u64,
         codec: options.codec,
         dense: options.dense,
-        block_size: BLOCK as u32,
-        reordered: order.is_some(),
+        block_size: options.block_size,
+        reordered,
         bits: options.bits,
-        fields: vec![FieldMeta::new(options.field.clone(), quantizer.scale(), clipping)],
-    };
-    writer.section(SectionKind::Meta, &meta.encode()?)?;
-    let provenance = Provenance {
-        tool: concat!("splindex ", env!("CARGO_PKG_VERSION")).into(),
-        ..options.provenance.clone()
-    };
-    let provenance = serde_json::to_vec(&provenance)
-        .map_err(|e| Error::Internal(format!("PROVENANCE does not encode: {e}")))?;
-    writer.section(SectionKind::Provenance, &provenance)?;
-    Ok(BuildReport {
-        meta,
-        written: writer.finish()?,
-        empty_documents: collection.empty_documents(),
-        zero_weights: collection.zero_weights(),
-    })
+        fields: vec![FieldMeta::new(options.field.clone(), scale, impacts.clipping)],
+        pruning: impacts.pruning,
+        shard: options.shard,
+    }
 }

@@ -8,7 +8,8 @@ use super::progress::Bars;
 use super::{Common, out};
 use crate::bench::suite::{self, EncodedQueries, Suite};
 use crate::bench::{Plan, Subject, default_cpu, report, run as measure};
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
+use crate::eval::Qrels;
 use crate::index::{Index, Load};
 use crate::query::file::{QueryKind, read_queries};
 use crate::query::{Algorithm, SimdLevel};
@@ -53,7 +54,8 @@ pub struct BenchArgs {
     /// Results a query, several separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "10,1000")]
     k: Vec<usize>,
-    /// Algorithms separated by commas, or all (but auto, which picks one of them)
+    /// Algorithms separated by commas, or all that the index has the sections for (but auto,
+    /// which picks one of them)
     #[arg(long, value_name = "all|LIST", default_value = "auto")]
     algorithm: String,
     /// Counted passes over the queries
@@ -71,6 +73,9 @@ pub struct BenchArgs {
     /// Compare every list with the exhaustive one
     #[arg(long)]
     recall: bool,
+    /// Count postings, blocks, windows and ranges, scored and skipped: means a query
+    #[arg(long)]
+    counters: bool,
     /// Judgements: adds the paper's table for these indexes
     #[arg(long, value_name = "QRELS")]
     qrels: Option<PathBuf>,
@@ -92,6 +97,10 @@ pub struct BenchArgs {
 pub fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode> {
     common.init_threads()?;
     let cpu = cpu(args.cpu.as_deref())?;
+    if let Some(dir) = args.report.as_ref().filter(|dir| dir.exists() && !dir.is_dir()) {
+        return Err(Error::data(dir, Place::File, "--report is there and is no folder")
+            .hint("give the name of a folder"));
+    }
     match (&args.suite, &args.queries) {
         (Some(path), _) => run_suite(&Suite::read(path)?, cpu, args, common)?,
         (None, Some(queries)) => run_bench(args, queries, cpu, common)?,
@@ -102,10 +111,11 @@ pub fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode> {
 
 fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Common) -> Result<()> {
     let plan = plan(args, cpu, common)?;
-    let file = read_queries(queries, args.query_kind)?;
-    if file.queries.is_empty() {
-        return Err(Error::Usage(format!("{} has no queries", queries.display())));
+    // Faults of what is used last are said before minutes of measuring.
+    if let Some(qrels) = &args.qrels {
+        Qrels::read(qrels)?;
     }
+    let file = read_queries(queries, args.query_kind)?;
     let open = |path: &PathBuf| Index::open_with(path, args.load);
     let indexes = args.indexes.iter().map(open).collect::<Result<Vec<_>>>()?;
     let bars = Bars::new(common);
@@ -118,7 +128,7 @@ fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Comm
         subjects.push(Subject {
             name,
             index,
-            query_side: side.describe().into(),
+            query_side: side.describe(&file).into(),
             ids,
             queries,
             encoding,
@@ -137,6 +147,9 @@ fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Comm
         out!("{}\n\n{}", report::protocol(&measured), report::latency_table(&measured));
         if let Some(load) = report::load_table(&measured) {
             out!("{load}");
+        }
+        if let Some(work) = report::work_table(&measured) {
+            out!("{work}");
         }
         out!("{}\n{}", report::space_table(&measured), report::machine(&measured));
     }
@@ -206,6 +219,8 @@ fn plan(args: &BenchArgs, cpu: Option<usize>, common: &Common) -> Result<Plan> {
         runs: args.runs,
         cpu,
         agreement: args.recall,
+        skip_unable: args.algorithm == "all",
+        counters: args.counters,
         rate: args.rate,
         threads: common.threads,
         time: Duration::from_secs_f64(args.seconds),

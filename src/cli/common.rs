@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::error::{Error, Result};
+use crate::vectors::store::Shard;
 
 /// Flags of every command.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Common {
-    /// Worker threads [default: all cores]
+    /// Worker threads [default: all cores; search answers on one]
     #[arg(long, value_name = "N", global = true)]
     pub threads: Option<usize>,
     /// No progress bars and no summary
@@ -38,6 +39,18 @@ impl Common {
     }
 }
 
+/// Parses the command line, or prints help or what is wrong with it and exits.
+pub fn parse<C: clap::CommandFactory + clap::FromArgMatches>() -> C {
+    // A negative number is a bad value, which the value's parser names, not an unknown flag.
+    let negative = |c: clap::Command| c.mut_args(|arg| arg.allow_negative_numbers(true));
+    let names: Vec<String> =
+        C::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
+    let command = names
+        .into_iter()
+        .fold(C::command(), |command, name| command.mut_subcommand(name, negative));
+    C::from_arg_matches(&command.get_matches()).unwrap_or_else(|e| e.exit())
+}
+
 /// A progress bar on standard error; hidden when quiet or not a terminal.
 /// `len` 0 means unknown: a spinner with a count and a rate.
 pub fn progress(common: &Common, what: &'static str, len: u64) -> ProgressBar {
@@ -55,6 +68,21 @@ pub fn progress(common: &Common, what: &'static str, len: u64) -> ProgressBar {
     bar.set_style(ProgressStyle::with_template(template).expect("a fixed template"));
     bar.set_message(what);
     bar
+}
+
+/// "1 query", "7 queries".
+pub(crate) fn count(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+/// A part of a collection: `I/N`, I from 0.
+pub(crate) fn parse_shard(text: &str) -> std::result::Result<Shard, String> {
+    let shard = text.split_once('/').and_then(|(index, count)| {
+        Some(Shard { index: index.parse().ok()?, count: count.parse().ok()? })
+    });
+    shard
+        .filter(|s| s.index < s.count)
+        .ok_or_else(|| format!("expected I/N with I from 0 to N−1, found {text:?}"))
 }
 
 /// A byte count for people.

@@ -163,13 +163,22 @@ impl Places {
         let Places { queries, model, splade, bm25, .. } = self;
         let (queries, model) = (queries.display(), model.display());
         let (splade, bm25) = (splade.display(), bm25.display());
+        let (splindex, query) = (program("splindex"), program("splindex-query"));
         format!(
-            "\nWhat to try next:\n  \
-             splindex-query search {splade} --queries {queries} --query-model {model} --k 10\n  \
-             splindex-query bench {splade} {bm25} --queries {queries} --query-model {model} --algorithm all\n  \
-             splindex encode --model {model} --input YOUR.tsv --output vectors    # id<TAB>text a line\n"
+            "\nWhat to try next (cargo build --release makes both programs):\n  \
+             {query} search {splade} --queries {queries} --query-model {model} --k 10\n  \
+             {query} bench {splade} {bm25} --queries {queries} --query-model {model} --algorithm all\n  \
+             {splindex} encode --model {model} --input YOUR.tsv --output vectors    # id<TAB>text a line\n"
         )
     }
+}
+
+/// How to call a program that lies beside this one.
+fn program(name: &str) -> String {
+    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join(name)));
+    let Some(path) = beside else { return name.to_owned() };
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(&path).display().to_string()
 }
 
 /// The beginning of a passage, one line.

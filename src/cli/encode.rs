@@ -7,23 +7,27 @@ use std::time::{Duration, Instant};
 use crate::corpus::{CorpusReader, Fields};
 use crate::encode::{
     DeviceChoice, EncodeJob, EncodeReport, Encoder, EncoderOptions, Precision, QueryEncoder,
-    TextEncoder, encode_to_store, simd_level,
+    TextEncoder, encode_to_store, needs_download, simd_level,
 };
 use crate::error::{Error, Result};
-use crate::vectors::store::{Encoding, Kind, Plan, Shard, StoreWriter, WeightFormat};
+use crate::vectors::store::{Encoding, InputDigest, Kind, Plan, Shard, StoreWriter, WeightFormat};
 
+use super::common::parse_shard;
+use super::stop::Stop;
 use super::{Common, progress};
 
 /// Encode texts into a store of sparse vectors
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
-  splindex encode --model data/model --input passages.tsv.zst --output vectors
+  splindex encode --model data/tiny --input passages.tsv.zst --output vectors
   splindex build --input vectors --output passages.spx
 
-A killed run continues with the same command and --resume, to the same bytes.")]
+A run that was killed or stopped (Ctrl-C) continues with the same command and --resume, to the
+same bytes.")]
 pub struct EncodeArgs {
-    /// Model directory: config.json, tokenizer.json or vocab.txt, model.safetensors
-    #[arg(long, value_name = "DIR")]
+    /// Model directory (config.json, tokenizer, weights; or a SentenceTransformers folder), or
+    /// hub id (naver/splade-v3)
+    #[arg(long, value_name = "DIR|HUB_ID")]
     model: PathBuf,
     /// TSV or JSON Lines, plain, .gz or .zst; `-` is standard input
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
@@ -34,9 +38,10 @@ pub struct EncodeArgs {
     /// Which side of the search the texts are
     #[arg(long, value_enum, default_value = "document")]
     kind: KindArg,
-    /// Tokens of a text that are read, special tokens included
-    #[arg(long, value_name = "N", default_value_t = EncoderOptions::default().max_length)]
-    max_length: usize,
+    /// Tokens of a text that are read, special tokens included [default: the model's
+    /// max_seq_length, or else 256]
+    #[arg(long, value_name = "N")]
+    max_length: Option<usize>,
     /// Tokens of a batch
     #[arg(long, value_name = "N", default_value_t = EncoderOptions::default().batch_tokens)]
     batch_tokens: usize,
@@ -86,15 +91,6 @@ enum WeightsArg {
     F16,
 }
 
-fn parse_shard(text: &str) -> std::result::Result<Shard, String> {
-    let shard = text.split_once('/').and_then(|(index, count)| {
-        Some(Shard { index: index.parse().ok()?, count: count.parse().ok()? })
-    });
-    shard
-        .filter(|s| s.index < s.count)
-        .ok_or_else(|| format!("expected I/N with I from 0 to N−1, found {text:?}"))
-}
-
 /// Runs `splindex encode`.
 pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
     common.init_threads()?;
@@ -105,11 +101,15 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
     if args.top == Some(0) {
         return Err(Error::Usage("--top must be at least 1".into()));
     }
+    if args.max_length == Some(0) {
+        return Err(Error::Usage("--max-length must be at least 3, found 0".into()));
+    }
     if args.batch_tokens == 0 {
         return Err(Error::Usage("--batch-tokens must be at least 1".into()));
     }
     let encoder = load(args, common)?;
-    let documents = count(args)?;
+    let input = survey(args)?;
+    let documents = input.as_ref().map(|i| i.documents);
     let range = match (args.shard, documents) {
         (None, _) => None,
         (Some(_), None) => {
@@ -121,7 +121,8 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
             Some(at(shard.index)..at(shard.index + 1))
         }
     };
-    let plan = plan(args, &*encoder, range.as_ref().map_or(0, |r| r.start));
+    let mut plan = plan(args, &*encoder, range.as_ref().map_or(0, |r| r.start));
+    plan.input = input;
     let store = match args.resume {
         true => StoreWriter::resume(&args.output, plan, encoder.tokens(), args.allow_mixed)?,
         false => StoreWriter::create(&args.output, plan, encoder.tokens())?,
@@ -129,59 +130,81 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
     let total = range.as_ref().map_or(documents.unwrap_or(0), |r| r.end - r.start);
     let bar = progress(common, "encode", total);
     let started = Instant::now();
+    let stop = Stop::listen()?;
     let job = EncodeJob {
         encoder: &*encoder,
         top: args.top,
         min_weight: args.min_weight,
         skip_bad: args.skip_bad,
         range,
-        progress: &|n| bar.inc(n),
+        progress: &|n| {
+            bar.inc(n);
+            !stop.requested()
+        },
     };
     let records = CorpusReader::open(&args.input, args.fields.as_ref())?;
-    let report = encode_to_store(records, store, &job)?;
+    let report = encode_to_store(records, store, &job);
     bar.finish_and_clear();
+    if let Err(Error::Stopped) = report {
+        let dir = args.output.display();
+        eprintln!("stopped: {dir} is unfinished; the same command with --resume continues it");
+        return Ok(stop.exit_code());
+    }
+    let report = report?;
     print(&report, started.elapsed(), args, common);
     Ok(ExitCode::SUCCESS)
 }
 
 fn load(args: &EncodeArgs, common: &Common) -> Result<Box<dyn TextEncoder>> {
     let options = EncoderOptions {
-        max_length: args.max_length,
+        max_length: args.max_length.unwrap_or(0),
         batch_tokens: args.batch_tokens,
         dtype: args.dtype,
         device: args.device,
         threads: common.threads.unwrap_or(0),
+        ..EncoderOptions::default()
     };
+    if needs_download(&args.model) && !common.quiet {
+        eprintln!("downloading model {} from the hub", args.model.display());
+    }
     Ok(match args.kind {
         KindArg::Document => Box::new(Encoder::load(&args.model, &options)?),
         KindArg::Query => Box::new(QueryEncoder::load(&args.model, &options)?),
     })
 }
 
-/// Documents of the input; none if it cannot be read twice. Costs a reading, and finds a
-/// bad record before hours of encoding.
-fn count(args: &EncodeArgs) -> Result<Option<u64>> {
+/// What the input holds; none if it cannot be read twice. Costs a reading, finds a bad record
+/// before hours of encoding, and lets a store know its input before its first block.
+fn survey(args: &EncodeArgs) -> Result<Option<InputDigest>> {
     let mut records = CorpusReader::open(&args.input, args.fields.as_ref())?;
     if records.bytes_total().is_none() {
         return Ok(None);
     }
+    let mut digest = blake3::Hasher::new();
     for record in &mut records {
         match record {
             Err(Error::Data(_)) if args.skip_bad => (),
-            other => drop(other?),
+            Err(error) => return Err(error),
+            Ok(record) => {
+                for part in [&record.id, &record.text] {
+                    digest.update(&(part.len() as u64).to_le_bytes());
+                    digest.update(part.as_bytes());
+                }
+            }
         }
     }
     records.require_records()?;
-    Ok(Some(records.records()))
+    let digest = digest.finalize().to_hex().to_string();
+    Ok(Some(InputDigest { documents: records.records(), digest }))
 }
 
 fn plan(args: &EncodeArgs, encoder: &dyn TextEncoder, doc_base: u64) -> Plan {
     let model = encoder.info().clone();
-    let inference_free = model.layers == 0;
     let encoding = Encoding {
-        pooling: if inference_free { "token weights" } else { "max log(1+relu)" }.into(),
+        pooling: encoder.pooling().into(),
         model,
-        max_length: args.max_length,
+        max_length: encoder.max_length(),
+        prompt: Some(encoder.prompt().to_owned()).filter(|prompt| !prompt.is_empty()),
         dtype: args.dtype.name().into(),
         device: args.device.to_string(),
         simd: simd_level().into(),

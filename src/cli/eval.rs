@@ -7,8 +7,11 @@ use std::process::ExitCode;
 use serde_json::{Map, Value, json};
 
 use super::Common;
+use crate::error::Error;
 use crate::error::Result;
-use crate::eval::{Evaluation, Measure, Options, Qrels, Run, evaluate, parse_measures};
+use crate::eval::{
+    Comparison, Evaluation, Measure, Options, Qrels, Run, compare, evaluate, parse_measures,
+};
 use crate::table::Table;
 
 /// Measure runs against judgements, as trec_eval does
@@ -17,14 +20,19 @@ use crate::table::Table;
 Means are over the queries that are judged and in the run, as trec_eval's are; --complete
 counts judged queries that the run lacks as 0, as MS MARCO's script and `trec_eval -c` do.
 
-Example: compare BM25 and SPLADE on the same questions
-  splindex-query search bm25.spx   --queries questions.tsv --output bm25.run
-  splindex-query search splade.spx --queries questions.tsv --query-model tiny --output splade.run
-  splindex eval --qrels qrels.txt bm25.run splade.run --metrics mrr@10,ndcg@10
+Example: compare BM25 and SPLADE on the questions of the demo
+  cd splindex-demo
+  splindex-query search bm25.spx --queries ../data/sample/queries.tsv --output bm25.run
+  splindex-query search splade.spx --queries ../data/sample/queries.tsv \\
+      --query-model ../data/tiny --output splade.run
+  splindex eval --qrels ../data/sample/qrels.txt bm25.run splade.run --metrics mrr@10,ndcg@10
 
   run         queries  mrr@10  ndcg@10
-  bm25.run        300  0.6366   0.6690
-  splade.run      300  0.6131   0.6440")]
+  bm25.run        100  0.7318   0.6784
+  splade.run      100  0.8082   0.7445
+
+--compare adds wins, losses and a p value. MS MARCO's own MRR@10 is that of a run in its
+format (search --format msmarco) with --complete --metrics mrr@10.")]
 pub struct EvalArgs {
     /// Judgements, TREC format: query 0 document grade
     #[arg(long, value_name = "FILE")]
@@ -44,10 +52,24 @@ pub struct EvalArgs {
     /// Every query's scores too
     #[arg(long)]
     per_query: bool,
+    /// Compare the other runs with the first one: mean difference, queries won and lost,
+    /// and the p value of a paired randomisation test
+    #[arg(long)]
+    compare: bool,
+    /// Random sign changes of that test
+    #[arg(long, value_name = "N", default_value_t = 100_000, requires = "compare")]
+    trials: u64,
+    /// What they are drawn from
+    #[arg(long, value_name = "SEED", default_value_t = 1, requires = "compare")]
+    seed: u64,
 }
 
 /// Runs `splindex eval`.
 pub fn run(args: &EvalArgs, common: &Common) -> Result<ExitCode> {
+    common.init_threads()?;
+    if args.compare && (args.runs.len() < 2 || args.trials == 0) {
+        return Err(Error::Usage("--compare needs two runs and --trials of at least 1".into()));
+    }
     let measures = parse_measures(&args.metrics)?;
     let options = Options { level: args.level, complete: args.complete };
     let qrels = Qrels::read(&args.qrels)?;
@@ -57,11 +79,15 @@ pub fn run(args: &EvalArgs, common: &Common) -> Result<ExitCode> {
         let name = path.display().to_string();
         results.push((name, evaluate(&qrels, &run, &measures, options)?));
     }
+    let compared = compare_runs(&results, args)?;
     let text = if common.json {
-        let value = as_json(&results, args.per_query);
+        let mut value = as_json(&results, args.per_query);
+        if args.compare {
+            value["compared"] = comparisons_json(&compared);
+        }
         format!("{value:#}\n")
     } else {
-        as_text(&results, &measures, args.per_query)
+        as_text(&results, &measures, args.per_query) + &comparisons_text(&compared)
     };
     super::print(&text)?;
     if !common.quiet {
@@ -72,6 +98,58 @@ pub fn run(args: &EvalArgs, common: &Common) -> Result<ExitCode> {
         results.iter().for_each(|(name, result)| warn(name, result, args.complete));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A run beside the first one.
+type Compared = ([String; 2], Vec<Comparison>);
+
+fn compare_runs(results: &[(String, Evaluation)], args: &EvalArgs) -> Result<Vec<Compared>> {
+    let Some(((base_name, base), others)) = results.split_first().filter(|_| args.compare) else {
+        return Ok(Vec::new());
+    };
+    let one = |(name, other): &(String, Evaluation)| {
+        let found = compare(base, other, args.trials, args.seed)?;
+        Ok(([base_name.clone(), name.clone()], found))
+    };
+    others.iter().map(one).collect()
+}
+
+fn comparisons_text(compared: &[Compared]) -> String {
+    let mut text = String::new();
+    for ([base, other], comparisons) in compared {
+        let columns = ["measure", "first", "second", "difference", "wins", "losses", "ties", "p"];
+        let mut table = Table::new(columns.map(str::to_owned), 1);
+        for c in comparisons {
+            table.row([
+                c.measure.to_string(),
+                format!("{:.4}", c.means[0]),
+                format!("{:.4}", c.means[1]),
+                format!("{:+.4}", c.difference()),
+                c.wins.to_string(),
+                c.losses.to_string(),
+                c.ties.to_string(),
+                format!("{:.4}", c.p),
+            ]);
+        }
+        let queries = comparisons.first().map_or(0, |c| c.queries);
+        write!(text, "\n{other} against {base}, {queries} queries\n{table}")
+            .expect("memory takes every line");
+    }
+    text
+}
+
+fn comparisons_json(compared: &[Compared]) -> Value {
+    let all = compared.iter().flat_map(|([base, other], comparisons)| {
+        comparisons.iter().map(move |c| {
+            json!({
+                "first": base, "second": other, "measure": c.measure.to_string(),
+                "queries": c.queries, "first_mean": c.means[0], "second_mean": c.means[1],
+                "difference": c.difference(), "wins": c.wins, "losses": c.losses,
+                "ties": c.ties, "p": c.p,
+            })
+        })
+    });
+    Value::Array(all.collect())
 }
 
 fn warn(name: &str, result: &Evaluation, complete: bool) {

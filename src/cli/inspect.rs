@@ -1,5 +1,6 @@
 //! `splindex inspect`: what is in an index file.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,11 +10,13 @@ use super::{Common, human_bytes, out};
 use crate::error::{Error, Place, Result};
 use crate::format::terms::KTH;
 use crate::index::{Index, TermId};
+use crate::output::{OutputFile, refuse_inputs};
 
 /// Show what is in an index file: the whole, a term's list, a document's terms
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   splindex inspect passages.spx
+  splindex inspect passages.spx --html passages.html
   splindex inspect passages.spx --term coffee
   splindex inspect passages.spx --doc p042")]
 pub struct InspectArgs {
@@ -26,12 +29,22 @@ pub struct InspectArgs {
     /// Terms of the document with this id, heaviest first (reads every list)
     #[arg(long, value_name = "ID")]
     doc: Option<String>,
+    /// Write a page with plots of lists, impacts and bytes (reads every list)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["term", "doc"])]
+    html: Option<PathBuf>,
 }
 
 /// Runs `splindex inspect`.
 pub fn run(args: &InspectArgs, common: &Common) -> Result<ExitCode> {
     common.init_threads()?;
     let index = Index::open(&args.index)?;
+    if let Some(html) = &args.html {
+        refuse_inputs(html, &[&args.index])?;
+        let mut file = OutputFile::create(html)?;
+        let page = crate::page::inspect::page(&index, &index.statistics()?);
+        file.write_all(page.as_bytes()).map_err(|e| Error::io("write", html, e))?;
+        file.publish()?;
+    }
     match (&args.term, &args.doc) {
         (Some(token), _) => term(&index, token, common)?,
         (None, Some(id)) => document(&index, id, common)?,
@@ -114,7 +127,7 @@ fn term(index: &Index, token: &str, common: &Common) -> Result<()> {
     for (k, impact) in KTH.iter().zip(list.kth_impacts).filter(|(_, i)| *i > 0) {
         out!("{k:>6}th      {impact}");
     }
-    let maxima: Vec<u8> = (0..list.blocks()).map(|b| list.block_max(b)).collect();
+    let maxima: Vec<u8> = (0..list.bounds()).map(|i| list.bound_max(i)).collect();
     out!("block maxima {}", profile(&maxima));
     Ok(())
 }

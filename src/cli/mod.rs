@@ -5,15 +5,21 @@ mod progress;
 
 pub mod bench;
 pub mod build;
+pub mod convert;
 #[cfg(feature = "encode")]
 pub mod demo;
 #[cfg(feature = "encode")]
 pub mod encode;
 pub mod eval;
+mod explain;
 pub mod inspect;
+pub mod merge;
 pub mod search;
+pub mod shell;
+#[cfg(feature = "encode")]
+mod stop;
 pub mod synth;
 pub mod verify;
 
-pub(crate) use common::out;
-pub use common::{Common, exit, human_bytes, print, progress};
+pub use common::{Common, exit, human_bytes, parse, print, progress};
+pub(crate) use common::{count, out};

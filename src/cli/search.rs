@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use super::{Common, progress};
-use crate::error::{Error, Result};
+use super::explain::Explanations;
+use super::{Common, count, out, progress};
+use crate::error::{Error, Place, Result};
 use crate::eval::{RunFormat, RunWriter};
 use crate::index::{Index, Load};
 use crate::output::{OutputFile, refuse_inputs};
@@ -21,11 +22,17 @@ use crate::retrieve::{Prepared, QuerySide};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   splindex-query search bm25.spx --queries questions.tsv --output bm25.run
-  splindex-query search splade.spx --queries questions.tsv --query-model data/tiny --output splade.run
+  splindex-query search splade.spx --queries questions.tsv --query-model data/tiny \\
+      --output splade.run
   splindex-query search splade.spx --queries weighted.tsv --k 10 --format jsonl
+  splindex-query search splade.spx --queries weighted.tsv --k 3 --explain
 
 Query files: text (qid<TAB>text), weighted tokens (qid<TAB>token:weight …), repeated tokens
-(qid<TAB>token token …, with --query-kind repeated), JSON Lines; plain, .gz or .zst.")]
+(qid<TAB>token token …, with --query-kind repeated), JSON Lines; plain, .gz or .zst.
+
+Scores are integers. trec_eval reads them as 32-bit floats and orders equal ones by document id,
+so a TREC run lowers the later ones of equal scores by the least possible step: its order is ours.
+--format jsonl keeps the exact integers.")]
 pub struct SearchArgs {
     /// The index file
     #[arg(value_name = "INDEX.spx")]
@@ -43,15 +50,17 @@ pub struct SearchArgs {
     #[arg(long, value_name = "NAME", default_value = "auto")]
     algorithm: Algorithm,
     /// Directory of the model (or of its table of token weights) for text queries
-    #[cfg(feature = "tokenize")]
     #[arg(long, value_name = "DIR")]
     query_model: Option<PathBuf>,
     /// Factor that makes fractional query weights integers
     #[arg(long, value_name = "X", default_value_t = 100.0)]
     query_scale: f64,
-    /// Format of the run: trec, msmarco or jsonl
-    #[arg(long, value_name = "FORMAT", default_value = "trec")]
-    format: RunFormat,
+    /// Format of the run: trec, msmarco or jsonl [default: trec]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<RunFormat>,
+    /// Show what each query term gave to each hit, instead of a run; with --format jsonl as JSON
+    #[arg(long)]
+    explain: bool,
     /// The run; without it, standard output
     #[arg(long, value_name = "RUN")]
     output: Option<PathBuf>,
@@ -69,11 +78,28 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
     // cores with others.
     let threads = common.threads.unwrap_or(1);
     Common { threads: Some(threads), ..common.clone() }.init_threads()?;
+    let to_file = args.output.as_deref().is_some_and(|path| path != Path::new("-"));
+    if common.json && !to_file {
+        return Err(Error::Usage(
+            "--json prints a summary on standard output, where the run goes; give --output RUN, or \
+             --format jsonl for a run in JSON"
+                .into(),
+        ));
+    }
+    if args.explain && matches!(args.format, Some(RunFormat::Trec | RunFormat::MsMarco)) {
+        return Err(Error::Usage(
+            "--explain writes text, or JSON with --format jsonl; no run format holds terms".into(),
+        ));
+    }
     if args.k == 0 {
         return Err(Error::Usage("--k must be at least 1".into()));
     }
     if let Some(output) = &args.output {
         refuse_inputs(output, &[&args.index, &args.queries])?;
+        if Index::is_one(output) {
+            let problem = "the output is there and is an index";
+            return Err(Error::data(output, Place::File, problem).hint("give another --output"));
+        }
     }
     let index = Index::open_with(&args.index, args.load)?;
     let file = read_queries(&args.queries, args.query_kind)?;
@@ -82,21 +108,20 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
 
     let bar = progress(common, "searching", queries.len() as u64);
     let mut elapsed = Duration::ZERO;
-    write_run(args, |out| {
+    write_run(args, &index, |out| {
         for batch in queries.chunks(BATCH) {
             let started = Instant::now();
             let answers = answer(&index, batch, args, threads)?;
             elapsed += started.elapsed();
             for (query, hits) in batch.iter().zip(&answers) {
-                let named = hits.iter().map(|hit| (index.names().get(hit.ordinal), hit.score));
-                out.query(&query.id, named)?;
+                out.query(query, hits)?;
             }
             bar.inc(batch.len() as u64);
         }
         Ok(())
     })?;
     bar.finish_and_clear();
-    summary(args, common, &side, &queries, elapsed);
+    summary(args, common, side.describe(&file), &queries, elapsed)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -107,7 +132,10 @@ fn query_side<'a>(args: &SearchArgs, index: &'a Index) -> Result<QuerySide<'a>> 
         let encoder = crate::encode::QueryEncoder::load(dir, &options)?;
         return QuerySide::with_encoder(index, encoder);
     }
-    let _ = args;
+    #[cfg(not(feature = "tokenize"))]
+    if args.query_model.is_some() {
+        return Err(crate::retrieve::without_models());
+    }
     QuerySide::of_index(index)
 }
 
@@ -130,26 +158,45 @@ fn answer(
     Ok(parts.into_iter().flatten().collect())
 }
 
-/// Where a run goes: a file that appears when it is complete, or standard output.
+/// A run, or explanations.
+enum Output<'a, 'w> {
+    Run(&'a Index, RunWriter<&'w mut dyn Write>),
+    Explained(Explanations<'a, &'w mut dyn Write>),
+}
+
+impl Output<'_, '_> {
+    fn query(&mut self, query: &Prepared, hits: &[Hit]) -> Result<()> {
+        match self {
+            Output::Run(index, writer) => {
+                let named = hits.iter().map(|hit| (index.names().get(hit.ordinal), hit.score));
+                writer.query(&query.id, named)
+            }
+            Output::Explained(explanations) => explanations.query(query, hits),
+        }
+    }
+}
+
+/// Where answers go: a file that appears when it is complete, or standard output.
 fn write_run(
     args: &SearchArgs,
-    answers: impl FnOnce(&mut RunWriter<&mut dyn Write>) -> Result<()>,
+    index: &Index,
+    answers: impl FnOnce(&mut Output<'_, '_>) -> Result<()>,
 ) -> Result<()> {
     let path = match &args.output {
         Some(path) if path != Path::new("-") => path,
         _ => {
             let mut out = BufWriter::new(std::io::stdout().lock());
-            return enough_read(write_to(&mut out, Path::new("-"), args, answers));
+            return enough_read(write_to(&mut out, Path::new("-"), args, index, answers));
         }
     };
     // A device or a pipe is written to; a rename would replace it.
     if path.exists() && !path.is_file() && !path.is_dir() {
         let file =
             File::options().write(true).open(path).map_err(|e| Error::io("write", path, e))?;
-        return enough_read(write_to(&mut BufWriter::new(file), path, args, answers));
+        return enough_read(write_to(&mut BufWriter::new(file), path, args, index, answers));
     }
     let mut file = OutputFile::create(path)?;
-    write_to(&mut file, path, args, answers)?;
+    write_to(&mut file, path, args, index, answers)?;
     file.publish()
 }
 
@@ -165,22 +212,45 @@ fn write_to(
     out: &mut dyn Write,
     path: &Path,
     args: &SearchArgs,
-    answers: impl FnOnce(&mut RunWriter<&mut dyn Write>) -> Result<()>,
+    index: &Index,
+    answers: impl FnOnce(&mut Output<'_, '_>) -> Result<()>,
 ) -> Result<()> {
-    let mut writer = RunWriter::new(out, path, args.format, "splindex");
-    answers(&mut writer)?;
-    writer.finish().map(drop)
+    let format = args.format.unwrap_or_default();
+    let mut output = if args.explain {
+        Output::Explained(Explanations::new(out, path, index, format == RunFormat::Jsonl))
+    } else {
+        Output::Run(index, RunWriter::new(out, path, format, "splindex"))
+    };
+    answers(&mut output)?;
+    match output {
+        Output::Run(_, writer) => writer.finish().map(drop),
+        Output::Explained(explanations) => explanations.finish(),
+    }
 }
 
 fn summary(
     args: &SearchArgs,
     common: &Common,
-    side: &QuerySide<'_>,
+    query_side: &str,
     queries: &[Prepared],
     elapsed: Duration,
-) {
+) -> Result<()> {
+    let unknown: u64 = queries.iter().map(|q| u64::from(q.query.unknown)).sum();
+    let dropped: u64 = queries.iter().map(|q| u64::from(q.dropped)).sum();
+    let encoding: Duration = queries.iter().map(|q| q.encoding).sum();
+    let mean = |total: Duration| total.as_secs_f64() * 1e6 / queries.len().max(1) as f64;
+    if common.json {
+        let json = serde_json::json!({
+            "index": args.index, "run": args.output, "format": args.format.unwrap_or_default().to_string(),
+            "queries": queries.len(), "query_side": query_side, "k": args.k,
+            "algorithm": args.algorithm.name(), "unknown_tokens": unknown,
+            "zero_weight_tokens": dropped, "mean_us": mean(elapsed),
+            "mean_encoding_us": mean(encoding),
+        });
+        out!("{json}");
+    }
     if common.quiet {
-        return;
+        return Ok(());
     }
     if !queries.is_empty() && queries.iter().all(|q| q.query.terms.is_empty()) {
         eprintln!(
@@ -188,19 +258,16 @@ fn summary(
             args.index.display()
         );
     }
-    let unknown: u64 = queries.iter().map(|q| u64::from(q.query.unknown)).sum();
-    let dropped: u64 = queries.iter().map(|q| u64::from(q.dropped)).sum();
-    let encoding: Duration = queries.iter().map(|q| q.encoding).sum();
-    let mean = |total: Duration| total.as_secs_f64() * 1e6 / queries.len().max(1) as f64;
     eprintln!(
-        "{}: {} queries ({}), {} at k = {}: {:.1} µs a query, {:.1} µs to encode; {unknown} unknown \
-         tokens, {dropped} tokens of weight 0",
+        "{}: {} ({query_side}), {} at k = {}: {:.1} µs a query, {:.1} µs to encode; {}, {} of weight 0",
         args.index.display(),
-        queries.len(),
-        side.describe(),
+        count(queries.len() as u64, "query", "queries"),
         args.algorithm.name(),
         args.k,
         mean(elapsed),
         mean(encoding),
+        count(unknown, "unknown token", "unknown tokens"),
+        count(dropped, "token", "tokens"),
     );
+    Ok(())
 }

@@ -59,6 +59,10 @@ pub fn run(args: &SynthArgs, common: &Common) -> Result<ExitCode> {
     if args.docs > u64::from(u32::MAX) {
         return Err(Error::Usage(format!("--docs must be below 2^32, found {}", args.docs)));
     }
+    if args.output.exists() && !args.output.is_dir() {
+        return Err(Error::data(&args.output, Place::File, "--output is there and is no folder")
+            .hint("give the name of a folder"));
+    }
     let bars = Bars::new(common);
     let real_queries = match &args.like_queries {
         Some(path) => weighted_queries(path)?,

@@ -12,7 +12,8 @@ use crate::index::Index;
 #[command(after_help = "Example:
   splindex verify --deep passages.spx
 
-Exit code 0 if every file is sound, 1 if one is not, 2 if one is not there.")]
+Every file is checked, whatever the ones before it were. Exit code 0 if all are sound, 1 if one
+is not, 2 if one is not there.")]
 pub struct VerifyArgs {
     /// Index files
     #[arg(value_name = "INDEX.spx", required = true)]
@@ -25,17 +26,27 @@ pub struct VerifyArgs {
 /// Runs `splindex verify`.
 pub fn run(args: &VerifyArgs, common: &Common) -> Result<ExitCode> {
     common.init_threads()?;
-    let mut sound = true;
+    let (mut sound, mut unread) = (true, None);
     for path in &args.index {
         let index = match Index::open(path) {
             Ok(index) => index,
             // A file that is there and does not open is not sound: the answer is no.
             Err(error @ Error::Data(_)) if path.is_file() => {
-                eprintln!("error: {error}");
+                if common.json {
+                    let faults = [error.to_string()];
+                    out!("{}", serde_json::json!({ "index": path, "faults": faults }));
+                } else {
+                    eprintln!("error: {error}");
+                }
                 sound = false;
                 continue;
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                if let Some(earlier) = unread.replace(error) {
+                    eprintln!("error: {earlier}");
+                }
+                continue;
+            }
         };
         let report = if args.deep { index.verify_deep()? } else { index.verify()? };
         sound &= report.faults.is_empty();
@@ -60,6 +71,9 @@ pub fn run(args: &VerifyArgs, common: &Common) -> Result<ExitCode> {
                 index.content_id(),
             );
         }
+    }
+    if let Some(error) = unread {
+        return Err(error);
     }
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

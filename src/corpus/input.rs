@@ -63,22 +63,42 @@ pub fn open_counted(path: &Path, count: &BytesRead) -> Result<Box<dyn BufRead + 
 }
 
 fn decompress(mut raw: impl Read + Send + 'static) -> io::Result<Box<dyn BufRead + Send>> {
-    let mut head = Vec::with_capacity(4);
-    raw.by_ref().take(4).read_to_end(&mut head)?;
-    let magic: [u8; 4] = std::array::from_fn(|i| head.get(i).copied().unwrap_or(0));
+    let (head, packing) = Packing::of(&mut raw)?;
     let raw = BufReader::with_capacity(BUFFER, Cursor::new(head).chain(raw));
-    Ok(match magic {
-        [0x1f, 0x8b, ..] => {
+    Ok(match packing {
+        Packing::Gzip => {
             let unpacked = flate2::bufread::MultiGzDecoder::new(raw);
             Box::new(BufReader::with_capacity(BUFFER, unpacked))
         }
-        // A frame, or a skippable frame before it (parallel zstd writes those).
-        [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => {
+        Packing::Zstd => {
             let unpacked = zstd::stream::read::Decoder::with_buffer(raw)?;
             Box::new(BufReader::with_capacity(BUFFER, unpacked))
         }
-        _ => Box::new(raw),
+        Packing::None => Box::new(raw),
     })
+}
+
+/// How an input is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Packing {
+    None,
+    Gzip,
+    Zstd,
+}
+
+impl Packing {
+    /// Takes the first four bytes, or what there is, and what they mean.
+    pub(crate) fn of(raw: &mut impl Read) -> io::Result<(Vec<u8>, Self)> {
+        let mut head = Vec::with_capacity(4);
+        raw.take(4).read_to_end(&mut head)?;
+        let packing = match head[..] {
+            [0x1f, 0x8b, ..] => Packing::Gzip,
+            // A frame, or a skippable frame before it (parallel zstd writes those).
+            [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Packing::Zstd,
+            _ => Packing::None,
+        };
+        Ok((head, packing))
+    }
 }
 
 /// Refuses, before anything is read, an empty list, inputs that are not there,

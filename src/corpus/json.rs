@@ -9,17 +9,33 @@ use serde::de::{
 /// Names under which a record's id is looked for, best first.
 pub(crate) const ID_NAMES: [&str; 3] = ["id", "_id", "docid"];
 
-/// What is wrong with a line, from serde_json's error: its "line 1" is not our line.
-pub(crate) fn json_problem(error: &serde_json::Error) -> String {
+/// What is wrong with `line`, from serde_json's error: its "line 1" is not our line.
+pub(crate) fn json_problem(error: &serde_json::Error, line: &str) -> String {
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(problem, _)| problem);
     match error.classify() {
         serde_json::error::Category::Data => text.to_owned(),
-        _ => format!(
-            "expected one JSON object a line, found malformed JSON at column {}: {text}",
-            error.column()
-        ),
+        _ if text == "number out of range" => {
+            format!("expected a finite number, found one too large at column {}", error.column())
+        }
+        _ => match not_finite(line, error.column()) {
+            Some(found) => format!("expected a finite number, found {found}"),
+            None => format!(
+                "expected one JSON object a line, found malformed JSON at column {}: {text}",
+                error.column()
+            ),
+        },
     }
+}
+
+/// The NaN or infinity around byte column `column` (from 1) of `line`: Python's json
+/// writes them, though JSON has no such numbers.
+fn not_finite(line: &str, column: usize) -> Option<&'static str> {
+    // serde_json stops at the word, behind its minus, or one byte before either.
+    (column.saturating_sub(2)..=column).find_map(|start| {
+        let rest = line.get(start..)?;
+        ["NaN", "-Infinity", "Infinity"].into_iter().find(|word| rest.starts_with(word))
+    })
 }
 
 /// The values of the fields `names` of the JSON object in `line`, in that order; `None`
@@ -29,7 +45,7 @@ pub(crate) fn pick(line: &str, names: &[&str]) -> Result<Vec<Option<Scalar>>, St
     let seed = Pick { names };
     seed.deserialize(&mut json)
         .and_then(|values| json.end().map(|()| values))
-        .map_err(|e| json_problem(&e))
+        .map_err(|e| json_problem(&e, line))
 }
 
 /// A JSON value as far as ids and texts are concerned.

@@ -66,11 +66,16 @@ impl Lines {
             self.text = String::from_utf8(bytes).map_err(|e| {
                 let at = e.utf8_error().valid_up_to();
                 let byte = e.as_bytes()[at];
+                let text = !e.as_bytes().contains(&0);
                 self.error(format!(
                     "expected UTF-8, found the byte 0x{byte:02x} at column {}",
                     at + 1
                 ))
-                .hint("convert the file to UTF-8")
+                .hint(if text {
+                    "convert the file to UTF-8"
+                } else {
+                    "this is no text: an index file, perhaps"
+                })
             })?;
             if !self.text.is_empty() {
                 return Ok(true);

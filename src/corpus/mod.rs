@@ -18,4 +18,4 @@ pub use lines::Lines;
 pub use reader::{CorpusReader, TextRecord, empty_collection};
 
 pub(crate) use ids::check_id;
-pub(crate) use input::check_inputs;
+pub(crate) use input::{Packing, check_inputs};

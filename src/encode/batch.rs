@@ -42,18 +42,20 @@ pub(super) fn plan(lengths: &[usize], budget: usize) -> Vec<Batch> {
 }
 
 /// Runs `f` over all batches on `workers` threads; results in the order of `batches`.
+/// `isolate` keeps what `f` gives to rayon on its own thread.
 pub(super) fn run<R: Send>(
     batches: &[Batch],
     workers: usize,
+    isolate: bool,
     f: impl Fn(&Batch) -> Result<R> + Sync,
 ) -> Result<Vec<R>> {
     let workers = workers.min(batches.len());
     if workers <= 1 {
-        return on_one_thread(|| batches.iter().map(&f).collect());
+        return on_one_thread(isolate, || batches.iter().map(&f).collect());
     }
     let next = AtomicUsize::new(0);
     let work = || {
-        on_one_thread(|| {
+        on_one_thread(isolate, || {
             let mut mine = Vec::new();
             loop {
                 let i = next.fetch_add(1, Ordering::Relaxed);
@@ -88,7 +90,10 @@ thread_local! {
 /// Runs `f` in a rayon pool of one thread that belongs to the calling thread. candle
 /// splits every product over the current pool; with one worker per core that only costs
 /// hand-overs (and workers would steal each other's pieces), so each gets a pool of one.
-fn on_one_thread<R: Send>(f: impl FnOnce() -> Result<R> + Send) -> Result<R> {
+fn on_one_thread<R: Send>(isolate: bool, f: impl FnOnce() -> Result<R> + Send) -> Result<R> {
+    if !isolate {
+        return f();
+    }
     SINGLE.with(|cell| {
         if cell.get().is_none() {
             let pool = ThreadPoolBuilder::new()
@@ -131,7 +136,7 @@ mod tests {
     fn results_keep_the_order_of_batches_for_any_number_of_workers() {
         let batches: Vec<Batch> = (0..50).map(|i| vec![i]).collect();
         for workers in [1, 2, 7] {
-            let got = run(&batches, workers, |b| Ok(b[0] * 2)).unwrap();
+            let got = run(&batches, workers, true, |b| Ok(b[0] * 2)).unwrap();
             assert_eq!(got, (0..50).map(|i| i * 2).collect::<Vec<_>>());
         }
     }
@@ -139,7 +144,7 @@ mod tests {
     #[test]
     fn an_error_of_one_batch_is_the_error_of_the_run() {
         let batches: Vec<Batch> = (0..50).map(|i| vec![i]).collect();
-        let got = run(&batches, 3, |b| match b[0] {
+        let got = run(&batches, 3, false, |b| match b[0] {
             20 => Err(Error::Usage("twenty".into())),
             n => Ok(n),
         });

@@ -1,5 +1,6 @@
 //! `config.json`: which architecture, and its sizes.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -7,16 +8,21 @@ use serde::Deserialize;
 use crate::error::{Error, Place, Result};
 
 /// Architectures the encoder knows, as `config.json` names them.
-pub const SUPPORTED: &str = "BertForMaskedLM, DistilBertForMaskedLM";
+pub const SUPPORTED: &str =
+    "BertForMaskedLM, DistilBertForMaskedLM, RobertaForMaskedLM, ModernBertForMaskedLM";
 
-/// A masked language model family; the two share one graph and differ in tensor names,
-/// in BERT's token types and in the names of the configuration's fields.
+/// A masked language model family. The first three share one graph and differ in tensor
+/// names, token types, positions and the names of the configuration's fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Architecture {
     /// `BertForMaskedLM`
     Bert,
     /// `DistilBertForMaskedLM`
     DistilBert,
+    /// `RobertaForMaskedLM`
+    Roberta,
+    /// `ModernBertForMaskedLM`
+    ModernBert,
 }
 
 impl Architecture {
@@ -25,6 +31,8 @@ impl Architecture {
         match self {
             Architecture::Bert => "BertForMaskedLM",
             Architecture::DistilBert => "DistilBertForMaskedLM",
+            Architecture::Roberta => "RobertaForMaskedLM",
+            Architecture::ModernBert => "ModernBertForMaskedLM",
         }
     }
 }
@@ -55,14 +63,34 @@ pub struct ModelConfig {
     pub heads: usize,
     /// Width of the feed-forward layers.
     pub intermediate: usize,
-    /// Rows of BERT's token-type table; 0 for DistilBERT, which has none.
+    /// Rows of BERT's and RoBERTa's token-type table; 0 where there is none.
     pub token_types: usize,
-    /// Longest sequence the position table covers.
+    /// Longest sequence the model takes.
     pub positions: usize,
+    /// RoBERTa's padding token, after whose id its positions begin: the first token of a
+    /// text is at `pad + 1`. The others count from 0.
+    pub pad: Option<u32>,
     /// Added to the variance in every layer norm.
     pub layer_norm_eps: f64,
-    /// Non-linearity.
+    /// Non-linearity of the feed-forward layers.
     pub activation: Activation,
+    /// Non-linearity of the output transform.
+    pub head_activation: Activation,
+    /// What only ModernBERT has.
+    pub modern: Option<Modern>,
+}
+
+/// ModernBERT's attention (Warner et al. 2024).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Modern {
+    /// For each layer, whether it attends to the neighbourhood only.
+    pub local: Vec<bool>,
+    /// Farthest neighbour of a local layer, in tokens to either side.
+    pub reach: usize,
+    /// Base of the rotary angles in global layers.
+    pub global_theta: f64,
+    /// Base of the rotary angles in local layers.
+    pub local_theta: f64,
 }
 
 /// The fields of both families; each family uses its own subset.
@@ -89,6 +117,30 @@ struct Raw {
     n_heads: Option<usize>,
     hidden_dim: Option<usize>,
     activation: Option<String>,
+    // RoBERTa
+    pad_token_id: Option<u32>,
+    #[serde(flatten)]
+    modern: RawModern,
+}
+
+/// Fields of ModernBERT, in the spelling of transformers 4 and 5.
+#[derive(Deserialize)]
+struct RawModern {
+    norm_eps: Option<f64>,
+    hidden_activation: Option<String>,
+    classifier_activation: Option<String>,
+    local_attention: Option<usize>,
+    global_attn_every_n_layers: Option<usize>,
+    layer_types: Option<Vec<String>>,
+    global_rope_theta: Option<f64>,
+    local_rope_theta: Option<f64>,
+    rope_parameters: Option<BTreeMap<String, Option<Rope>>>,
+}
+
+#[derive(Deserialize)]
+struct Rope {
+    rope_type: Option<String>,
+    rope_theta: Option<f64>,
 }
 
 impl ModelConfig {
@@ -99,27 +151,39 @@ impl ModelConfig {
             Error::data(path, line, format!("expected a model configuration, found {e}"))
         })?;
         let architecture = architecture(path, &raw)?;
-        let bert = architecture == Architecture::Bert;
+        let modern = architecture == Architecture::ModernBert;
+        let distil = architecture == Architecture::DistilBert;
         let size = |name: &str, value: Option<usize>| match value {
             Some(n) if n > 0 => Ok(n),
-            other => Err(Error::data(
-                path,
-                Place::File,
-                format!("expected \"{name}\" to be a positive number, found {other:?}"),
-            )),
+            other => {
+                let found = other.map_or("none".to_owned(), |n| n.to_string());
+                let problem = format!("expected \"{name}\" to be a positive number, found {found}");
+                Err(Error::data(path, Place::File, problem))
+            }
         };
         let pick = |b: (&str, Option<usize>), d: (&str, Option<usize>)| {
-            if bert { size(b.0, b.1) } else { size(d.0, d.1) }
+            if distil { size(d.0, d.1) } else { size(b.0, b.1) }
         };
         if let Some(kind) = raw.position_embedding_type.as_deref().filter(|&k| k != "absolute") {
             let problem = format!("expected absolute position embeddings, found {kind:?}");
             return Err(Error::data(path, Place::File, problem));
         }
+        let hidden = pick(("hidden_size", raw.hidden_size), ("dim", raw.dim))?;
+        let table = size("max_position_embeddings", raw.max_position_embeddings)?;
+        let pad = (architecture == Architecture::Roberta).then(|| raw.pad_token_id.unwrap_or(1));
+        let act = match architecture {
+            Architecture::DistilBert => &raw.activation,
+            Architecture::ModernBert => &raw.modern.hidden_activation,
+            Architecture::Bert | Architecture::Roberta => &raw.hidden_act,
+        };
+        let activation = activation(path, act)?;
+        let layers =
+            pick(("num_hidden_layers", raw.num_hidden_layers), ("n_layers", raw.n_layers))?;
         let config = ModelConfig {
             architecture,
             vocabulary: size("vocab_size", raw.vocab_size)?,
-            hidden: pick(("hidden_size", raw.hidden_size), ("dim", raw.dim))?,
-            layers: pick(("num_hidden_layers", raw.num_hidden_layers), ("n_layers", raw.n_layers))?,
+            hidden,
+            layers,
             heads: pick(
                 ("num_attention_heads", raw.num_attention_heads),
                 ("n_heads", raw.n_heads),
@@ -128,11 +192,34 @@ impl ModelConfig {
                 ("intermediate_size", raw.intermediate_size),
                 ("hidden_dim", raw.hidden_dim),
             )?,
-            token_types: if bert { raw.type_vocab_size.unwrap_or(2) } else { 0 },
-            positions: size("max_position_embeddings", raw.max_position_embeddings)?,
-            // DistilBERT has no such field: its layer norms are built with 1e-12.
-            layer_norm_eps: if bert { raw.layer_norm_eps.unwrap_or(1e-12) } else { 1e-12 },
-            activation: activation(path, if bert { &raw.hidden_act } else { &raw.activation })?,
+            token_types: match architecture {
+                Architecture::Bert | Architecture::Roberta => raw.type_vocab_size.unwrap_or(2),
+                Architecture::DistilBert | Architecture::ModernBert => 0,
+            },
+            positions: match pad {
+                None => table,
+                Some(pad) => size(
+                    "max_position_embeddings less the padding token's id and 1",
+                    table.checked_sub(pad as usize + 1),
+                )?,
+            },
+            pad,
+            layer_norm_eps: match architecture {
+                Architecture::Bert | Architecture::Roberta => raw.layer_norm_eps.unwrap_or(1e-12),
+                // DistilBERT has no such field: its layer norms are built with 1e-12.
+                Architecture::DistilBert => 1e-12,
+                Architecture::ModernBert => raw.modern.norm_eps.unwrap_or(1e-5),
+            },
+            activation,
+            head_activation: match architecture {
+                Architecture::Bert | Architecture::DistilBert => activation,
+                // Its head is built with gelu, whatever the layers have.
+                Architecture::Roberta => Activation::GeluErf,
+                Architecture::ModernBert => {
+                    self::activation(path, &raw.modern.classifier_activation)?
+                }
+            },
+            modern: if modern { Some(raw.modern.read(path, layers)?) } else { None },
         };
         if !config.hidden.is_multiple_of(config.heads) {
             let problem = format!(
@@ -145,6 +232,52 @@ impl ModelConfig {
     }
 }
 
+impl RawModern {
+    /// Defaults as transformers has them.
+    fn read(&self, path: &Path, layers: usize) -> Result<Modern> {
+        const LOCAL: &str = "sliding_attention";
+        const GLOBAL: &str = "full_attention";
+        let bad = |problem: String| Error::data(path, Place::File, problem);
+        let every = self.global_attn_every_n_layers.unwrap_or(3).max(1);
+        let local = match &self.layer_types {
+            None => (0..layers).map(|i| i % every != 0).collect(),
+            Some(types) => {
+                if let Some(other) = types.iter().find(|t| *t != LOCAL && *t != GLOBAL) {
+                    return Err(bad(format!(
+                        "expected \"{LOCAL}\" or \"{GLOBAL}\" in layer_types, found {other:?}"
+                    )));
+                }
+                if types.len() != layers {
+                    return Err(bad(format!(
+                        "expected as many layer_types as layers, found {} and {layers}",
+                        types.len()
+                    )));
+                }
+                types.iter().map(|t| t == LOCAL).collect()
+            }
+        };
+        let theta = |kind: &str, old: Option<f64>, default: f64| {
+            let rope = self.rope_parameters.as_ref().and_then(|r| r.get(kind)?.as_ref());
+            let kind = rope.and_then(|r| r.rope_type.as_deref()).unwrap_or("default");
+            if kind != "default" {
+                let problem = format!("expected rotary positions of type default, found {kind:?}");
+                return Err(bad(problem));
+            }
+            let theta = rope.and_then(|r| r.rope_theta).or(old).unwrap_or(default);
+            match theta.is_finite() && theta > 0.0 {
+                true => Ok(theta),
+                false => Err(bad(format!("expected a rope_theta > 0, found {theta}"))),
+            }
+        };
+        Ok(Modern {
+            local,
+            reach: self.local_attention.unwrap_or(128) / 2,
+            global_theta: theta(GLOBAL, self.global_rope_theta, 160_000.0)?,
+            local_theta: theta(LOCAL, self.local_rope_theta, 10_000.0)?,
+        })
+    }
+}
+
 fn architecture(path: &Path, raw: &Raw) -> Result<Architecture> {
     let found = match raw.architectures.first() {
         Some(name) => name.as_str(),
@@ -153,6 +286,8 @@ fn architecture(path: &Path, raw: &Raw) -> Result<Architecture> {
     match found {
         "BertForMaskedLM" | "bert" => Ok(Architecture::Bert),
         "DistilBertForMaskedLM" | "distilbert" => Ok(Architecture::DistilBert),
+        "RobertaForMaskedLM" | "roberta" => Ok(Architecture::Roberta),
+        "ModernBertForMaskedLM" | "modernbert" => Ok(Architecture::ModernBert),
         "" => Err(Error::data(
             path,
             Place::File,
@@ -209,13 +344,75 @@ mod tests {
 
     #[test]
     fn an_unknown_architecture_lists_the_supported_ones() {
-        let e = parse(r#"{"architectures":["RobertaForMaskedLM"]}"#).unwrap_err().to_string();
+        let e = parse(r#"{"architectures":["XLMRobertaForMaskedLM"]}"#).unwrap_err();
         assert_eq!(
-            e,
-            "config.json: architecture \"RobertaForMaskedLM\" is not supported; supported: \
-             BertForMaskedLM, DistilBertForMaskedLM; use a masked-language-model SPLADE \
-             checkpoint of one of these"
+            e.to_string(),
+            "config.json: architecture \"XLMRobertaForMaskedLM\" is not supported; supported: \
+             BertForMaskedLM, DistilBertForMaskedLM, RobertaForMaskedLM, \
+             ModernBertForMaskedLM; use a masked-language-model SPLADE checkpoint of one of \
+             these"
         );
+    }
+
+    #[test]
+    fn roberta_counts_positions_after_its_padding_token() {
+        let config = parse(
+            r#"{"architectures":["RobertaForMaskedLM"],"vocab_size":50265,"hidden_size":384,
+            "num_hidden_layers":6,"num_attention_heads":12,"intermediate_size":1536,
+            "max_position_embeddings":514,"pad_token_id":1,"type_vocab_size":1,
+            "hidden_act":"gelu_new","layer_norm_eps":1e-5}"#,
+        )
+        .unwrap();
+        assert_eq!((config.positions, config.pad, config.token_types), (512, Some(1), 1));
+        assert_eq!(config.activation, Activation::GeluTanh);
+        assert_eq!(config.head_activation, Activation::GeluErf);
+        let e = parse(
+            r#"{"model_type":"roberta","vocab_size":9,"hidden_size":8,"num_hidden_layers":1,
+            "num_attention_heads":1,"intermediate_size":8,"max_position_embeddings":2}"#,
+        );
+        assert!(e.unwrap_err().to_string().contains("less the padding token's id and 1"));
+    }
+
+    fn modern(fields: &str) -> Result<Modern> {
+        let json = format!(
+            r#"{{"model_type":"modernbert","vocab_size":9,"hidden_size":8,"num_hidden_layers":4,
+            "num_attention_heads":1,"intermediate_size":8,"max_position_embeddings":64{fields}}}"#
+        );
+        Ok(parse(&json)?.modern.unwrap())
+    }
+
+    #[test]
+    fn both_spellings_of_modernbert_give_the_same_layers() {
+        let old = modern(
+            r#","global_attn_every_n_layers":2,"local_attention":8,"global_rope_theta":5e4,
+            "local_rope_theta":1e3"#,
+        );
+        let new = modern(
+            r#","layer_types":["full_attention","sliding_attention","full_attention",
+            "sliding_attention"],"local_attention":8,"rope_parameters":{"full_attention":
+            {"rope_theta":5e4,"rope_type":"default"},"sliding_attention":{"rope_theta":1e3}}"#,
+        );
+        let want = Modern {
+            local: vec![false, true, false, true],
+            reach: 4,
+            global_theta: 5e4,
+            local_theta: 1e3,
+        };
+        assert_eq!(old.unwrap(), want);
+        assert_eq!(new.unwrap(), want);
+        let default = modern("").unwrap();
+        assert_eq!(default.local, [false, true, true, false]);
+        assert_eq!((default.reach, default.global_theta), (64, 160_000.0));
+    }
+
+    #[test]
+    fn modernbert_variants_that_are_not_computed_are_refused() {
+        let e = |fields: &str| modern(fields).unwrap_err().to_string();
+        assert!(e(r#","layer_types":["x","x","x","x"]"#).contains("in layer_types, found \"x\""));
+        assert!(e(r#","layer_types":["full_attention"]"#).contains("found 1 and 4"));
+        let yarn = r#","rope_parameters":{"full_attention":{"rope_type":"yarn"}}"#;
+        assert!(e(yarn).contains("rotary positions of type default, found \"yarn\""));
+        assert!(e(r#","local_rope_theta":0.0"#).contains("expected a rope_theta > 0, found 0"));
     }
 
     #[test]
@@ -226,7 +423,7 @@ mod tests {
         );
         assert!(e.unwrap_err().to_string().contains("found 130 and 4"));
         let e = parse(r#"{"model_type":"bert","vocab_size":10}"#).unwrap_err().to_string();
-        assert_eq!(e, "config.json: expected \"hidden_size\" to be a positive number, found None");
+        assert_eq!(e, "config.json: expected \"hidden_size\" to be a positive number, found none");
         let e = parse("{\n\"model_type\": 3}").unwrap_err().to_string();
         assert!(e.starts_with("config.json:2: expected a model configuration"), "{e}");
     }

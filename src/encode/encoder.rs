@@ -1,22 +1,25 @@
 //! A model directory as a function from texts to sparse vectors.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 
 use candle_core::{DType, Device};
 use rayon::prelude::*;
 
 use super::batch::{self, Batch};
+use super::checkpoint::Checkpoint;
 use super::config::ModelConfig;
+use super::cpu::CpuModel;
+use super::folder::{self, Activated, Side, SidePart};
 use super::graph::{MaskedLm, Packed, internal};
-use super::info;
+use super::modernbert::ModernBert;
 use super::pool::Projector;
 use super::tokenizer::{TextTokenizer, TokenIds};
 use super::weights::{Weights, all_finite};
-use super::{Encoded, TextEncoder};
+use super::{DEFAULT_MAX_LENGTH, Encoded, Progress, TextEncoder, hub, info, prune};
 use crate::error::{Error, Place, Result};
 use crate::vectors::TokenTable;
-use crate::vectors::store::ModelInfo;
+use crate::vectors::store::{Kind, ModelInfo};
 
 /// Where the arithmetic runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -73,10 +76,24 @@ impl Precision {
     }
 }
 
+/// What computes. The CPU's vectors agree to a few units in the last place of a weight.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// Our kernels on a CPU, candle on a GPU.
+    #[default]
+    Fastest,
+    /// Our kernels, every logit computed in full: the same bits as `Fastest`, for tests.
+    Unscreened,
+    /// candle's operations on a CPU, too: the oracle.
+    Candle,
+}
+
 /// How to load and run a model.
 #[derive(Debug, Clone)]
 pub struct EncoderOptions {
-    /// Tokens of a text that are read, special tokens included.
+    /// Tokens of a text that are read, special tokens included; 0 means what the model says
+    /// (a SparseEncoder's `max_seq_length`), or else
+    /// [`DEFAULT_MAX_LENGTH`](super::DEFAULT_MAX_LENGTH).
     pub max_length: usize,
     /// Tokens of a batch; memory per worker is about 30 kB each.
     pub batch_tokens: usize,
@@ -86,16 +103,19 @@ pub struct EncoderOptions {
     pub device: DeviceChoice,
     /// Workers; 0 means as many as the global thread pool has.
     pub threads: usize,
+    /// What computes.
+    pub arithmetic: Arithmetic,
 }
 
 impl Default for EncoderOptions {
     fn default() -> Self {
         EncoderOptions {
-            max_length: 256,
+            max_length: 0,
             batch_tokens: 1024,
             dtype: Precision::F32,
             device: DeviceChoice::Cpu,
             threads: 0,
+            arithmetic: Arithmetic::Fastest,
         }
     }
 }
@@ -103,78 +123,112 @@ impl Default for EncoderOptions {
 /// A loaded SPLADE encoder. Threads share it.
 pub struct Encoder {
     tokenizer: TextTokenizer,
-    model: MaskedLm,
-    projector: Projector,
+    engine: Engine,
     info: ModelInfo,
-    dir: PathBuf,
+    side: Side,
+    activated: Activated,
+    max_length: usize,
     options: EncoderOptions,
 }
 
+/// What computes a batch.
+enum Engine {
+    Kernels(Box<CpuModel>),
+    Candle(Graph, Projector),
+}
+
+impl Engine {
+    /// ModernBERT has no kernels of its own yet.
+    fn load(config: &ModelConfig, weights: &Weights<'_>, options: &EncoderOptions) -> Result<Self> {
+        if let Some(modern) = &config.modern {
+            let model = ModernBert::load(config, modern, weights)?;
+            let projector = Projector::new(&model.decoder, model.decoder_bias.clone());
+            return Ok(Engine::Candle(Graph::ModernBert(Box::new(model)), internal(|| projector)?));
+        }
+        let model = MaskedLm::load(config, weights)?;
+        let on_cpu = options.device == DeviceChoice::Cpu;
+        let screened = match options.arithmetic {
+            Arithmetic::Fastest if on_cpu => true,
+            Arithmetic::Unscreened if on_cpu => false,
+            _ => {
+                let projector = Projector::new(&model.decoder, model.decoder_bias.clone());
+                return Ok(Engine::Candle(Graph::Bert(Box::new(model)), internal(|| projector)?));
+            }
+        };
+        Ok(Engine::Kernels(Box::new(internal(|| CpuModel::new(&model, screened))?)))
+    }
+}
+
+/// The graphs in candle's operations.
+enum Graph {
+    Bert(Box<MaskedLm>),
+    ModernBert(Box<ModernBert>),
+}
+
+impl Graph {
+    fn hidden(&self, batch: &Packed) -> candle_core::Result<candle_core::Tensor> {
+        match self {
+            Graph::Bert(model) => model.hidden(batch),
+            Graph::ModernBert(model) => model.hidden(batch),
+        }
+    }
+}
+
 impl Encoder {
-    /// Reads `config.json`, `tokenizer.json` (or `vocab.txt`) and `model.safetensors`.
+    /// Loads what encodes documents in a model directory (or in the hub's cache, for a hub
+    /// id): `config.json`, `tokenizer.json` (or `vocab.txt`) and the weights, or a
+    /// SentenceTransformers folder that names the parts in `modules.json`.
     ///
     /// # Errors
     /// A missing or malformed file, an architecture other than those of
     /// [`super::SUPPORTED`], tensors that do not fit the configuration, a tokenizer of
     /// another vocabulary size, a maximum length beyond the model's positions.
-    pub fn load(model_dir: &Path, options: &EncoderOptions) -> Result<Self> {
+    pub fn load(model: &Path, options: &EncoderOptions) -> Result<Self> {
+        let dir = hub::model_directory(model)?;
+        let side = folder::side(&dir, Kind::Document)?;
+        Encoder::of_side(&dir, side, options)
+    }
+
+    /// The encoder of one side of the model directory `root`.
+    pub(super) fn of_side(root: &Path, side: Side, options: &EncoderOptions) -> Result<Self> {
+        let SidePart::Transformer(activated) = side.part else {
+            let problem = "expected a model for documents, found token weights only";
+            return Err(Error::data(root, Place::File, problem)
+                .hint("they are for queries: encode documents with the model they belong to"));
+        };
         let device = open_device(options)?;
-        if !model_dir.is_dir() {
-            return Err(Error::data(
-                model_dir,
-                Place::File,
-                "expected a model directory, found none",
-            )
-            .hint("give a directory with config.json, tokenizer.json and model.safetensors"));
-        }
-        let config_path = model_dir.join("config.json");
-        let config_bytes = info::read(&config_path)?;
+        let config_path = side.dir.join("config.json");
+        let mut config_bytes = info::read(&config_path)?;
         let config = ModelConfig::parse(&config_path, &config_bytes)?;
-        if options.max_length > config.positions {
-            let n = options.max_length;
-            let problem =
-                format!("--max-length {n} is more than the model's {} positions", config.positions);
-            return Err(Error::Usage(problem));
-        }
-        let tokenizer = TextTokenizer::load(model_dir, options.max_length)?;
-        if tokenizer.tokens().len() != config.vocabulary {
-            let problem = format!(
-                "expected the {} tokens of config.json's vocab_size, found {}",
-                config.vocabulary,
-                tokenizer.tokens().len()
-            );
-            return Err(Error::data(tokenizer.path(), Place::File, problem)
-                .hint("use the tokenizer that the model was trained with"));
-        }
-        let path = weights_path(model_dir)?;
-        let bytes = info::read(&path)?;
+        config_bytes.extend_from_slice(&side.settings);
+        let max_length = max_length(&side, &config, options)?;
+        let tokenizer = tokenizer(&side, &config, max_length)?;
+        let checkpoint = Checkpoint::open(&side.dir)?;
         let dtype = match options.dtype {
             Precision::F32 => DType::F32,
             Precision::Bf16 => DType::BF16,
             Precision::F16 => DType::F16,
         };
-        let model = MaskedLm::load(&config, &Weights::new(&path, &bytes, dtype, device)?)?;
-        let projector = internal(|| Projector::new(&model.decoder, model.decoder_bias.clone()))?;
-        let hex = |bytes: &[u8]| blake3::hash(bytes).to_hex().to_string();
+        let engine = Engine::load(&config, &Weights::new(&checkpoint, dtype, device), options)?;
         let info = ModelInfo {
-            name: info::name(model_dir),
+            name: info::name(root),
             architecture: config.architecture.name().into(),
             layers: config.layers,
             hidden: config.hidden,
             vocabulary: config.vocabulary,
-            config_digest: hex(&config_bytes),
-            weights_digest: hex(&bytes),
+            config_digest: blake3::hash(&config_bytes).to_hex().to_string(),
+            weights_digest: checkpoint.digest().into(),
             tokenizer_digest: tokenizer.digest().into(),
-            licence: info::licence(model_dir),
+            licence: info::licence(root),
         };
-        let dir = model_dir.to_owned();
-        Ok(Encoder { tokenizer, model, projector, info, dir, options: options.clone() })
+        let options = options.clone();
+        Ok(Encoder { tokenizer, engine, info, side, activated, max_length, options })
     }
 
     /// One vector per text: (term id, weight > 0), sorted by term id. A text without
     /// words gives an empty vector.
     pub fn encode_batch(&self, texts: &[&str]) -> Result<Vec<Vec<(u32, f32)>>> {
-        Ok(self.encode_texts(texts, &|_| ())?.into_iter().map(|e| e.terms).collect())
+        Ok(self.encode_texts(texts, &|_| true)?.into_iter().map(|e| e.terms).collect())
     }
 
     /// The tokenizer.
@@ -187,26 +241,37 @@ impl Encoder {
             ids: batch.iter().flat_map(|&i| tokens[i].ids.iter().copied()).collect(),
             lengths: batch.iter().map(|&i| tokens[i].ids.len()).collect(),
         };
-        let pooled = internal(|| {
-            let hidden = self.model.hidden(&packed)?;
-            // Here, since the maximum over tokens would hide a NaN.
-            match all_finite(&hidden)? {
-                true => self.projector.pool(&hidden, &packed.lengths).map(Some),
-                false => Ok(None),
-            }
-        })?;
-        pooled.ok_or_else(|| {
+        let pooled = match &self.engine {
+            Engine::Kernels(model) => model.run(&packed),
+            Engine::Candle(graph, projector) => internal(|| {
+                let hidden = graph.hidden(&packed)?;
+                // Here, since the maximum over tokens would hide a NaN.
+                match all_finite(&hidden)? {
+                    true => projector.pool(&hidden, &packed.lengths).map(Some),
+                    false => Ok(None),
+                }
+            })?,
+        };
+        let mut pooled = pooled.ok_or_else(|| {
             let problem = "the model computes numbers that are not finite";
-            Error::data(&self.dir, Place::File, problem)
+            Error::data(&self.side.dir, Place::File, problem)
                 .hint("its weights are damaged, or overflow in this --dtype")
-        })
+        })?;
+        if self.activated == Activated::Twice {
+            pooled.iter_mut().flatten().for_each(|(_, weight)| *weight = weight.ln_1p());
+        }
+        Ok(pooled)
     }
 }
 
 impl TextEncoder for Encoder {
-    fn encode_texts(&self, texts: &[&str], done: &(dyn Fn(u64) + Sync)) -> Result<Vec<Encoded>> {
-        let tokens: Vec<TokenIds> =
-            texts.par_iter().map(|text| self.tokenizer.encode(text)).collect::<Result<_>>()?;
+    fn encode_texts(&self, texts: &[&str], done: &Progress<'_>) -> Result<Vec<Encoded>> {
+        let tokens_of = |text: &str| self.tokenizer.encode(&self.side.prepared(text));
+        // A query is alone: handing it to the pool would cost it 20 µs.
+        let tokens: Vec<TokenIds> = match texts {
+            [text] => vec![tokens_of(text)?],
+            _ => texts.par_iter().map(|text| tokens_of(text)).collect::<Result<_>>()?,
+        };
         let lengths: Vec<usize> =
             tokens.iter().map(|t| if t.has_content { t.ids.len() } else { 0 }).collect();
         let batches = batch::plan(&lengths, self.options.batch_tokens);
@@ -218,14 +283,14 @@ impl TextEncoder for Encoder {
         let mut encoded: Vec<Encoded> =
             tokens.iter().map(|t| Encoded { terms: Vec::new(), truncated: t.truncated }).collect();
         done((texts.len() - batches.iter().map(Vec::len).sum::<usize>()) as u64);
-        let results = batch::run(&batches, workers, |batch| {
+        let isolate = matches!(self.engine, Engine::Candle(..));
+        let results = batch::run(&batches, workers, isolate, |batch| {
             let vectors = self.run(batch, &tokens)?;
-            done(batch.len() as u64);
-            Ok(vectors)
+            if done(batch.len() as u64) { Ok(vectors) } else { Err(Error::Stopped) }
         })?;
         for (batch, vectors) in batches.iter().zip(results) {
             for (&i, terms) in batch.iter().zip(vectors) {
-                encoded[i].terms = terms;
+                encoded[i].terms = prune(terms, self.side.top, 0.0);
             }
         }
         Ok(encoded)
@@ -238,6 +303,45 @@ impl TextEncoder for Encoder {
     fn info(&self) -> &ModelInfo {
         &self.info
     }
+
+    fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    fn pooling(&self) -> &'static str {
+        self.activated.name()
+    }
+
+    fn prompt(&self) -> &str {
+        &self.side.prompt
+    }
+}
+
+/// What the caller asks for, or else what the model is meant for, within its positions.
+fn max_length(side: &Side, config: &ModelConfig, options: &EncoderOptions) -> Result<usize> {
+    match options.max_length {
+        0 => Ok(side.max_length.unwrap_or(DEFAULT_MAX_LENGTH).min(config.positions)),
+        n if n <= config.positions => Ok(n),
+        n => {
+            let positions = config.positions;
+            let problem =
+                format!("--max-length {n} is more than the model's {positions} positions");
+            Err(Error::Usage(problem))
+        }
+    }
+}
+
+/// The tokenizer, which must have the model's terms.
+fn tokenizer(side: &Side, config: &ModelConfig, max_length: usize) -> Result<TextTokenizer> {
+    let tokenizer = TextTokenizer::load(&side.dir, max_length)?;
+    let (expected, found) = (config.vocabulary, tokenizer.tokens().len());
+    if expected == found {
+        return Ok(tokenizer);
+    }
+    let problem =
+        format!("expected the {expected} tokens of config.json's vocab_size, found {found}");
+    Err(Error::data(tokenizer.path(), Place::File, problem)
+        .hint("use the tokenizer that the model was trained with"))
 }
 
 fn open_device(options: &EncoderOptions) -> Result<Device> {
@@ -253,22 +357,4 @@ fn open_device(options: &EncoderOptions) -> Result<Device> {
         DeviceChoice::Cuda(n) => Device::new_cuda(n)
             .map_err(|e| Error::Usage(format!("--device cuda:{n} cannot be used: {e}"))),
     }
-}
-
-fn weights_path(dir: &Path) -> Result<PathBuf> {
-    let path = dir.join("model.safetensors");
-    if path.exists() {
-        return Ok(path);
-    }
-    let other = ["pytorch_model.bin", "model.safetensors.index.json", "onnx/model.onnx"];
-    let hint = match other.iter().find(|name| dir.join(name).exists()) {
-        Some(name) => format!("it has {name}: save the model as one safetensors file"),
-        None => "download the model's weights into it".into(),
-    };
-    Err(Error::data(
-        dir,
-        Place::File,
-        "expected model.safetensors in the model directory, found none",
-    )
-    .hint(hint))
 }

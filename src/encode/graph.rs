@@ -1,13 +1,13 @@
 //! The masked language model: embeddings, transformer layers, output transform.
 //!
-//! BERT (Devlin et al. 2019) and DistilBERT (Sanh et al. 2019) are one graph here, since
-//! they differ only in tensor names and in BERT's token types. Sequences are packed: the
+//! BERT (Devlin et al. 2019), DistilBERT (Sanh et al. 2019) and RoBERTa (Liu et al. 2019) are
+//! one graph here, since they differ only in tensor names, token types and positions. Sequences are packed: the
 //! rows of one matrix are the tokens of all sequences back to back, so no layer computes
 //! padding and attention needs no mask. Sequences of equal length that lie side by side
 //! attend in one batched product; sorted batches make such runs common.
 
 use candle_core::{Result, Tensor};
-use candle_nn::{LayerNorm, Module, ops::softmax_last_dim};
+use candle_nn::{Module, ops::softmax_last_dim};
 
 use super::config::{Activation, Architecture, ModelConfig};
 use super::ops::{Norm, bias_activation};
@@ -16,8 +16,8 @@ use super::weights::Weights;
 /// y = x · wᵀ + b over packed rows.
 pub(super) struct Linear {
     /// inputs × outputs: a transposed view of what the checkpoint stores.
-    weight_t: Tensor,
-    bias: Tensor,
+    pub weight_t: Tensor,
+    pub bias: Tensor,
 }
 
 impl Linear {
@@ -27,15 +27,16 @@ impl Linear {
         Linear { weight_t, bias }
     }
 
-    fn forward(&self, x: &Tensor, activation: Option<Activation>) -> Result<Tensor> {
+    /// activation(x · wᵀ + b)
+    pub fn forward(&self, x: &Tensor, activation: Option<Activation>) -> Result<Tensor> {
         bias_activation(x.matmul(&self.weight_t)?, &self.bias, activation)
     }
 }
 
 /// norm(x · wᵀ + b + residual)
-struct LinearNorm {
-    weight_t: Tensor,
-    norm: Norm,
+pub(super) struct LinearNorm {
+    pub weight_t: Tensor,
+    pub norm: Norm,
 }
 
 impl LinearNorm {
@@ -55,7 +56,7 @@ pub(super) struct Packed {
 
 impl Packed {
     /// Runs of neighbouring sequences of one length: (length, how many).
-    fn runs(&self) -> Vec<(usize, usize)> {
+    pub fn runs(&self) -> Vec<(usize, usize)> {
         let mut runs: Vec<(usize, usize)> = Vec::new();
         for &length in &self.lengths {
             match runs.last_mut() {
@@ -65,31 +66,54 @@ impl Packed {
         }
         runs
     }
+
+    /// Row of the position table for each token: from 0 in each sequence, or with a padding
+    /// token, from its id + 1; such a token itself, which a text may spell out, is at its
+    /// id and is not counted.
+    pub fn positions(&self, pad: Option<u32>) -> Vec<u32> {
+        let mut positions = Vec::with_capacity(self.ids.len());
+        let mut ids = self.ids.iter();
+        for &length in &self.lengths {
+            let mut next = pad.map_or(0, |pad| pad + 1);
+            for &id in ids.by_ref().take(length) {
+                if Some(id) == pad {
+                    positions.push(id);
+                } else {
+                    positions.push(next);
+                    next += 1;
+                }
+            }
+        }
+        positions
+    }
 }
 
-struct Layer {
+pub(super) struct Layer {
     /// Queries, keys and values in one product; queries carry the 1/√d of attention.
-    qkv: Linear,
-    attention_output: LinearNorm,
-    up: Linear,
-    down: LinearNorm,
+    pub qkv: Linear,
+    pub attention_output: LinearNorm,
+    pub up: Linear,
+    pub down: LinearNorm,
 }
 
 /// A loaded checkpoint. Immutable, so threads share it.
 pub(super) struct MaskedLm {
-    word_embeddings: Tensor,
+    pub word_embeddings: Tensor,
     /// Position embeddings; for BERT the embedding of token type 0 is added in.
-    position_embeddings: Tensor,
-    embedding_norm: Norm,
-    layers: Vec<Layer>,
-    transform: Linear,
-    transform_norm: LayerNorm,
+    pub position_embeddings: Tensor,
+    pub embedding_norm: Norm,
+    pub layers: Vec<Layer>,
+    pub transform: Linear,
+    pub transform_norm: Norm,
     /// vocabulary × hidden, the projection's weight.
     pub decoder: Tensor,
     /// The projection's bias, one per vocabulary entry, on the host.
     pub decoder_bias: Vec<f32>,
-    heads: usize,
-    activation: Activation,
+    pub heads: usize,
+    pub activation: Activation,
+    pub head_activation: Activation,
+    /// RoBERTa's padding token, see [`ModelConfig::pad`].
+    pub pad: Option<u32>,
 }
 
 impl MaskedLm {
@@ -100,10 +124,11 @@ impl MaskedLm {
         let words = format!("{}.word_embeddings.weight", n.embeddings);
         let word_embeddings = weights.first_of(&[&words, n.decoder], &[config.vocabulary, h])?;
         let positions = format!("{}.position_embeddings.weight", n.embeddings);
-        let mut position_embeddings = weights.tensor(&positions, &[config.positions, h])?;
-        if config.architecture == Architecture::Bert {
-            let types = "bert.embeddings.token_type_embeddings.weight";
-            let types = weights.tensor(types, &[config.token_types, h])?;
+        let rows = config.positions + config.pad.map_or(0, |pad| pad as usize + 1);
+        let mut position_embeddings = weights.tensor(&positions, &[rows, h])?;
+        if config.token_types > 0 {
+            let types = format!("{}.token_type_embeddings.weight", n.embeddings);
+            let types = weights.tensor(&types, &[config.token_types, h])?;
             position_embeddings = internal(|| position_embeddings.broadcast_add(&types.get(0)?))?;
         }
         // A tied pair is stored once, under either name; a checkpoint with both means both.
@@ -123,7 +148,7 @@ impl MaskedLm {
             transform: weights.linear(n.transform, h, h)?,
             transform_norm: {
                 let (gamma, beta) = weights.norm(n.transform_norm, h)?;
-                LayerNorm::new(gamma, beta, eps)
+                internal(|| Norm::new(&gamma.zeros_like()?, &gamma, &beta, eps))?
             },
             decoder_bias: internal(|| decoder_bias.to_dtype(candle_core::DType::F32)?.to_vec1())?,
             word_embeddings,
@@ -131,6 +156,8 @@ impl MaskedLm {
             decoder,
             heads: config.heads,
             activation: config.activation,
+            head_activation: config.head_activation,
+            pad: config.pad,
         })
     }
 
@@ -139,8 +166,7 @@ impl MaskedLm {
         let device = self.word_embeddings.device();
         let rows = batch.ids.len();
         let ids = Tensor::from_slice(&batch.ids, rows, device)?;
-        let positions: Vec<u32> = batch.lengths.iter().flat_map(|&l| 0..l as u32).collect();
-        let positions = Tensor::from_vec(positions, rows, device)?;
+        let positions = Tensor::from_vec(batch.positions(self.pad), rows, device)?;
         let words = self.word_embeddings.index_select(&ids, 0)?;
         let places = self.position_embeddings.index_select(&positions, 0)?;
         let mut x = self.embedding_norm.forward(words, &places)?;
@@ -148,7 +174,8 @@ impl MaskedLm {
         for layer in &self.layers {
             x = layer.forward(&x, &runs, self.heads, self.activation)?;
         }
-        self.transform_norm.forward(&self.transform.forward(&x, Some(self.activation))?)
+        let x = self.transform.forward(&x, Some(self.head_activation))?;
+        self.transform_norm.plain().forward(&x)
     }
 }
 
@@ -281,6 +308,16 @@ impl Names {
                 decoder: "vocab_projector.weight",
                 decoder_bias: &["vocab_projector.bias"],
             },
+            Architecture::Roberta => Names {
+                embeddings: "roberta.embeddings",
+                layer: "roberta.encoder.layer",
+                transform: "lm_head.dense",
+                transform_norm: "lm_head.layer_norm",
+                decoder: "lm_head.decoder.weight",
+                decoder_bias: &["lm_head.decoder.bias", "lm_head.bias"],
+                ..Names::of(Architecture::Bert)
+            },
+            Architecture::ModernBert => unreachable!("a graph of its own"),
         }
     }
 }
@@ -294,6 +331,13 @@ pub(super) fn internal<T>(f: impl FnOnce() -> Result<T>) -> crate::Result<T> {
 mod tests {
     use super::*;
     use candle_core::Device;
+
+    #[test]
+    fn positions_begin_anew_in_each_sequence() {
+        let packed = Packed { ids: vec![0, 5, 1, 6, 2, 0, 2], lengths: vec![5, 2] };
+        assert_eq!(packed.positions(None), [0, 1, 2, 3, 4, 0, 1]);
+        assert_eq!(packed.positions(Some(1)), [2, 3, 1, 4, 5, 2, 3]);
+    }
 
     #[test]
     fn attention_in_runs_equals_attention_one_by_one() {

@@ -9,9 +9,13 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|e| Error::io("read", path, e))
 }
 
-/// The last part of the directory's real path: a name, not a place on this machine.
+/// The hub id, or the last part of the directory's real path: a name, not a place on this
+/// machine.
 pub(super) fn name(dir: &Path) -> String {
     let real = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    if let Some(id) = super::hub::id_of_snapshot(&real) {
+        return id;
+    }
     real.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
@@ -40,20 +44,6 @@ pub(super) fn licence(dir: &Path) -> Option<String> {
 
 fn unquote(value: &str) -> String {
     value.trim().trim_matches(['"', '\'']).to_owned()
-}
-
-/// The SIMD level that float products run at; sums differ between levels in the last bits.
-pub fn simd_level() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f") {
-            return "avx512f";
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            return "avx2+fma";
-        }
-    }
-    std::env::consts::ARCH
 }
 
 #[cfg(test)]

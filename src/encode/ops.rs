@@ -10,7 +10,7 @@ use candle_nn::{LayerNorm, Module};
 
 use super::config::Activation;
 
-fn fused(x: &Tensor) -> bool {
+pub(super) fn fused(x: &Tensor) -> bool {
     x.device().is_cpu() && x.dtype() == DType::F32
 }
 
@@ -37,8 +37,8 @@ pub(super) fn bias_activation(
 /// A layer norm, with the bias of the linear layer before it.
 pub(super) struct Norm {
     /// 3 × width: bias, scale, shift.
-    params: Tensor,
-    eps: f64,
+    pub params: Tensor,
+    pub eps: f64,
 }
 
 impl Norm {
@@ -56,7 +56,8 @@ impl Norm {
         self.plain().forward(&(x.broadcast_add(&self.params.get(0)?)? + residual)?)
     }
 
-    fn plain(&self) -> LayerNorm {
+    /// norm(x), without bias and residual.
+    pub fn plain(&self) -> LayerNorm {
         let row = |i| self.params.get(i).expect("three rows");
         LayerNorm::new(row(1), row(2), self.eps)
     }
@@ -129,14 +130,17 @@ impl InplaceOp3 for ResidualNorm {
     }
 }
 
-fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+pub(super) fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match (storage, layout.contiguous_offsets()) {
         (CpuStorage::F32(values), Some((start, end))) => Ok(&values[start..end]),
         _ => bail!("expected contiguous f32 values"),
     }
 }
 
-fn floats_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> Result<&'a mut [f32]> {
+pub(super) fn floats_mut<'a>(
+    storage: &'a mut CpuStorage,
+    layout: &Layout,
+) -> Result<&'a mut [f32]> {
     match (storage, layout.contiguous_offsets()) {
         (CpuStorage::F32(values), Some((start, end))) => Ok(&mut values[start..end]),
         _ => bail!("expected contiguous f32 values"),
@@ -144,7 +148,7 @@ fn floats_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> Result<&'a mu
 }
 
 /// Σ f(x) in 16 interleaved sums, which a compiler may keep in vector registers.
-fn sum(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+pub(super) fn sum(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     let (chunks, rest) = values.as_chunks::<16>();
     let mut sums = [0.0f32; 16];
     for chunk in chunks {

@@ -83,7 +83,8 @@ impl TextTokenizer {
         let encoding = self.inner.encode_fast(text, true).map_err(|e| malformed(&self.path, &e))?;
         Ok(TokenIds {
             truncated: !encoding.get_overflowing().is_empty(),
-            has_content: encoding.get_special_tokens_mask().contains(&0),
+            // Byte-level tokenizers make tokens of white space, too.
+            has_content: encoding.get_special_tokens_mask().contains(&0) && !text.trim().is_empty(),
             ids: encoding.get_ids().to_vec(),
         })
     }

@@ -1,65 +1,63 @@
-//! `model.safetensors`: tensors by name, widened to the compute type.
+//! Tensors of a checkpoint, checked against expected shapes and widened to the compute type.
 
-use std::path::{Path, PathBuf};
-
-use candle_core::safetensors::SliceSafetensors;
 use candle_core::{DType, Device, Tensor};
 
+use super::checkpoint::Checkpoint;
 use super::graph::Linear;
 use crate::error::{Error, Place, Result};
 
-/// The tensors of one checkpoint, read on demand and checked against expected shapes.
+/// The tensors of one checkpoint, read on demand.
 pub(super) struct Weights<'a> {
-    path: PathBuf,
-    tensors: SliceSafetensors<'a>,
+    checkpoint: &'a Checkpoint,
     dtype: DType,
     device: Device,
 }
 
 impl<'a> Weights<'a> {
-    /// Over the bytes of `path`; tensors of any float type come out as `dtype`.
-    pub fn new(path: &Path, bytes: &'a [u8], dtype: DType, device: Device) -> Result<Self> {
-        let tensors = SliceSafetensors::new(bytes).map_err(|e| {
-            Error::data(path, Place::File, format!("expected a safetensors file, found: {e}"))
-                .hint("fetch the file again: it may be truncated or a Git LFS pointer")
-        })?;
-        Ok(Weights { path: path.to_owned(), tensors, dtype, device })
+    /// Tensors of any float type come out as `dtype`.
+    pub fn new(checkpoint: &'a Checkpoint, dtype: DType, device: Device) -> Self {
+        Weights { checkpoint, dtype, device }
     }
 
     /// Whether the checkpoint has a tensor of this name.
     pub fn has(&self, name: &str) -> bool {
-        self.tensors.get(name).is_ok()
+        self.checkpoint.has(name)
     }
 
     /// The tensor `name`, which must have `shape`.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let view = self.tensors.get(name).map_err(|_| {
-            Error::data(
-                &self.path,
-                Place::File,
-                format!("expected a tensor {name:?} of shape {shape:?}, found none"),
-            )
-            .hint("the checkpoint must hold the model and its masked-language-model head")
-        })?;
-        if view.shape() != shape {
+        let path = self.checkpoint.file(name);
+        let Some(found) = self.checkpoint.shape(name) else {
+            let problem = format!("expected a tensor {name:?} of shape {shape:?}, found none");
+            return Err(Error::data(path, Place::File, problem)
+                .hint("the checkpoint must hold the model and its masked-language-model head"));
+        };
+        if found != shape {
             let problem = format!(
-                "expected tensor {name:?} to have the shape {shape:?} of config.json, found {:?}",
-                view.shape()
+                "expected tensor {name:?} to have the shape {shape:?} of config.json, found {found:?}"
             );
-            return Err(Error::data(&self.path, Place::File, problem));
+            return Err(Error::data(path, Place::File, problem));
         }
         let bad = |found: String| {
             let problem = format!("expected finite numbers in tensor {name:?}, found {found}");
-            Error::data(&self.path, Place::File, problem).hint("fetch the file again")
+            Error::data(path, Place::File, problem).hint("fetch the file again")
         };
         let load = || {
-            let tensor = self.tensors.load(name, &self.device)?;
+            let tensor = self.checkpoint.load(name, &self.device)?;
             Ok((all_finite(&tensor)?, tensor.to_dtype(self.dtype)?))
         };
         match load() {
             Ok((true, tensor)) => Ok(tensor),
             Ok((false, _)) => Err(bad("NaN or infinity".into())),
             Err::<_, candle_core::Error>(e) => Err(bad(e.to_string())),
+        }
+    }
+
+    /// The tensor `name`, or zeros if the checkpoint has none: a bias that may be left out.
+    pub fn or_zeros(&self, name: &str, size: usize) -> Result<Tensor> {
+        match self.has(name) {
+            true => self.tensor(name, &[size]),
+            false => super::graph::internal(|| Tensor::zeros(size, self.dtype, &self.device)),
         }
     }
 

@@ -10,12 +10,14 @@
 //! descending; the rank column means nothing to it. [`Run::read`] does the same with TREC
 //! runs, and [`RunWriter`] writes scores that survive it.
 
+mod compare;
 mod evaluate;
 mod measure;
 mod qrels;
 mod run;
 mod write;
 
+pub use compare::{Comparison, compare};
 pub use evaluate::{Evaluation, Options, QueryScores, evaluate};
 pub use measure::{Measure, parse_measures};
 pub use qrels::{Qrels, UNJUDGED};

@@ -196,6 +196,7 @@ fn collect<'a, const N: usize>(
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a JSON object with qid, docid and score")]
 struct JsonHit {
     qid: Scalar,
     docid: Scalar,
@@ -203,7 +204,7 @@ struct JsonHit {
 }
 
 fn parse_json(line: &str) -> Result<Parsed<'_>, String> {
-    let hit: JsonHit = serde_json::from_str(line).map_err(|e| json_problem(&e))?;
+    let hit: JsonHit = serde_json::from_str(line).map_err(|e| json_problem(&e, line))?;
     Ok((hit.qid.into_id()?.into(), hit.docid.into_id()?, hit.score))
 }
 

@@ -7,7 +7,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// bit destroys them.
 pub const MAGIC: [u8; 8] = [0x89, b'S', b'P', b'X', 0x0D, 0x0A, 0x1A, 0x0A];
 /// A reader refuses another major version and accepts a newer minor one.
-pub const MAJOR: u16 = 1;
+pub const MAJOR: u16 = 2;
 /// See [`MAJOR`].
 pub const MINOR: u16 = 0;
 /// Reads as this number only on a machine of the same byte order.
@@ -100,6 +100,17 @@ macro_rules! section_kinds {
             /// Every kind, in the order of their numbers.
             pub const ALL: &'static [SectionKind] = &[$(SectionKind::$name,)*];
 
+            /// One more than the largest number: the length of an array by kind.
+            pub const NUMBERS: usize = {
+                let (mut numbers, mut at) = (0, 0);
+                while at < Self::ALL.len() {
+                    let number = Self::ALL[at] as usize;
+                    numbers = if number >= numbers { number + 1 } else { numbers };
+                    at += 1;
+                }
+                numbers
+            };
+
             /// The name used in FORMAT.md and in errors.
             pub fn label(self) -> &'static str {
                 match self { $(SectionKind::$name => $label,)* }
@@ -140,6 +151,18 @@ section_kinds! {
     Tokenizer = 12, "TOKENIZER";
     /// Query weight of each token of an inference-free query side.
     QueryWeights = 13, "QUERY_WEIGHTS";
-    /// Maximum impact of each term in ranges of documents.
+    /// Largest impact of each term in ranges of 64 documents; optional.
     RangeMaxima = 14, "RANGE_MAXIMA";
+    /// Last docid that each entry of BLOCK_MAX bounds, u32; only where maxima are finer
+    /// than blocks.
+    BoundLast = 15, "BOUND_LAST";
+}
+
+impl SectionKind {
+    /// Whether its bytes are posting lists, or what is kept of each term, block or window:
+    /// what "bytes a posting" counts.
+    pub fn of_lists(self) -> bool {
+        use SectionKind::{BlockLast, BlockMax, BlockOffset, Postings, Terms, Windows};
+        matches!(self, Postings | Terms | BlockLast | BlockOffset | BlockMax | Windows)
+    }
 }

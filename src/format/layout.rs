@@ -17,6 +17,9 @@ pub struct Layout {
     /// The header as read.
     pub header: Header,
     sections: Vec<(SectionKind, Section)>,
+    /// Byte range of each kind by number, resolved once: posting lists ask for six of
+    /// them each.
+    ranges: [Option<Range<usize>>; SectionKind::NUMBERS],
 }
 
 impl Layout {
@@ -24,12 +27,17 @@ impl Layout {
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
         let header = parse_header(path, bytes)?;
         let sections = parse_table(path, bytes, &header)?;
-        Ok(Layout { header, sections })
+        let mut ranges = [const { None }; SectionKind::NUMBERS];
+        for (kind, section) in &sections {
+            ranges[*kind as usize] = Some(range(section));
+        }
+        Ok(Layout { header, sections, ranges })
     }
 
     /// Byte range of a section, if the file has it.
+    #[inline]
     pub fn range(&self, kind: SectionKind) -> Option<Range<usize>> {
-        self.entry(kind).map(range)
+        self.ranges[kind as usize].clone()
     }
 
     /// Byte range of a section that every file has.
@@ -38,11 +46,6 @@ impl Layout {
             corrupt(path, "TABLE", self.header.table_offset.get(), "is missing a section")
                 .hint(format!("{} is required; copy or build the file again", kind.label()))
         })
-    }
-
-    /// Table entry of a section, if the file has it.
-    pub fn entry(&self, kind: SectionKind) -> Option<&Section> {
-        self.sections.iter().find(|(k, _)| *k == kind).map(|(_, s)| s)
     }
 
     /// All sections in file order.

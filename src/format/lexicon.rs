@@ -9,14 +9,15 @@ use std::path::Path;
 use super::layout::corrupt;
 use crate::error::{Error, Result};
 
-/// Builds the section from keys in bytewise order without repeats.
-pub fn encode<'a>(keys: impl ExactSizeIterator<Item = &'a [u8]>) -> Result<Vec<u8>> {
+/// Builds the section from (field byte, token bytes) in bytewise order without repeats.
+pub fn encode<'a>(keys: impl ExactSizeIterator<Item = (u8, &'a [u8])>) -> Result<Vec<u8>> {
     let too_large = || Error::Usage("the lexicon exceeds 4 GiB of tokens".into());
     let count = u32::try_from(keys.len()).map_err(|_| too_large())?;
     let mut ends = Vec::with_capacity(keys.len() * 4);
     let mut bytes = Vec::new();
-    for key in keys {
-        bytes.extend_from_slice(key);
+    for (field, token) in keys {
+        bytes.push(field);
+        bytes.extend_from_slice(token);
         ends.extend(u32::try_from(bytes.len()).map_err(|_| too_large())?.to_le_bytes());
     }
     let mut section = Vec::with_capacity(8 + ends.len() + bytes.len());
@@ -100,7 +101,7 @@ mod tests {
     fn every_token_is_found_in_its_field_and_no_other() {
         let keys: Vec<Vec<u8>> =
             [&b"\0"[..], b"\0a", b"\0ab", b"\0b", b"\x01a"].iter().map(|k| k.to_vec()).collect();
-        let section = encode(keys.iter().map(|k| k.as_slice())).unwrap();
+        let section = encode(keys.iter().map(|k| (k[0], &k[1..]))).unwrap();
         let lexicon = Lexicon::parse(Path::new("x"), &section, 0, 5).unwrap();
         for (i, key) in keys.iter().enumerate() {
             let token = std::str::from_utf8(&key[1..]).unwrap();
@@ -112,7 +113,7 @@ mod tests {
 
     #[test]
     fn counts_that_disagree_with_the_section_are_errors() {
-        let section = encode([&b"\0a"[..]].into_iter()).unwrap();
+        let section = encode([(0, &b"a"[..])].into_iter()).unwrap();
         for (bytes, terms) in [(&section[..], 2), (&section[..9], 1), (&[][..], 0)] {
             assert!(Lexicon::parse(Path::new("x"), bytes, 0, terms).is_err());
         }

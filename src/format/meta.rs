@@ -87,6 +87,32 @@ impl FieldMeta {
     }
 }
 
+/// Postings left out at build time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Pruning {
+    /// Heaviest terms kept of each document; 0 keeps all.
+    pub top_per_doc: u32,
+    /// Least impact kept; 1 keeps all.
+    pub min_impact: u8,
+}
+
+impl Default for Pruning {
+    fn default() -> Self {
+        Pruning { top_per_doc: 0, min_impact: 1 }
+    }
+}
+
+/// Which part of a collection an index holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct ShardMeta {
+    /// From 0.
+    pub index: u32,
+    /// Number of shards; 0 if the index is no shard.
+    pub count: u32,
+    /// Documents of the collection before this shard's first.
+    pub doc_base: u64,
+}
+
 /// The META section.
 #[derive(Debug, Clone, PartialEq, Encode, Decode, Serialize, Deserialize)]
 pub struct Meta {
@@ -100,7 +126,7 @@ pub struct Meta {
     pub codec: Codec,
     /// Layout of frequent terms.
     pub dense: Dense,
-    /// Postings a block at most.
+    /// Postings that one maximum bounds at most: 128 (a block) or 40.
     pub block_size: u32,
     /// Documents are not in input order: section ORDER maps docids to ordinals.
     pub reordered: bool,
@@ -108,6 +134,10 @@ pub struct Meta {
     pub bits: u8,
     /// Fields by field byte.
     pub fields: Vec<FieldMeta>,
+    /// Postings that the build left out.
+    pub pruning: Pruning,
+    /// The part of the collection.
+    pub shard: ShardMeta,
 }
 
 /// META is a few hundred bytes; a corrupt length must not allocate more than this.
@@ -132,10 +162,9 @@ impl Meta {
         if meta.documents > super::MAX_DOCUMENTS || meta.terms > u64::from(u32::MAX) {
             return Err(bad(format!("{} documents, {} terms", meta.documents, meta.terms)));
         }
-        if meta.block_size as usize != super::BLOCK || meta.fields.is_empty() {
+        if !super::BOUND_SIZES.contains(&meta.block_size) || meta.fields.is_empty() {
             return Err(bad(format!(
-                "expected blocks of {} and at least one field, found {} and {}",
-                super::BLOCK,
+                "expected block size 128 or 40 and at least one field, found {} and {}",
                 meta.block_size,
                 meta.fields.len()
             )));
@@ -171,6 +200,8 @@ mod tests {
             reordered: false,
             bits: 8,
             fields: vec![FieldMeta::new(FieldKind::Learned, 1.0, Clipping::default())],
+            pruning: Pruning::default(),
+            shard: ShardMeta { index: 1, count: 4, doc_base: 77 },
         }
     }
 
@@ -189,6 +220,9 @@ mod tests {
         golden.extend(0u32.to_le_bytes()); // learned
         golden.extend(1f64.to_le_bytes());
         golden.extend([0; 24]); // clipped, lifted, postings
+        golden.extend([0, 0, 0, 0, 1]); // pruning
+        golden.extend([1, 0, 0, 0, 4, 0, 0, 0]); // shard
+        golden.extend(77u64.to_le_bytes());
         assert_eq!(bytes, golden);
         assert_eq!(Meta::decode(Path::new("x"), &bytes, 64).unwrap(), meta());
     }

@@ -14,21 +14,27 @@ pub mod lexicon;
 pub mod meta;
 pub mod names;
 pub mod postings;
+pub mod ranges;
 pub mod terms;
 pub mod writer;
 
 pub use header::{Section, SectionKind};
 pub use layout::Layout;
-pub use meta::{Codec, Dense, FieldKind, FieldMeta, Meta, Provenance};
+pub use meta::{Codec, Dense, FieldKind, FieldMeta, Meta, Provenance, Pruning, ShardMeta};
 pub use terms::TermRecord;
 pub use writer::FileWriter;
 
-/// Documents in one window of the `fast` codec: the accumulators of a window (128 KiB
-/// of u32) stay in the L2 cache; smaller and larger windows measured slower.
-pub const WINDOW: u32 = 1 << 15;
+/// Documents in one window of the `fast` codec: the accumulators of a window (32 KiB of
+/// u32) stay in the L1 cache. 2^15 took 15 % longer on short queries, 7 % on long ones,
+/// and saved 0.02 bytes a posting.
+pub const WINDOW: u32 = 1 << 13;
 
 /// Postings in a block: the unit that is decoded at once and has one block maximum.
 pub const BLOCK: usize = 128;
+
+/// Postings that one maximum bounds, by choice of the build: a block, or 40 as in PISA's
+/// fixed-size wand data.
+pub const BOUND_SIZES: [u32; 2] = [BLOCK as u32, 40];
 
 /// Most documents of one index: leaves headroom above every docid for sentinels.
 pub const MAX_DOCUMENTS: u64 = (1 << 32) - (1 << 16);

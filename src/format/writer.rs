@@ -35,6 +35,8 @@ pub struct Written {
     pub content_id: [u8; 16],
     /// Bytes in the file.
     pub file_len: u64,
+    /// Bytes of the sections that are [lists](SectionKind::of_lists).
+    pub list_bytes: u64,
 }
 
 impl FileWriter {
@@ -128,7 +130,11 @@ impl FileWriter {
             .and_then(|_| self.file.write_all(header.as_bytes()))
             .map_err(|e| Error::io("write", self.file.target(), e))?;
         self.file.publish()?;
-        Ok(Written { content_id, file_len })
+        let lists = self.sections.iter().filter(|section| {
+            SectionKind::from_number(section.kind.get()).is_some_and(SectionKind::of_lists)
+        });
+        let list_bytes = lists.map(|section| section.len.get()).sum();
+        Ok(Written { content_id, file_len, list_bytes })
     }
 
     fn raw(&mut self, bytes: &[u8]) -> Result<()> {

@@ -6,9 +6,11 @@
 //! docid out of range and no access outside the map.
 
 mod source;
+mod statistics;
 mod verify;
 
 pub use source::Load;
+pub use statistics::{ListStatistics, Statistics};
 pub use verify::VerifyReport;
 
 use std::path::{Path, PathBuf};
@@ -21,7 +23,8 @@ use crate::format::layout::{self, corrupt};
 use crate::format::lexicon::Lexicon;
 use crate::format::names::Names;
 use crate::format::postings::{List, Representation};
-use crate::format::{Layout, Meta, Provenance, SectionKind, TermRecord};
+use crate::format::ranges::RangeMaxima;
+use crate::format::{BLOCK, Layout, Meta, Provenance, SectionKind, TermRecord};
 use source::Source;
 
 /// A term of one index: its position in the lexicon.
@@ -34,7 +37,6 @@ pub struct Index {
     source: Source,
     layout: Layout,
     meta: Meta,
-    order: Option<std::ops::Range<usize>>,
 }
 
 impl Index {
@@ -51,8 +53,7 @@ impl Index {
         let layout = Layout::parse(path, bytes)?;
         let at = layout.required(path, SectionKind::Meta)?;
         let meta = Meta::decode(path, &bytes[at.clone()], at.start as u64)?;
-        let order = layout.range(SectionKind::Order);
-        let index = Index { path: path.to_owned(), source, layout, meta, order };
+        let index = Index { path: path.to_owned(), source, layout, meta };
         index.check_lengths()?;
         Ok(index)
     }
@@ -77,6 +78,9 @@ impl Index {
         for kind in [BlockLast, Windows] {
             expect(kind, self.section(kind).len() as u64 / 4 * 4)?;
         }
+        let fine = self.meta.block_size < BLOCK as u32;
+        expect(BoundLast, if fine { self.section(BlockMax).len() as u64 * 4 } else { 0 })?;
+        self.parse_range_maxima()?;
         expect(Order, if self.meta.reordered { self.meta.documents * 4 } else { 0 })?;
         let at = |kind| self.layout.range(kind).map_or(0, |r: std::ops::Range<usize>| r.start);
         crate::format::lexicon::Lexicon::parse(
@@ -102,6 +106,15 @@ impl Index {
     fn words(&self, kind: SectionKind) -> &[u32] {
         <[u32]>::ref_from_bytes(self.section(kind))
             .expect("sections are aligned, and `open` checked their lengths")
+    }
+
+    /// Whether `path` begins as an `.spx` file does; for commands that must not replace
+    /// one, or nothing else. Opens nothing but the file.
+    pub fn is_one(path: &Path) -> bool {
+        use std::io::Read;
+        let mut magic = [0; 8];
+        std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
+            && magic == crate::format::header::MAGIC
     }
 
     /// The file this index was opened from.
@@ -134,6 +147,12 @@ impl Index {
         self.layout.header.file_len.get()
     }
 
+    /// Bytes of posting lists, term records, block and window directories; not of the
+    /// lexicon, the names and the document order, which other engines keep elsewhere.
+    pub fn list_bytes(&self) -> u64 {
+        self.sections().filter(|(kind, _)| kind.of_lists()).map(|(_, s)| s.len.get()).sum()
+    }
+
     /// Documents, those without a term included.
     pub fn documents(&self) -> u32 {
         self.meta.documents as u32
@@ -153,10 +172,7 @@ impl Index {
 
     /// Original ordinal of each docid; `None` when they are equal.
     pub fn order(&self) -> Option<&[u32]> {
-        self.order.as_ref().map(|range| {
-            <[u32]>::ref_from_bytes(&self.source.bytes()[range.clone()])
-                .expect("sections are aligned, and `open` checked their lengths")
-        })
+        self.layout.range(SectionKind::Order).map(|_| self.words(SectionKind::Order))
     }
 
     /// Original ordinal of a docid.
@@ -202,9 +218,35 @@ impl Index {
             last: span(self.words(SectionKind::BlockLast), blocks.0, blocks.1)?,
             offset: span(self.words(SectionKind::BlockOffset), blocks.0, blocks.1)?,
             max: span(self.section(SectionKind::BlockMax), maxima.0, maxima.1)?,
+            bound_last: if self.meta.block_size == BLOCK as u32 {
+                &[]
+            } else {
+                span(self.words(SectionKind::BoundLast), maxima.0, maxima.1)?
+            },
+            block_size: self.meta.block_size,
             windows: span(self.words(SectionKind::Windows), windows.0, windows.1)?,
         };
         list.consistent().then_some(list)
+    }
+
+    /// Largest impacts in ranges of documents, if the file has that section.
+    pub fn range_maxima(&self) -> Option<RangeMaxima<'_>> {
+        self.parse_range_maxima().expect("`open` checked the section's directory")
+    }
+
+    fn parse_range_maxima(&self) -> Result<Option<RangeMaxima<'_>>> {
+        let Some(range) = self.layout.range(SectionKind::RangeMaxima) else { return Ok(None) };
+        let section = self.section(SectionKind::RangeMaxima);
+        let (terms, documents) = (self.meta.terms, self.documents());
+        RangeMaxima::parse(&self.path, section, range.start as u64, terms, documents).map(Some)
+    }
+
+    /// The error for an ORDER that maps a docid to an ordinal that no document has.
+    pub(crate) fn damaged_order(&self, ordinal: u32) -> Error {
+        let at = self.layout.range(SectionKind::Order).map_or(0, |r| r.start as u64);
+        let problem = format!("expected ordinals below {}, found {ordinal}", self.meta.documents);
+        corrupt(&self.path, SectionKind::Order.label(), at, problem)
+            .hint("run `splindex verify`, then copy or build the file again")
     }
 
     /// The error for a list whose bytes contradict the format.
@@ -219,6 +261,14 @@ impl Index {
     /// Names of sections whose checksum does not hold, after reading all of them.
     pub fn verify(&self) -> Result<VerifyReport> {
         verify::checksums(self)
+    }
+
+    /// Decodes every list and counts what is in it.
+    ///
+    /// # Errors
+    /// A damaged list.
+    pub fn statistics(&self) -> Result<Statistics> {
+        Statistics::of(self)
     }
 
     /// [`verify`](Self::verify), then decodes everything and checks every promise.
@@ -252,6 +302,12 @@ impl Index {
             end = end.max(range.end);
         }
         None
+    }
+
+    /// Gives mapped pages back to the system, so that reading a whole file once does not
+    /// count as memory in use; they are read again when they are touched.
+    pub fn release(&self) {
+        self.source.release();
     }
 
     pub(crate) fn section_bytes(&self, section: &Section) -> &[u8] {

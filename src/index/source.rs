@@ -6,7 +6,7 @@ use std::path::Path;
 
 use memmap2::{Mmap, MmapOptions};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 
 /// How an index file is brought into memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,7 +43,11 @@ pub(super) enum Source {
 impl Source {
     pub(super) fn open(path: &Path, load: Load) -> Result<Self> {
         let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
-        let len = file.metadata().map_err(|e| Error::io("read", path, e))?.len();
+        let metadata = file.metadata().map_err(|e| Error::io("read", path, e))?;
+        if metadata.is_dir() {
+            return Err(Error::data(path, Place::File, "expected an index file, found a folder"));
+        }
+        let len = metadata.len();
         if load == Load::Ram {
             return Self::read(path, file, len as usize);
         }
@@ -65,6 +69,17 @@ impl Source {
         file.read_exact(&mut words.as_mut_bytes()[..len])
             .map_err(|e| Error::io("read", path, e))?;
         Ok(Source::Ram(words, len))
+    }
+
+    /// Gives mapped pages back to the system; they are read again when they are touched.
+    pub(super) fn release(&self) {
+        #[cfg(unix)]
+        if let Source::Map(map) = self {
+            // SAFETY: the map is shared and read-only over a file that nobody changes (see
+            // `open`), so a dropped page comes back with the same bytes. A refusal of the
+            // system changes nothing.
+            let _ = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+        }
     }
 
     pub(super) fn bytes(&self) -> &[u8] {

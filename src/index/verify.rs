@@ -6,6 +6,7 @@ use super::Index;
 use crate::error::Result;
 use crate::format::SectionKind;
 use crate::format::postings::{Block, List};
+use crate::format::ranges::{self, RangeList};
 use crate::format::terms::impact_statistics;
 
 /// Outcome of a verification; the file is sound if there are no faults.
@@ -93,41 +94,98 @@ fn list_fault(index: &Index, term: u32) -> (u64, Option<String>) {
         Ok(list) => list,
         Err(error) => return (0, Some(error.to_string())),
     };
-    let fault = match block_fault(&list) {
-        Ok(()) => None,
-        Err(problem) => {
-            let (_, token) = index.lexicon().token(term);
-            Some(format!("section POSTINGS: list of term {token:?}: {problem}"))
-        }
+    let problem = match block_fault(&list) {
+        Ok((docids, impacts)) => range_fault(index, term, &docids, &impacts)
+            .map(|problem| format!("section RANGE_MAXIMA: {problem}")),
+        Err(problem) => Some(format!("section POSTINGS: list {problem}")),
     };
+    let fault = problem.map(|problem| {
+        let (_, token) = index.lexicon().token(term);
+        format!("{problem} (term {token:?})")
+    });
     (u64::from(list.df), fault)
 }
 
-fn block_fault(list: &List<'_>) -> Result<(), String> {
+/// The postings, or what is wrong with them.
+fn block_fault(list: &List<'_>) -> Result<(Vec<u32>, Vec<u8>), String> {
     let mut block = Block::default();
-    let (mut impacts, mut before) = (Vec::with_capacity(list.df as usize), None);
+    let (mut docids, mut impacts) = (Vec::new(), Vec::with_capacity(list.df as usize));
     for b in 0..list.blocks() {
         list.decode(b, &mut block).map_err(|_| format!("block {b} does not decode"))?;
         for (&docid, &impact) in block.docids[..block.len].iter().zip(&block.impacts) {
+            let before = docids.last().copied();
             if before.is_some_and(|before| docid <= before) || docid > list.block_last(b) {
                 return Err(format!("block {b} has docid {docid} out of order"));
             }
             if impact == 0 {
                 return Err(format!("block {b} has impact 0 at docid {docid}"));
             }
-            before = Some(docid);
-        }
-        let max = block.impacts[..block.len].iter().copied().max().unwrap_or(0);
-        if !list.max.is_empty() && list.block_max(b) != max {
-            return Err(format!("block {b}: expected maximum {}, found {max}", list.block_max(b)));
+            docids.push(docid);
         }
         impacts.extend_from_slice(&block.impacts[..block.len]);
     }
     if impacts.len() != list.df as usize {
-        return Err(format!("expected df {}, found {} postings", list.df, impacts.len()));
+        return Err(format!("has {} postings, expected {}", impacts.len(), list.df));
     }
     if impact_statistics(&impacts) != (list.max_impact, list.kth_impacts) {
-        return Err("the largest impacts are not those of its record".into());
+        return Err("has other largest impacts than its record".into());
     }
-    Ok(())
+    maximum_fault(list, &docids, &impacts).map_or(Ok((docids, impacts)), Err)
+}
+
+/// Every maximum is that of the postings up to its last docid, which is one of them
+/// where blocks are not fixed ranges of documents.
+fn maximum_fault(list: &List<'_>, docids: &[u32], impacts: &[u8]) -> Option<String> {
+    let mut at = 0;
+    for i in 0..list.max.len() {
+        let len = docids[at..].partition_point(|&d| d <= list.bound_last(i));
+        let max = impacts[at..at + len].iter().copied().max().unwrap_or(0);
+        if list.bound_max(i) != max {
+            let expected = list.bound_max(i);
+            return Some(format!("has maximum {max} in block {i}, expected {expected}"));
+        }
+        at += len;
+        if !list.bound_last.is_empty() {
+            let full = ((i + 1) * list.block_size as usize).min(docids.len());
+            if at != full || docids[at - 1] != list.bound_last[i] {
+                let found = list.bound_last[i];
+                return Some(format!("maximum {i} bounds docids to {found}, {at} postings"));
+            }
+        }
+    }
+    None
+}
+
+/// What is wrong with the range maxima of a term: they have one encoding only.
+fn range_fault(index: &Index, term: u32, docids: &[u32], impacts: &[u8]) -> Option<String> {
+    let Some(found) = index.range_maxima()?.list(term) else {
+        return Some("the directory is not in order".into());
+    };
+    let mut expected = Vec::new();
+    ranges::encode(docids, impacts, index.documents(), &mut expected);
+    let (RangeList::Bytes(bytes) | RangeList::Sparse(bytes)) = found;
+    if bytes == expected {
+        return None;
+    }
+    let mut maxima = ranges::maxima(docids, impacts);
+    let mut other = None;
+    let visited = found.for_each(|range, max| {
+        let expected = maxima.next();
+        if expected != Some((range, max)) {
+            other = other.or(Some((range, max, expected)));
+        }
+        Some(())
+    });
+    Some(match other {
+        _ if visited.is_err() => "a list does not decode".into(),
+        Some((range, max, Some((at, expected)))) => {
+            format!("expected maximum {expected} in range {at}, found {max} in range {range}")
+        }
+        Some((range, max, None)) => {
+            format!("expected no more maxima, found {max} in range {range}")
+        }
+        None => {
+            format!("expected {} bytes of maxima, found {} others", expected.len(), bytes.len())
+        }
+    })
 }

@@ -63,6 +63,16 @@ fn work(docs: u32, options: &BpOptions) -> u64 {
     }
 }
 
+/// Bytes that making a forward index of `postings` over `terms` token ids and bisecting it
+/// take at most, beside the order itself.
+pub fn bisect_bytes(terms: usize, postings: u64, documents: u64, options: &BpOptions) -> u64 {
+    let width = if terms <= 1 << 16 { 2 } else { 4 };
+    width * (postings + 2 * postings.min(options.copy_postings))
+        + 32 * documents
+        + 12 * terms as u64 * (rayon::current_num_threads() as u64 + 2)
+        + (16 << 20)
+}
+
 /// An order under which the posting lists of `forward` have small gaps:
 /// `order[new docid]` = input ordinal. The same for any number of threads.
 ///

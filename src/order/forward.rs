@@ -95,6 +95,59 @@ pub struct ForwardIndex {
 }
 
 impl ForwardIndex {
+    /// From posting lists, each the documents of one term: what a [`ForwardBuilder`] makes
+    /// of the same documents with `finish(2)`, up to the order of terms in a document.
+    ///
+    /// `frequencies` has the number of documents of each term; `visit` is called with a
+    /// term and hands its documents, all below `documents`, to the function given; twice a
+    /// term of two documents or more.
+    ///
+    /// # Errors
+    /// Those of `visit`.
+    ///
+    /// # Panics
+    /// If lists change between visits.
+    pub fn transpose<E>(
+        documents: u32,
+        frequencies: &[u32],
+        mut visit: impl FnMut(usize, &mut dyn FnMut(u32)) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let kept: Vec<usize> = (0..frequencies.len()).filter(|&t| frequencies[t] >= 2).collect();
+        let mut number = vec![0u32; frequencies.len()];
+        let mut falling = kept.clone();
+        falling.sort_by_key(|&t| (std::cmp::Reverse(frequencies[t]), t));
+        falling.iter().zip(0..).for_each(|(&term, new)| number[term] = new);
+        // Offsets, one place further: filling moves each to where the next document starts.
+        let mut offsets = vec![0u64; documents as usize + 2];
+        for &term in &kept {
+            visit(term, &mut |document| offsets[document as usize + 2] += 1)?;
+        }
+        let longest = offsets.iter().copied().max().unwrap_or(0) as usize;
+        for i in 2..offsets.len() {
+            offsets[i] += offsets[i - 1];
+        }
+        let total = offsets[documents as usize + 1] as usize;
+        let narrow = kept.len() <= u16::TERMS;
+        let mut postings = match narrow {
+            true => Postings::Narrow(vec![0; total]),
+            false => Postings::Wide(vec![0; total]),
+        };
+        for &term in &kept {
+            let new = number[term];
+            visit(term, &mut |document| {
+                let at = &mut offsets[document as usize + 1];
+                match &mut postings {
+                    Postings::Narrow(p) => p[*at as usize] = new as u16,
+                    Postings::Wide(p) => p[*at as usize] = new,
+                }
+                *at += 1;
+            })?;
+        }
+        offsets.pop();
+        let frequencies = falling.iter().map(|&t| frequencies[t]).collect();
+        Ok(ForwardIndex { offsets, postings, frequencies, longest })
+    }
+
     /// Number of documents.
     pub fn len(&self) -> u32 {
         (self.offsets.len() - 1) as u32
@@ -268,6 +321,29 @@ mod tests {
         assert_eq!(forward.frequencies, [3, 2]);
         assert!(matches!(forward.postings, Postings::Narrow(_)));
         assert_eq!((forward.num_postings(), forward.longest), (5, 2));
+    }
+
+    #[test]
+    fn transposed_lists_are_the_same_index() {
+        let documents = [&[5, 9, 2][..], &[], &[9, 7], &[2, 9], &[5]];
+        let mut builder = ForwardBuilder::new();
+        documents.iter().for_each(|d| builder.push(d));
+        let built = builder.finish(2);
+        let with = |term: u32| (0..5u32).filter(move |&d| documents[d as usize].contains(&term));
+        let frequencies: Vec<u32> = (0..10).map(|term| with(term).count() as u32).collect();
+        let transposed = ForwardIndex::transpose(5, &frequencies, |term, each| {
+            with(term as u32).for_each(each);
+            Ok::<_, ()>(())
+        })
+        .unwrap();
+        let sorted = |forward: &ForwardIndex| {
+            let mut lists = lists(forward);
+            lists.iter_mut().for_each(|list| list.sort());
+            lists
+        };
+        assert_eq!(sorted(&transposed), sorted(&built));
+        assert_eq!(transposed.frequencies, built.frequencies);
+        assert_eq!((transposed.longest, &transposed.offsets), (built.longest, &built.offsets));
     }
 
     #[test]

@@ -16,7 +16,7 @@ mod local;
 mod log_gap;
 mod refine;
 
-pub use bisect::{BpOptions, bisect};
+pub use bisect::{BpOptions, bisect, bisect_bytes};
 pub use file::from_file;
 pub use forward::{ForwardBuilder, ForwardIndex};
 pub use log_gap::log_gap;

@@ -100,9 +100,10 @@ pub struct IntegerQuery {
 
 /// Reads a query file (plain, .gz or .zst; `-` is standard input).
 ///
-/// A query may be empty. Errors name the line: no id, an id that occurs twice, a malformed
+/// A query may be empty, a file may not. Errors name the line: no id, an id that occurs twice, a malformed
 /// token list or JSON object, a weight that is negative or not finite. Under `Auto`, a
-/// file of which most lines are token lists is one: its other lines are errors, not texts.
+/// file of which half the words or more are `token:weight` holds token lists: what else
+/// stands there is an error, not text.
 pub fn read_queries(path: &Path, kind: QueryKind) -> Result<QueryFile> {
     let mut lines = Lines::open(path, &BytesRead::default())?;
     let mut raw = Vec::new();
@@ -120,6 +121,9 @@ pub fn read_queries(path: &Path, kind: QueryKind) -> Result<QueryFile> {
             );
         }
         raw.push(QueryInput { id, line: lines.number(), body });
+    }
+    if raw.is_empty() {
+        return Err(Error::data(path, Place::File, "expected at least one query, found none"));
     }
     let mut file = QueryFile { path: path.to_owned(), queries: raw };
     if is_json == Some(false) {
@@ -142,7 +146,8 @@ fn split_line(line: &str) -> Result<(String, QueryBody), String> {
 
 /// Turns the rests of all lines into what `kind` says they are.
 fn interpret(file: &mut QueryFile, kind: QueryKind) -> Result<()> {
-    let kind = if kind == QueryKind::Auto { guess(&file.queries) } else { kind };
+    let guessed = kind == QueryKind::Auto;
+    let kind = if guessed { guess(&file.queries) } else { kind };
     for query in &mut file.queries {
         let QueryBody::Text(rest) = &mut query.body else { continue };
         let parsed = match kind {
@@ -154,9 +159,14 @@ fn interpret(file: &mut QueryFile, kind: QueryKind) -> Result<()> {
                 continue;
             }
         };
-        query.body = QueryBody::Weighted(
-            parsed.map_err(|problem| Error::data(&file.path, Place::Line(query.line), problem))?,
-        );
+        query.body = QueryBody::Weighted(parsed.map_err(|problem| {
+            let error = Error::data(&file.path, Place::Line(query.line), problem);
+            if guessed {
+                error.hint("if the queries are texts, say --query-kind text")
+            } else {
+                error
+            }
+        })?);
     }
     Ok(())
 }
@@ -169,11 +179,11 @@ fn guess(queries: &[QueryInput]) -> QueryKind {
         _ => None,
     });
     let (mut lists, mut all) = (0usize, 0usize);
-    for text in texts {
+    for token in texts.flat_map(|text| text.split_ascii_whitespace()) {
         all += 1;
-        lists += usize::from(text.split_ascii_whitespace().all(|t| split_token(t).is_some()));
+        lists += usize::from(split_token(token).is_some());
     }
-    if all > 0 && 2 * lists > all { QueryKind::Weighted } else { QueryKind::Text }
+    if all > 0 && 2 * lists >= all { QueryKind::Weighted } else { QueryKind::Text }
 }
 
 fn split_token(token: &str) -> Option<(&str, f64)> {
@@ -210,9 +220,6 @@ fn repeated(list: &str) -> Vec<(String, f64)> {
 /// # Errors
 /// A query that is text, a weight above 65535, a `scale` that is no positive number.
 pub fn integer_weights(file: &QueryFile, scale: f64) -> Result<Vec<IntegerQuery>> {
-    if !(scale.is_finite() && scale > 0.0) {
-        return Err(Error::Usage(format!("--query-scale must be positive, found {scale}")));
-    }
     let weighted = file.queries.iter().map(|query| match &query.body {
         QueryBody::Weighted(tokens) => Ok((query, tokens)),
         QueryBody::Text(_) => {
@@ -223,8 +230,7 @@ pub fn integer_weights(file: &QueryFile, scale: f64) -> Result<Vec<IntegerQuery>
         }
     });
     let weighted = weighted.collect::<Result<Vec<_>>>()?;
-    let integers = weighted.iter().flat_map(|(_, tokens)| *tokens).all(|(_, w)| w.fract() == 0.0);
-    let scale = if integers { 1.0 } else { scale };
+    let scale = weight_scale(file, scale)?;
     weighted
         .into_iter()
         .map(|(query, tokens)| {
@@ -233,6 +239,21 @@ pub fn integer_weights(file: &QueryFile, scale: f64) -> Result<Vec<IntegerQuery>
             Ok(IntegerQuery { id: query.id.clone(), line: query.line, terms, dropped })
         })
         .collect()
+}
+
+/// The factor of a file's query weights: 1 when every weight is an integer, else `scale`.
+///
+/// # Errors
+/// A `scale` that is no positive number.
+pub fn weight_scale(file: &QueryFile, scale: f64) -> Result<f64> {
+    if !(scale.is_finite() && scale > 0.0) {
+        return Err(Error::Usage(format!("--query-scale must be positive, found {scale}")));
+    }
+    let integers = file.queries.iter().all(|query| match &query.body {
+        QueryBody::Weighted(tokens) => tokens.iter().all(|(_, weight)| weight.fract() == 0.0),
+        QueryBody::Text(_) => true,
+    });
+    Ok(if integers { 1.0 } else { scale })
 }
 
 /// Sums repeated `tokens`, then scales and rounds each weight half up; also the number of

@@ -4,21 +4,33 @@
 //! [`exhaustive`](Algorithm::Exhaustive): score descending, then original ordinal
 //! ascending, whatever the document order, codec and number of threads.
 
+mod bounds;
+mod costs;
+mod counters;
 mod cursor;
 mod exhaustive;
+mod explain;
 pub mod file;
 mod kernels;
+mod maxscore;
+mod ranged;
 mod select;
 mod topk;
 mod wand;
 mod windowed;
 
+pub use costs::choose;
+pub use counters::Counters;
+pub use explain::{Contribution, Explainer};
 pub use kernels::SimdLevel;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 use crate::format::postings::{Damaged, List};
 use crate::index::{Index, TermId};
-use cursor::Cursor;
+use counters::Count;
+use cursor::Cursors;
+use maxscore::MaxScore;
+use ranged::Ranged;
 use select::Selector;
 use topk::TopK;
 use wand::Wand;
@@ -140,6 +152,14 @@ algorithms! {
     Wand = "wand";
     /// Ding and Suel, Faster top-k document retrieval using block-max indexes (SIGIR 2011).
     BlockMaxWand = "block_max_wand";
+    /// Turtle and Flood, Query evaluation: strategies and optimizations (IP&M 1995).
+    MaxScore = "maxscore";
+    /// Chakrabarti et al., Interval-based pruning for top-k processing over compressed
+    /// lists (ICDE 2011), as in PISA.
+    BlockMaxMaxScore = "block_max_maxscore";
+    /// Scores ranges of 64 documents whose maxima reach the threshold, the highest first;
+    /// needs the section RANGE_MAXIMA.
+    RangePruned = "range_pruned";
     /// Scores every posting, window by window, in a few SIMD passes.
     Windowed = "windowed";
 }
@@ -167,16 +187,25 @@ impl std::str::FromStr for Algorithm {
     }
 }
 
-/// What [`Algorithm::Auto`] runs for a query.
-///
-/// Costs in nanoseconds, measured on SPLADE and BM25 lists: the windowed scan pays for
-/// every document once and little for a posting; a walk over cursors pays 30 ns for a
-/// posting and nothing for documents, so it wins when postings are rare.
-pub fn choose(index: &Index, query: &Query) -> Algorithm {
-    let postings: u64 = query.terms.iter().map(|t| u64::from(index.term(t.term).df.get())).sum();
-    let scan = 0.05 * f64::from(index.documents()) + 1.0 * postings as f64;
-    let walk = 30.0 * postings as f64;
-    if walk < scan { Algorithm::BlockMaxWand } else { Algorithm::Windowed }
+impl Algorithm {
+    /// The algorithm that runs: what [`choose`] says for [`Auto`](Algorithm::Auto), else
+    /// itself.
+    pub fn resolve(self, index: &Index, query: &Query, k: usize) -> Self {
+        if self == Algorithm::Auto { choose(index, query, k) } else { self }
+    }
+
+    /// Whether the index has what the algorithm needs.
+    ///
+    /// # Errors
+    /// It lacks a section; the error says how to build it.
+    pub fn check(self, index: &Index) -> Result<()> {
+        if self == Algorithm::RangePruned && index.range_maxima().is_none() {
+            let problem = "range_pruned needs the section RANGE_MAXIMA, which is not there";
+            return Err(Error::data(index.path(), Place::File, problem)
+                .hint("build the index with --ranges 64, or use another algorithm"));
+        }
+        Ok(())
+    }
 }
 
 /// A list with its query weight, as the algorithms take it.
@@ -191,11 +220,13 @@ struct Weighted<'a> {
 pub struct Searcher<'a> {
     index: &'a Index,
     lists: Vec<Weighted<'a>>,
-    cursors: Vec<Cursor<'a>>,
+    cursors: Cursors<'a>,
     top: TopK<'a>,
     selector: Selector<'a>,
     windowed: Windowed<'a>,
     wand: Wand,
+    max_score: MaxScore<'a>,
+    ranged: Ranged<'a>,
     hits: Vec<Hit>,
 }
 
@@ -210,11 +241,13 @@ impl<'a> Searcher<'a> {
         Searcher {
             index,
             lists: Vec::new(),
-            cursors: Vec::new(),
+            cursors: Cursors::default(),
             top: TopK::new(index.order()),
             selector: Selector::new(index.order()),
             windowed: Windowed::new(level),
             wand: Wand::default(),
+            max_score: MaxScore::default(),
+            ranged: Ranged::new(level),
             hits: Vec::new(),
         }
     }
@@ -222,51 +255,103 @@ impl<'a> Searcher<'a> {
     /// The `k` best documents with a score above 0, best first, ties by ordinal.
     ///
     /// # Errors
-    /// The file is damaged where the query reads it.
+    /// The file is damaged where the query reads it, or lacks what the algorithm needs.
     pub fn search(&mut self, query: &Query, k: usize, algorithm: Algorithm) -> Result<&[Hit]> {
+        self.search_with(query, k, algorithm, &mut ())?;
+        Ok(&self.hits)
+    }
+
+    /// As [`search`](Self::search), and what it took. Counting costs time: measure
+    /// latency without it.
+    pub fn search_counted(
+        &mut self,
+        query: &Query,
+        k: usize,
+        algorithm: Algorithm,
+    ) -> Result<(&[Hit], Counters)> {
+        let mut counters = Counters::default();
+        let algorithm = algorithm.resolve(self.index, query, k);
+        self.search_with(query, k, algorithm, &mut counters)?;
+        counters.complete(algorithm, self.lists.iter().map(|l| &l.list));
+        Ok((&self.hits, counters))
+    }
+
+    fn search_with<C: Count>(
+        &mut self,
+        query: &Query,
+        k: usize,
+        algorithm: Algorithm,
+        count: &mut C,
+    ) -> Result<()> {
+        let algorithm = algorithm.resolve(self.index, query, k);
+        algorithm.check(self.index)?;
         self.lists.clear();
         for &QueryTerm { term, weight } in &query.terms {
             self.lists.push(Weighted { list: self.index.list(term)?, weight });
         }
         self.hits.clear();
-        let algorithm = match algorithm {
-            Algorithm::Auto => choose(self.index, query),
-            named => named,
-        };
-        let outcome = self.run(k.min(self.index.documents() as usize), algorithm);
-        match outcome {
-            Ok(()) => Ok(&self.hits),
-            Err(Damaged) => Err(self.name_damage(query)),
-        }
-    }
-
-    fn run(&mut self, k: usize, algorithm: Algorithm) -> Result<(), Damaged> {
+        let k = k.min(self.index.documents() as usize);
         if k == 0 || self.lists.is_empty() {
             return Ok(());
         }
-        if algorithm == Algorithm::Exhaustive {
-            return exhaustive::search(&self.lists, self.index.order(), k, &mut self.hits);
+        self.run(query, k, algorithm, count).map_err(|Damaged| self.name_damage(query))?;
+        // k compares a query, so that a damaged ORDER names no document that is not.
+        let documents = self.index.documents();
+        match self.hits.iter().find(|hit| hit.ordinal >= documents) {
+            None => Ok(()),
+            Some(hit) => Err(self.index.damaged_order(hit.ordinal)),
         }
-        let primed = primed(&self.lists, k);
-        if algorithm == Algorithm::Windowed {
-            let bound = self.lists.iter().map(|l| l.weight * u32::from(l.list.max_impact)).sum();
-            self.selector.reset(k, primed, bound);
-            self.windowed.search(&self.lists, &mut self.selector)?;
-            self.selector.drain_into(&mut self.hits);
-            return Ok(());
-        }
-        self.top.reset(k, primed);
-        self.cursors.clear();
-        for &list in &self.lists {
-            self.cursors.push(Cursor::new(list)?);
-        }
+    }
+
+    fn run<C: Count>(
+        &mut self,
+        query: &Query,
+        k: usize,
+        algorithm: Algorithm,
+        count: &mut C,
+    ) -> Result<(), Damaged> {
+        let lists = &self.lists;
+        let primed = primed(lists, k);
+        let bound = || lists.iter().map(|l| l.weight * u32::from(l.list.max_impact)).sum();
         match algorithm {
-            Algorithm::Auto | Algorithm::Exhaustive | Algorithm::Windowed => {
-                unreachable!("resolved or answered above")
+            Algorithm::Auto => unreachable!("resolved by the caller"),
+            Algorithm::Exhaustive => {
+                return exhaustive::search(lists, self.index.order(), k, &mut self.hits);
             }
-            Algorithm::Wand => self.wand.search::<false>(&mut self.cursors, &mut self.top)?,
+            Algorithm::Windowed => {
+                self.selector.reset(k, primed, bound(), true);
+                self.windowed.search(lists, &mut self.selector)?;
+                self.selector.drain_into(&mut self.hits);
+                return Ok(());
+            }
+            Algorithm::RangePruned => {
+                let index: &'a Index = self.index;
+                let maxima = index.range_maxima().ok_or(Damaged)?;
+                let of_terms = query.terms.iter().map(|t| maxima.list(t.term));
+                self.selector.reset(k, primed, bound(), false);
+                self.ranged.search(lists, of_terms, k, &mut self.selector, count)?;
+                self.selector.drain_into(&mut self.hits);
+                return Ok(());
+            }
+            Algorithm::Wand => {
+                self.top.reset(k, primed);
+                let cursors = self.cursors.open(lists, count)?;
+                self.wand.search::<false, C>(cursors, &mut self.top, count)?;
+            }
             Algorithm::BlockMaxWand => {
-                self.wand.search::<true>(&mut self.cursors, &mut self.top)?;
+                self.top.reset(k, primed);
+                let cursors = self.cursors.open(lists, count)?;
+                self.wand.search::<true, C>(cursors, &mut self.top, count)?;
+            }
+            Algorithm::MaxScore => {
+                self.top.reset(k, primed);
+                let (cursors, top) = (&mut self.cursors, &mut self.top);
+                self.max_score.search::<false, C>(lists, cursors, top, count)?;
+            }
+            Algorithm::BlockMaxMaxScore => {
+                self.top.reset(k, primed);
+                let (cursors, top) = (&mut self.cursors, &mut self.top);
+                self.max_score.search::<true, C>(lists, cursors, top, count)?;
             }
         }
         self.top.drain_into(&mut self.hits);

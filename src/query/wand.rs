@@ -11,6 +11,8 @@
 //! the pivot's document at once: cursors on it count, lagging ones are brought up to it
 //! while its bound still reaches the threshold (2–3 times fewer pivots on SPLADE).
 
+use super::bounds::Bound;
+use super::counters::Count;
 use super::cursor::{Cursor, END};
 use super::topk::TopK;
 use crate::format::postings::Damaged;
@@ -19,77 +21,132 @@ use crate::format::postings::Damaged;
 #[derive(Default)]
 pub(super) struct Wand {
     order: DocidOrder,
-    /// What each list up to the pivot can add to the pivot's document.
-    bounds: Vec<u32>,
+    bounds: Vec<Bound>,
 }
 
 impl Wand {
-    pub(super) fn search<const BLOCK_MAX: bool>(
+    pub(super) fn search<const BLOCK_MAX: bool, C: Count>(
         &mut self,
         cursors: &mut [Cursor<'_>],
         top: &mut TopK<'_>,
+        count: &mut C,
     ) -> Result<(), Damaged> {
         self.order.reset(cursors);
-        while let Some((pivot, docid)) = self.order.pivot(cursors, top.enter()) {
-            let (bound, holds_to) = self.bound::<BLOCK_MAX>(cursors, pivot, docid);
-            if bound >= top.enter() {
-                self.settle(cursors, pivot, docid, bound, top)?;
-                self.order.restore(pivot);
-            } else {
-                let next_list = self.order.docid(pivot + 1);
-                let target = next_list.min(holds_to.saturating_add(1)).max(docid + 1);
-                self.skip(cursors, pivot, target)?;
+        self.bounds.clear();
+        self.bounds.extend(cursors.iter().map(Bound::of));
+        // No document before this one can enter, wherever cursors stand.
+        let mut floor = 0;
+        while let Some((pivot, docid, mut bound)) = self.pivot(floor, top.enter()) {
+            if BLOCK_MAX {
+                let until;
+                (bound, until) = self.block_bound(cursors, pivot, docid);
+                if bound < top.enter() {
+                    let target = self.beyond(cursors, pivot, bound, until, top.enter());
+                    // Of a damaged file a bound may end before it begins.
+                    floor = target.max(docid + 1);
+                    self.skip(cursors, pivot, floor, count)?;
+                    continue;
+                }
             }
+            self.settle::<BLOCK_MAX, C>(cursors, pivot, docid, bound, top, count)?;
+            self.order.restore(pivot);
+            floor = docid + 1;
         }
         Ok(())
     }
 
-    /// Sum of what the lists up to the pivot can add to `docid`, and the last docid for
-    /// which that holds.
+    /// First position at which the list maxima reach `enter`; the first document from
+    /// `floor` on that can enter; the position of the last cursor that may stand on it, and
+    /// the sum of the maxima up to there. `None` if no document can enter.
     #[inline]
-    fn bound<const BLOCK_MAX: bool>(
+    fn pivot(&self, floor: u32, enter: u32) -> Option<(usize, u32, u32)> {
+        let words = &self.order.0;
+        let mut bound = 0;
+        for (position, &word) in words.iter().enumerate() {
+            bound += self.bounds[cursor_of(word)].list;
+            if bound >= enter {
+                let (docid, mut pivot) = (docid_of(word).max(floor), position);
+                if docid == END {
+                    return None;
+                }
+                while let Some(&next) = words.get(pivot + 1)
+                    && docid_of(next) <= docid
+                {
+                    pivot += 1;
+                    bound += self.bounds[cursor_of(next)].list;
+                }
+                return Some((pivot, docid, bound));
+            }
+        }
+        None
+    }
+
+    /// Sum of what the lists up to the pivot can add to `docid` by their blocks' maxima,
+    /// and the first document for which that does not hold.
+    #[inline]
+    fn block_bound(&mut self, cursors: &mut [Cursor<'_>], pivot: usize, docid: u32) -> (u32, u32) {
+        let (mut sum, mut until) = (0, END);
+        for &word in &self.order.0[..=pivot] {
+            let bound = &mut self.bounds[cursor_of(word)];
+            bound.move_to(docid, &mut cursors[cursor_of(word)]);
+            sum += bound.block;
+            until = until.min(bound.until);
+        }
+        (sum, until)
+    }
+
+    /// The first document that may enter after one whose blocks promise `sum`, too little,
+    /// up to `until`: lists behind the pivot join one by one until they reach `enter`.
+    #[inline]
+    fn beyond(
         &mut self,
         cursors: &mut [Cursor<'_>],
         pivot: usize,
-        docid: u32,
-    ) -> (u32, u32) {
-        self.bounds.clear();
-        let (mut sum, mut holds_to) = (0, END - 1);
-        for position in 0..=pivot {
-            let cursor = &mut cursors[self.order.cursor(position)];
-            let bound = if BLOCK_MAX {
-                let (bound, last) = cursor.block_bound(docid);
-                holds_to = holds_to.min(last);
-                bound
-            } else {
-                cursor.max_score
-            };
-            self.bounds.push(bound);
-            sum += bound;
+        mut sum: u32,
+        mut until: u32,
+        enter: u32,
+    ) -> u32 {
+        for &word in &self.order.0[pivot + 1..] {
+            let docid = docid_of(word);
+            if docid >= until {
+                break;
+            }
+            let bound = &mut self.bounds[cursor_of(word)];
+            // The list has nothing before its cursor, so that is where its bound counts.
+            bound.move_to(docid, &mut cursors[cursor_of(word)]);
+            sum += bound.block;
+            if sum >= enter {
+                return docid;
+            }
+            until = until.min(bound.until);
         }
-        (sum, holds_to)
+        until
     }
 
     /// Scores `docid` if it can enter. Every cursor that was brought up to it is moved
     /// past it; one that was not stays where no document can enter.
-    fn settle(
+    #[inline]
+    fn settle<const BLOCK_MAX: bool, C: Count>(
         &mut self,
         cursors: &mut [Cursor<'_>],
         pivot: usize,
         docid: u32,
         mut bound: u32,
         top: &mut TopK<'_>,
+        count: &mut C,
     ) -> Result<(), Damaged> {
         // From the pivot down: those on the document first, they need no search.
-        for position in (0..=pivot).rev() {
-            let cursor = &mut cursors[self.order.cursor(position)];
-            cursor.next_geq(docid)?;
-            bound -= self.bounds[position];
+        for word in self.order.0[..=pivot].iter_mut().rev() {
+            let i = cursor_of(*word);
+            let (cursor, most) = (&mut cursors[i], &self.bounds[i]);
+            bound -= if BLOCK_MAX { most.block } else { most.list };
+            cursor.next_geq(docid, count)?;
             if cursor.docid == docid {
                 bound += cursor.score();
-                cursor.next()?;
+                count.postings(1);
+                cursor.next(count)?;
             }
-            self.order.set(position, cursor.docid);
+            *word = word_of(cursor.docid, i);
             if bound < top.enter() {
                 return Ok(());
             }
@@ -100,17 +157,18 @@ impl Wand {
 
     /// Moves the cursor with the largest maximum to `target`: its list is likely the
     /// shortest and skips furthest. No document before `target` can enter.
-    fn skip(
+    fn skip<C: Count>(
         &mut self,
         cursors: &mut [Cursor<'_>],
         pivot: usize,
         target: u32,
+        count: &mut C,
     ) -> Result<(), Damaged> {
-        let heaviest = (0..=pivot).max_by_key(|&p| cursors[self.order.cursor(p)].max_score);
-        if let Some(position) = heaviest {
-            let cursor = &mut cursors[self.order.cursor(position)];
-            cursor.next_geq(target)?;
-            self.order.set(position, cursor.docid);
+        let list = |&p: &usize| self.bounds[cursor_of(self.order.0[p])].list;
+        if let Some(position) = (0..=pivot).max_by_key(list) {
+            let i = cursor_of(self.order.0[position]);
+            cursors[i].next_geq(target, count)?;
+            self.order.0[position] = word_of(cursors[i].docid, i);
             self.order.sink(position);
         }
         Ok(())
@@ -125,41 +183,8 @@ struct DocidOrder(Vec<u64>);
 impl DocidOrder {
     fn reset(&mut self, cursors: &[Cursor<'_>]) {
         self.0.clear();
-        self.0.extend(cursors.iter().enumerate().map(|(i, c)| word(c.docid, i)));
+        self.0.extend(cursors.iter().enumerate().map(|(i, c)| word_of(c.docid, i)));
         self.0.sort_unstable();
-    }
-
-    #[inline]
-    fn cursor(&self, position: usize) -> usize {
-        self.0[position] as u32 as usize
-    }
-
-    /// Docid at a position; [`END`] past the last.
-    #[inline]
-    fn docid(&self, position: usize) -> u32 {
-        self.0.get(position).map_or(END, |&word| (word >> 32) as u32)
-    }
-
-    #[inline]
-    fn set(&mut self, position: usize, docid: u32) {
-        self.0[position] = word(docid, self.cursor(position));
-    }
-
-    /// First position at which the list maxima reach `enter`, further cursors on the same
-    /// document included, and that document; `None` if no document can enter.
-    #[inline]
-    fn pivot(&self, cursors: &[Cursor<'_>], enter: u32) -> Option<(usize, u32)> {
-        let mut bound = 0;
-        for position in 0..self.0.len() {
-            bound += cursors[self.cursor(position)].max_score;
-            if bound >= enter {
-                let docid = self.docid(position);
-                let same =
-                    self.0[position + 1..].iter().take_while(|&&w| (w >> 32) as u32 == docid);
-                return (docid != END).then(|| (position + same.count(), docid));
-            }
-        }
-        None
     }
 
     /// Sorts after docids up to `last` grew: insertion, from the back.
@@ -185,6 +210,16 @@ impl DocidOrder {
 }
 
 #[inline]
-fn word(docid: u32, cursor: usize) -> u64 {
+fn word_of(docid: u32, cursor: usize) -> u64 {
     u64::from(docid) << 32 | cursor as u64
+}
+
+#[inline]
+fn docid_of(word: u64) -> u32 {
+    (word >> 32) as u32
+}
+
+#[inline]
+fn cursor_of(word: u64) -> usize {
+    word as u32 as usize
 }

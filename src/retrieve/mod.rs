@@ -14,7 +14,7 @@ use crate::error::{Error, Place, Result};
 use crate::format::FieldKind;
 use crate::index::Index;
 use crate::query::Query;
-use crate::query::file::{QueryBody, QueryFile, integer_terms, integer_weights};
+use crate::query::file::{QueryBody, QueryFile, QueryInput, integer_terms, weight_scale};
 
 /// A query file's query, ready for a [`Searcher`](crate::query::Searcher).
 #[derive(Debug, Clone)]
@@ -66,8 +66,11 @@ impl<'a> QuerySide<'a> {
         Ok(QuerySide { index, texts: Texts::Model(Box::new(encoder)) })
     }
 
-    /// What answers text queries, for reports.
-    pub fn describe(&self) -> &'static str {
+    /// What answers the queries of `file`, for reports.
+    pub fn describe(&self, file: &QueryFile) -> &'static str {
+        if file.queries.iter().all(|q| matches!(q.body, QueryBody::Weighted(_))) {
+            return "weighted tokens";
+        }
         match &self.texts {
             Texts::Unsupported => "weighted tokens",
             Texts::Bm25(_) => "BM25 analyzer",
@@ -80,37 +83,21 @@ impl<'a> QuerySide<'a> {
 
     /// Prepares every query of a file, one after another, each encoding timed.
     pub fn prepare(&self, file: &QueryFile, scale: f64) -> Result<Vec<Prepared>> {
-        let any_text = file.queries.iter().any(|q| matches!(q.body, QueryBody::Text(_)));
-        if any_text {
-            return file
-                .queries
-                .iter()
-                .map(|query| {
-                    match &query.body {
-                        QueryBody::Text(text) => self.prepare_text(&query.id, text),
-                        QueryBody::Weighted(tokens) => {
-                            let (terms, dropped) =
-                                integer_terms(tokens, scale).map_err(Error::Usage)?;
-                            let query_ = self.query(&terms)?;
-                            Ok(Prepared {
-                                id: query.id.clone(),
-                                query: query_,
-                                dropped,
-                                encoding: Duration::ZERO,
-                            })
-                        }
-                    }
-                    .map_err(|e| at_line(e, &file.path, query.line))
-                })
-                .collect();
-        }
-        integer_weights(file, scale)?
-            .into_iter()
-            .map(|q| {
-                let query = self.query(&q.terms).map_err(|e| at_line(e, &file.path, q.line))?;
-                Ok(Prepared { id: q.id, query, dropped: q.dropped, encoding: Duration::ZERO })
-            })
-            .collect()
+        let scale = weight_scale(file, scale)?;
+        let prepare = |query: &QueryInput| {
+            let prepared = match &query.body {
+                QueryBody::Text(text) => self.prepare_text(&query.id, text),
+                QueryBody::Weighted(tokens) => self.prepare_tokens(&query.id, tokens, scale),
+            };
+            prepared.map_err(|e| at_line(e, &file.path, query.line))
+        };
+        file.queries.iter().map(prepare).collect()
+    }
+
+    fn prepare_tokens(&self, id: &str, tokens: &[(String, f64)], scale: f64) -> Result<Prepared> {
+        let (terms, dropped) = integer_terms(tokens, scale).map_err(Error::Usage)?;
+        let query = self.query(&terms)?;
+        Ok(Prepared { id: id.to_owned(), query, dropped, encoding: Duration::ZERO })
     }
 
     /// Prepares one text.
@@ -151,6 +138,14 @@ impl<'a> QuerySide<'a> {
     fn query(&self, terms: &[(String, u32)]) -> Result<Query> {
         Query::new(self.index, 0, terms.iter().map(|(token, weight)| (token.as_str(), *weight)))
     }
+}
+
+/// The error for a query model in a program that reads none.
+#[cfg(not(feature = "tokenize"))]
+pub(crate) fn without_models() -> Error {
+    Error::Usage(
+        "--query-model needs a splindex-query built with the feature encode or tokenize".into(),
+    )
 }
 
 #[cfg(feature = "tokenize")]

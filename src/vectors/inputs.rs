@@ -1,10 +1,18 @@
-//! Opening whatever vectors a user names: stores and JsonVectorCollection files.
+//! Opening whatever vectors a user names: stores, JsonVectorCollection, CIFF and
+//! sparse-matrix files, recognised by content, then by name.
 
-use std::path::PathBuf;
+use std::collections::VecDeque;
+use std::io::{BufRead, Cursor, Read};
+use std::path::{Path, PathBuf};
 
-use super::VectorSource;
+use super::ciff::Ciff;
 use super::jsonl::JsonVectorReader;
-use super::store::StoreReader;
+use super::sparse::{Sidecars, csr_len, open_csr, open_npz};
+use super::spool::{Spool, unreadable};
+use super::store::{Encoding, Kind, Shard, StoreReader};
+use super::transpose::Transposed;
+use super::{Slice, VectorSource};
+use crate::corpus::{check_inputs, open_input};
 use crate::error::{Error, Place, Result};
 
 /// Inputs of one collection, in order.
@@ -13,18 +21,83 @@ pub struct OpenedVectors {
     pub sources: Vec<Box<dyn VectorSource>>,
     /// The first store's encoding, for provenance.
     pub model: Option<serde_json::Value>,
+    /// If the only input is a shard: which one, and the documents before it.
+    pub shard: Option<(Shard, u64)>,
 }
 
-/// Opens `paths`: store directories are ordered by the doc base that they record, files
-/// stay in the order given.
+impl OpenedVectors {
+    /// Cuts the collection into `shard.count` parts of equal size and keeps one, as
+    /// `encode --shard` does.
+    ///
+    /// # Errors
+    /// The number of documents is not known beforehand, or the input is a shard already.
+    pub fn cut(self, shard: Shard) -> Result<Self> {
+        if let Some((Shard { index, count }, _)) = self.shard {
+            return Err(Error::Usage(format!(
+                "--shard cuts whole collections, and the input is shard {index}/{count} of one"
+            )));
+        }
+        let lengths: Option<Vec<u64>> = self.sources.iter().map(|s| s.len_hint()).collect();
+        let Some(lengths) = lengths else {
+            return Err(Error::Usage(
+                "--shard needs vector stores, which know how many documents they have".into(),
+            ));
+        };
+        let documents: u64 = lengths.iter().sum();
+        let at = |i: u64| (u128::from(documents) * u128::from(i) / u128::from(shard.count)) as u64;
+        let (start, end) = (at(shard.index), at(shard.index + 1));
+        let (mut sources, mut base) = (Vec::new(), 0);
+        for (source, len) in self.sources.into_iter().zip(lengths) {
+            let from = start.clamp(base, base + len);
+            let to = end.clamp(base, base + len);
+            // Empty parts stay: every input's weights count for the scale.
+            sources.push(Box::new(Slice::new(source, from - base, to - from)) as Box<dyn VectorSource>);
+            base += len;
+        }
+        Ok(OpenedVectors { sources, shard: Some((shard, start)), ..self })
+    }
+}
+
+/// What a file of vectors is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// JsonVectorCollection lines.
+    Jsonl,
+    /// Common Index File Format.
+    Ciff,
+    /// A SciPy matrix.
+    Npz,
+    /// A big-ann-benchmarks matrix.
+    Csr,
+    /// An index of ours.
+    Index,
+}
+
+/// Opens documents: [`open_vectors_with`], which looks for ids and vocabulary beside matrix
+/// files, and refuses stores of queries.
+pub fn open_vectors(paths: &[PathBuf]) -> Result<OpenedVectors> {
+    open_kind(paths, &Sidecars::default(), Kind::Document)
+}
+
+/// Opens `paths`, documents or queries: store directories are ordered by the doc base that they record, files
+/// stay in the order given. CIFF files are read once to the end for their structure.
 ///
 /// # Errors
-/// Stores mixed with files, shards that leave a gap or overlap, and what opening says.
-pub fn open_vectors(paths: &[PathBuf]) -> Result<OpenedVectors> {
+/// Stores mixed with files, shards that leave a gap or overlap, ids or a vocabulary for
+/// anything but one matrix, an index, and what opening says.
+pub fn open_vectors_with(paths: &[PathBuf], sidecars: &Sidecars) -> Result<OpenedVectors> {
+    open_kind(paths, sidecars, Kind::Query)
+}
+
+/// `allowed` queries are allowed beside documents.
+fn open_kind(paths: &[PathBuf], sidecars: &Sidecars, allowed: Kind) -> Result<OpenedVectors> {
     let stores = paths.iter().filter(|path| path.is_dir()).count();
     if stores == 0 {
-        let source: Box<dyn VectorSource> = Box::new(JsonVectorReader::open(paths)?);
-        return Ok(OpenedVectors { sources: vec![source], model: None });
+        return Ok(OpenedVectors {
+            sources: open_files(paths, sidecars)?,
+            model: None,
+            shard: None,
+        });
     }
     if stores < paths.len() {
         return Err(Error::Usage(
@@ -33,14 +106,167 @@ pub fn open_vectors(paths: &[PathBuf]) -> Result<OpenedVectors> {
         ));
     }
     let mut readers = paths.iter().map(|dir| StoreReader::open(dir)).collect::<Result<Vec<_>>>()?;
-    if readers.len() > 1 {
-        order_shards(&mut readers, paths)?;
-    }
+    one_kind(&readers, paths, allowed)?;
+    order_shards(&mut readers, paths)?;
     let model = readers
         .first()
         .and_then(|reader| serde_json::to_value(reader.manifest().plan.encoding.as_ref()?).ok());
+    let shard = match &readers[..] {
+        [only] => only.manifest().plan.shard.map(|s| (s, only.manifest().plan.doc_base)),
+        _ => None,
+    };
     let sources = readers.into_iter().map(|r| Box::new(r) as Box<dyn VectorSource>).collect();
-    Ok(OpenedVectors { sources, model })
+    Ok(OpenedVectors { sources, model, shard })
+}
+
+fn open_files(paths: &[PathBuf], sidecars: &Sidecars) -> Result<Vec<Box<dyn VectorSource>>> {
+    check_inputs(paths)?;
+    let inputs = paths.iter().map(|path| Input::open(path)).collect::<Result<Vec<_>>>()?;
+    let matrices = inputs.iter().filter(|i| matches!(i.format, Format::Npz | Format::Csr)).count();
+    if sidecars.ids.is_some() && matrices != 1 {
+        return Err(Error::Usage(format!(
+            "--ids belongs to one .npz or .csr file, found {matrices} among the inputs"
+        )));
+    }
+    let mut inputs: VecDeque<Input> = inputs.into();
+    let mut sources: Vec<Box<dyn VectorSource>> = Vec::new();
+    while let Some(input) = inputs.pop_front() {
+        let spool = |input: Input| match input.bytes {
+            Some(bytes) => Spool::new(&input.path, bytes),
+            None => Spool::new(&input.path, open_input(&input.path)?),
+        };
+        sources.push(match input.format {
+            Format::Jsonl => {
+                let mut lines = vec![(input.path, input.bytes)];
+                while inputs.front().is_some_and(|next| next.format == Format::Jsonl) {
+                    lines.extend(inputs.pop_front().map(|next| (next.path, next.bytes)));
+                }
+                Box::new(JsonVectorReader::of_opened(lines))
+            }
+            Format::Ciff => Box::new(Transposed::new(Ciff::open(spool(input)?)?)),
+            Format::Npz => Box::new(open_npz(&spool(input)?, sidecars)?),
+            Format::Csr => Box::new(open_csr(&spool(input)?, sidecars)?),
+            Format::Index => {
+                let problem = "expected vectors, found an index";
+                return Err(Error::data(&input.path, Place::File, problem).hint(
+                    "`splindex merge` joins indexes, `splindex convert` gives their vectors",
+                ));
+            }
+        });
+    }
+    Ok(sources)
+}
+
+/// An input whose first bytes have been looked at.
+struct Input {
+    path: PathBuf,
+    format: Format,
+    /// What is left to read of an input that cannot be opened again.
+    bytes: Option<Box<dyn BufRead + Send>>,
+}
+
+/// Enough to tell the formats apart.
+const HEAD: u64 = 32;
+
+impl Input {
+    fn open(path: &Path) -> Result<Self> {
+        let mut bytes = open_input(path)?;
+        let mut head = Vec::new();
+        bytes.by_ref().take(HEAD).read_to_end(&mut head).map_err(|e| unreadable(path, e))?;
+        let format = recognise(path, &head);
+        let bytes: Option<Box<dyn BufRead + Send>> = match path.is_file() {
+            true => None,
+            false => Some(Box::new(Cursor::new(head).chain(bytes))),
+        };
+        Ok(Input { path: path.to_owned(), format, bytes })
+    }
+}
+
+/// What the file at `path` is.
+pub(crate) fn format_of(path: &Path) -> Result<Format> {
+    Ok(Input::open(path)?.format)
+}
+
+/// From the first (unpacked) bytes; an empty or damaged file is what its name says.
+fn recognise(path: &Path, head: &[u8]) -> Format {
+    let number = |at: usize| {
+        let bytes = head.get(at..at + 8)?;
+        Some(u64::from_le_bytes(std::array::from_fn(|i| bytes[i])))
+    };
+    // Three counts far below 2^48, where text and protobuf have no zero bytes.
+    let counts = [0, 8, 16].map(|at| number(at).filter(|&n| n < 1 << 48));
+    // A header of up to 16,383 bytes that begins with version 1.
+    let ciff = |at: usize| head.get(at..at + 3) == Some(&[0x08, 0x01, 0x10]);
+    let start = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    if head.starts_with(&crate::format::header::MAGIC) {
+        Format::Index
+    } else if head.starts_with(b"PK\x03\x04") {
+        Format::Npz
+    } else if let [Some(rows), Some(_), Some(nnz)] = counts
+        && csr_len(rows, nnz).is_some()
+    {
+        Format::Csr
+    } else if ciff(1) || ciff(2) {
+        Format::Ciff
+    } else if start.starts_with(b"{") {
+        Format::Jsonl
+    } else {
+        by_name(path).unwrap_or(Format::Jsonl)
+    }
+}
+
+/// What the name says, with or without `.gz` or `.zst`.
+pub(crate) fn by_name(path: &Path) -> Option<Format> {
+    let name = path.file_name()?.to_str()?;
+    let name = name.strip_suffix(".gz").or(name.strip_suffix(".zst")).unwrap_or(name);
+    match name.rsplit_once('.')?.1 {
+        "jsonl" | "json" => Some(Format::Jsonl),
+        "ciff" => Some(Format::Ciff),
+        "npz" => Some(Format::Npz),
+        "csr" => Some(Format::Csr),
+        "spx" => Some(Format::Index),
+        _ => None,
+    }
+}
+
+/// Refuses stores of queries unless they are `allowed`, and stores whose texts were encoded in different ways: their
+/// weights do not compare.
+fn one_kind(readers: &[StoreReader], paths: &[PathBuf], allowed: Kind) -> Result<()> {
+    let stores = || readers.iter().map(|r| &r.manifest().plan).zip(paths);
+    let refused = stores().find(|(plan, _)| plan.kind == Kind::Query);
+    if let Some((_, path)) = refused.filter(|_| allowed == Kind::Document) {
+        return Err(Error::data(path, Place::File, "expected documents, found a store of queries")
+            .hint("encode the texts without --kind query"));
+    }
+    let Some((first, first_path)) = stores().next() else { return Ok(()) };
+    for (plan, path) in stores().skip(1) {
+        let Some(what) = difference(first.encoding.as_ref(), plan.encoding.as_ref()) else {
+            continue;
+        };
+        let problem = format!("{what} differs from that of {}", first_path.display());
+        return Err(Error::data(path, Place::File, problem)
+            .hint("encode all parts of a collection with the same model and flags"));
+    }
+    Ok(())
+}
+
+/// What makes the weights of two encodings differ by more than rounding.
+fn difference(a: Option<&Encoding>, b: Option<&Encoding>) -> Option<&'static str> {
+    let (Some(a), Some(b)) = (a, b) else {
+        return (a.is_some() != b.is_some()).then_some("where the vectors come from");
+    };
+    [
+        ("the model", a.model.weights_digest != b.model.weights_digest),
+        ("the model's configuration", a.model.config_digest != b.model.config_digest),
+        ("the tokenizer", a.model.tokenizer_digest != b.model.tokenizer_digest),
+        ("the pooling", a.pooling != b.pooling),
+        ("--max-length", a.max_length != b.max_length),
+        ("--fields", a.fields != b.fields),
+        ("--top", a.top != b.top),
+        ("--min-weight", a.min_weight != b.min_weight),
+    ]
+    .into_iter()
+    .find_map(|(what, differs)| differs.then_some(what))
 }
 
 /// Sorts shards of one collection by doc base and checks that each begins where the one
@@ -57,7 +283,7 @@ fn order_shards(readers: &mut [StoreReader], paths: &[PathBuf]) -> Result<()> {
         ));
     }
     readers.sort_by_key(|r| r.manifest().plan.doc_base);
-    let mut expected = 0;
+    let (mut expected, mut count) = (0, 0);
     for reader in readers.iter() {
         let (base, documents) =
             (reader.manifest().plan.doc_base, reader.manifest().totals.documents);
@@ -68,6 +294,77 @@ fn order_shards(readers: &mut [StoreReader], paths: &[PathBuf]) -> Result<()> {
                 .hint("give every shard of the collection once"));
         }
         expected = base + documents;
+        count = reader.manifest().plan.shard.map_or(0, |shard| shard.count);
+    }
+    if count != shards as u64 {
+        let problem = format!("expected all {count} shards of the collection, found {shards}");
+        return Err(Error::data(&paths[0], Place::File, problem)
+            .hint("give every shard of the collection once"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_told_by_content_and_else_by_name() {
+        let told = |name: &str, head: &[u8]| recognise(Path::new(name), head);
+        let csr = [67_843u64, 30_522, 17, 0].map(u64::to_le_bytes).concat();
+        for (head, format) in [
+            (&b"PK\x03\x04"[..], Format::Npz),
+            (b"\x89SPX\r\n\x1a\n", Format::Index),
+            (b"\x2b\x08\x01\x10\x07\x18\x02", Format::Ciff),
+            (b"\x9a\x01\x08\x01\x10\x07\x18\x02", Format::Ciff),
+            (b"\xef\xbb\xbf\n {\"id\": 1}", Format::Jsonl),
+            // Its first bytes look like a CIFF header.
+            (&csr, Format::Csr),
+        ] {
+            assert_eq!(told("x", head), format);
+            assert_eq!(told("x.ciff", head), format);
+        }
+        assert_eq!(told("x.ciff.gz", b""), Format::Ciff);
+        assert_eq!(told("a.b/x.csr.zst", b"short"), Format::Csr);
+        assert_eq!(told("-", b"not JSON"), Format::Jsonl);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_opened_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let line = "{\"id\":\"a\",\"vector\":{\"x\":1}}\n";
+        let writer = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || std::fs::write(pipe, line)
+        });
+        let mut sources = open_vectors(&[pipe]).unwrap().sources;
+        let mut record = crate::vectors::VectorRecord::default();
+        assert!(sources[0].read(&mut record).unwrap());
+        assert_eq!(record.id, "a");
+        assert!(!sources[0].read(&mut record).unwrap());
+        writer.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn kinds_of_files_may_be_mixed() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            std::fs::write(dir.path().join(name), text).unwrap();
+            dir.path().join(name)
+        };
+        let inputs = [
+            file("a.jsonl", "{\"id\":\"a\",\"vector\":{\"x\":1}}"),
+            file("b.jsonl", "{\"id\":\"b\",\"vector\":{}}"),
+            file("e.csr", ""),
+        ];
+        let opened = open_vectors(&inputs[..2]).unwrap();
+        assert_eq!(opened.sources.len(), 1);
+        let message = open_vectors(&inputs).err().unwrap().to_string();
+        assert!(message.contains("e.csr: expected a .csr file, found less"), "{message}");
+        let sidecars = Sidecars { ids: Some("ids".into()), vocabulary: None };
+        assert!(open_vectors_with(&inputs[..2], &sidecars).is_err());
+    }
 }

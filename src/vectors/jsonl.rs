@@ -4,7 +4,7 @@
 //! Reading goes from serde_json's tokens straight into the record, with no map between.
 
 use std::fmt;
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 
 use serde::de::{
@@ -24,8 +24,7 @@ use crate::error::{Error, Result};
 /// in the collection, a token that occurs twice in a vector, a weight that is no number,
 /// negative or not finite as f32. Zero weights are dropped and counted.
 pub struct JsonVectorReader {
-    paths: Vec<PathBuf>,
-    next_path: usize,
+    inputs: std::vec::IntoIter<(PathBuf, Option<Box<dyn BufRead + Send>>)>,
     current: Option<Lines>,
     tokens: TokenTable,
     /// For each term id the last record that had it: finds repeated tokens.
@@ -41,9 +40,15 @@ impl JsonVectorReader {
     /// Checks that all `paths` are there; reads nothing yet.
     pub fn open(paths: &[PathBuf]) -> Result<Self> {
         check_inputs(paths)?;
-        Ok(JsonVectorReader {
-            paths: paths.to_vec(),
-            next_path: 0,
+        let total = total_bytes(paths);
+        let inputs = paths.iter().map(|path| (path.clone(), None)).collect();
+        Ok(JsonVectorReader { total, ..Self::of_opened(inputs) })
+    }
+
+    /// Reads inputs that are open already, or opens them when their turn comes.
+    pub(super) fn of_opened(inputs: Vec<(PathBuf, Option<Box<dyn BufRead + Send>>)>) -> Self {
+        JsonVectorReader {
+            inputs: inputs.into_iter(),
             current: None,
             tokens: TokenTable::default(),
             last_record: Vec::new(),
@@ -51,8 +56,8 @@ impl JsonVectorReader {
             record: 0,
             zeros: 0,
             bytes: BytesRead::default(),
-            total: total_bytes(paths),
-        })
+            total: None,
+        }
     }
 
     /// Counter of bytes read from disk, compressed, for a progress bar.
@@ -71,9 +76,11 @@ impl VectorSource for JsonVectorReader {
         record.clear();
         let lines = loop {
             let Some(lines) = &mut self.current else {
-                let Some(path) = self.paths.get(self.next_path) else { return Ok(false) };
-                self.next_path += 1;
-                self.current = Some(Lines::open(path, &self.bytes)?);
+                let Some((path, opened)) = self.inputs.next() else { return Ok(false) };
+                self.current = Some(match opened {
+                    Some(bytes) => Lines::new(&path, bytes),
+                    None => Lines::open(&path, &self.bytes)?,
+                });
                 continue;
             };
             if lines.advance()? {
@@ -89,7 +96,15 @@ impl VectorSource for JsonVectorReader {
             number: self.record,
             zeros: &mut self.zeros,
         };
-        line.parse(lines.text()).map_err(|problem| lines.error(problem))?;
+        line.parse(lines.text()).map_err(|problem| {
+            let error = lines.error(problem);
+            let text = lines.text();
+            let vectors = text.trim_start().starts_with('{') && text.contains("\"vector\"");
+            if self.record > 1 || vectors {
+                return error;
+            }
+            error.hint("texts are for encode, or for build --bm25")
+        })?;
         check_id(&record.id).map_err(|problem| lines.error(problem))?;
         if !self.ids.insert(&record.id) {
             return Err(lines.error(format!(
@@ -102,6 +117,10 @@ impl VectorSource for JsonVectorReader {
 
     fn tokens(&self) -> &TokenTable {
         &self.tokens
+    }
+
+    fn memory(&self) -> u64 {
+        36 * self.ids.len() as u64 + 160 * self.tokens.len() as u64
     }
 
     fn zero_weights(&self) -> u64 {
@@ -124,7 +143,7 @@ const NAMES: [&str; VECTOR + 1] = [ID_NAMES[0], ID_NAMES[1], ID_NAMES[2], "vecto
 impl RecordSeed<'_> {
     fn parse(self, line: &str) -> Result<(), String> {
         let mut json = serde_json::Deserializer::from_str(line);
-        self.deserialize(&mut json).and_then(|()| json.end()).map_err(|e| json_problem(&e))
+        self.deserialize(&mut json).and_then(|()| json.end()).map_err(|e| json_problem(&e, line))
     }
 }
 

@@ -53,9 +53,12 @@ fn each_fault_is_an_error_that_says_what_was_found() {
     let weight = |w: &str| error(&format!("{{\"id\":1,\"vector\":{{\"tok\":{w}}}}}"));
     assert_eq!(weight("-1.5"), "expected a weight ≥ 0 for token \"tok\", found -1.5");
     assert_eq!(weight("-3"), "expected a weight ≥ 0 for token \"tok\", found -3");
-    assert!(weight("1e39").contains("number out of range"), "no f32 holds it");
-    assert!(weight("1e999").contains("number out of range"));
-    assert!(weight("NaN").contains("malformed JSON"));
+    assert!(weight("1e39").contains("found one too large at column"), "no f32 holds it");
+    assert!(weight("1e999").contains("found one too large at column"));
+    assert_eq!(weight("NaN"), "expected a finite number, found NaN");
+    assert_eq!(weight(" -Infinity"), "expected a finite number, found -Infinity");
+    assert_eq!(weight("Infinity"), "expected a finite number, found Infinity");
+    assert!(weight("Nope").contains("malformed JSON"));
     assert_eq!(weight("\"NaN\""), "invalid type: string \"NaN\", expected a number as weight");
     assert!(weight("null").contains("expected a number as weight"));
     assert!(weight("true").contains("expected a number as weight"));

@@ -5,11 +5,21 @@
 
 use crate::error::Result;
 
+pub(crate) mod ciff;
 pub mod inputs;
 pub mod jsonl;
+pub(crate) mod pisa;
+mod slice;
+pub mod sparse;
+pub(crate) mod spill;
+pub(crate) mod spool;
 pub mod store;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tokens;
+pub(crate) mod transpose;
 
+pub use slice::Slice;
 pub use tokens::TokenTable;
 
 /// One document or query as a sparse vector over its source's [`TokenTable`].
@@ -50,6 +60,17 @@ pub trait VectorSource {
     /// Reads the next record into `record` (cleared first); `false` at the end.
     fn read(&mut self, record: &mut VectorRecord) -> Result<bool>;
 
+    /// Passes over the next `records` records, or all that are left.
+    fn skip(&mut self, records: u64) -> Result<()> {
+        let mut record = VectorRecord::default();
+        for _ in 0..records {
+            if !self.read(&mut record)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Token strings of the term ids handed out so far.
     fn tokens(&self) -> &TokenTable;
 
@@ -61,6 +82,11 @@ pub trait VectorSource {
     /// Number of records, if known before reading.
     fn len_hint(&self) -> Option<u64> {
         None
+    }
+
+    /// Bytes that the source holds and that grow with what it reads.
+    fn memory(&self) -> u64 {
+        0
     }
 
     /// Records read and weights dropped so far because they were zero.

@@ -47,6 +47,11 @@ impl TokenTable {
         &self.tokens[id as usize]
     }
 
+    /// Whether no token has two ids.
+    pub fn is_unique(&self) -> bool {
+        self.by_token.len() == self.tokens.len()
+    }
+
     /// Number of ids handed out.
     pub fn len(&self) -> usize {
         self.tokens.len()

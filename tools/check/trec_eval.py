@@ -5,8 +5,9 @@
     tools/check/trec_eval.py --qrels qrels.txt a.run ...  # these runs too, and again full of ties
 
 Needs target/release/{splindex,splindex-query} (or --bin DIR). pytrec_eval comes from PyPI into
-target/check-venv (pytrec-eval-terrier where pytrec_eval does not build); where no registry
-answers, the check says SKIPPED and exits 0. Exits 1 if anything differs.
+target/check-venv (pytrec-eval-terrier where pytrec_eval does not build), and ir-measures with it,
+against which means, MS MARCO's own MRR@10 and the paired comparison are checked too; where no
+registry answers, the check says SKIPPED and exits 0. Exits 1 if anything differs.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / "target" / "check-venv"
 PACKAGES = ["pytrec_eval==0.5", "pytrec-eval-terrier==0.5.11"]
+IR_MEASURES = "ir-measures==0.4.3"
 # Ours and trec_eval's are the same double arithmetic: far tighter than the 4 digits shown.
 TOLERANCE = 1e-6
 # Our measure: what pytrec_eval calls it, and at which depth the run is cut before.
@@ -45,13 +47,16 @@ MEASURES = {
 def import_pytrec_eval():
     """The module, installing it into a virtual environment and starting again there if need be."""
     try:
+        import ir_measures  # noqa: F401
         import pytrec_eval
         return pytrec_eval
     except ImportError:
         pass
     python = VENV / "bin" / "python"
     if Path(sys.prefix).resolve() == VENV.resolve():
-        sys.exit("pytrec_eval was installed and does not import")
+        # ir-measures may be missing: its part is skipped.
+        import pytrec_eval
+        return pytrec_eval
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -59,6 +64,8 @@ def import_pytrec_eval():
         if subprocess.run([python, "-c", "import pytrec_eval"], **quiet).returncode == 0:
             break
         subprocess.run([python, "-m", "pip", "install", "-q", package], **quiet)
+    # Not its dependencies: they would install another pytrec_eval over this one.
+    subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", IR_MEASURES], **quiet)
     if subprocess.run([python, "-c", "import pytrec_eval"], **quiet).returncode != 0:
         print("SKIPPED: pytrec_eval is not installed and no registry gives it")
         sys.exit(0)
@@ -92,6 +99,68 @@ def trec_eval(qrels, run, level, complete):
         for query in qrels:
             scores.setdefault(query, dict.fromkeys(MEASURES, 0.0))
     return scores
+
+
+def check_ir_measures(bin_dir, qrels_path, run_path, msmarco_path):
+    """Compares means and queries with ir-measures: trec_eval's measures, and MS MARCO's own MRR@10."""
+    try:
+        import ir_measures
+        from ir_measures import AP, RR, P, R, nDCG
+    except ImportError:
+        print("SKIPPED: ir-measures is not installed and no registry gives it")
+        return 0
+    names = {"mrr": RR, "mrr@10": RR @ 10, "recall@100": R @ 100, "p@5": P @ 5, "ndcg@10": nDCG @ 10,
+             "map": AP, "map@100": AP @ 100}
+    qrels = read_qrels(qrels_path)
+    bad = 0
+    # MS MARCO's script reads ranks, and counts queries that have a relevant document.
+    relevant = {q: grades for q, grades in qrels.items() if any(g >= 1 for g in grades.values())}
+    for path, measures, judged in ((run_path, [m for m in names if m != "mrr@10"], qrels),
+                                   (msmarco_path, ["mrr@10"], relevant)):
+        of_msmarco = path == msmarco_path
+        with open(path) as file:
+            rows = [line.split() for line in file]
+        run = {}
+        for row in rows:
+            score = -float(row[2]) if of_msmarco else as_float32(float(row[4]))
+            run.setdefault(row[0], {})[row[1 if of_msmarco else 2]] = score
+        theirs = {}
+        for metric in ir_measures.iter_calc([names[m] for m in measures], judged, run):
+            theirs.setdefault(metric.query_id, {})[str(metric.measure)] = metric.value
+        command = [bin_dir / "splindex", "eval", "--json", "--per-query", "--quiet", "--metrics", ",".join(measures)]
+        command += ["--complete"] * of_msmarco + ["--qrels", qrels_path, path]
+        output = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+        ours = json.loads(output)["runs"][0]["per_query"]
+        pairs = [(ours[q][m], values[str(names[m])]) for q, values in theirs.items() if q in ours for m in measures]
+        differ = sum(abs(a - b) > TOLERANCE for a, b in pairs) + (len(pairs) == 0)
+        print(f"{'ok' if not differ else 'BAD':3} {Path(path).name}: {len(pairs)} scores of ir-measures "
+              f"({', '.join(measures)}), {differ} differ")
+        bad += differ
+    return bad
+
+
+def check_compare(bin_dir, qrels_path, a, b):
+    """Our paired comparison against the same counted here; the number of differences."""
+    command = [bin_dir / "splindex", "eval", "--json", "--per-query", "--quiet", "--compare", "--metrics",
+               "ndcg@10,map", "--qrels", qrels_path, a, b]
+    output = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    first, second = (run["per_query"] for run in output["runs"])
+    bad = 0
+    for row in output["compared"]:
+        d = [second[q][row["measure"]] - first[q][row["measure"]] for q in first if q in second]
+        rng = random.Random(11)
+        trials, bar = 4000, abs(sum(d)) - 1e-9
+        reached = sum(abs(sum(x if rng.random() < 0.5 else -x for x in d)) >= bar for _ in range(trials))
+        p = (reached + 1) / (trials + 1)
+        # Both are estimates: four standard errors of the coarser one.
+        tolerance = 4 * (max(p * (1 - p), 0.01) / trials) ** 0.5
+        good = (abs(row["p"] - p) < tolerance and row["wins"] == sum(x > 1e-12 for x in d)
+                and row["losses"] == sum(x < -1e-12 for x in d)
+                and abs(row["difference"] - sum(d) / len(d)) < TOLERANCE)
+        print(f"{'ok' if good else 'BAD':3} paired comparison by {row['measure']}: {row['wins']} won, "
+              f"{row['losses']} lost, p {row['p']:.4f} for {p:.4f}")
+        bad += not good
+    return bad
 
 
 def read_qrels(path):
@@ -160,6 +229,18 @@ def made_up(folder, seed):
     return qrels, run
 
 
+def by_rank(folder, run_path):
+    """A run in MS MARCO's format, ranked as trec_eval orders it."""
+    copy = folder / f"{run_path.name}.msmarco"
+    with open(run_path) as file:
+        run = pytrec_eval.parse_run(file)
+    with open(copy, "w") as out:
+        for query, scores in run.items():
+            for rank, document in enumerate(best_first(scores), 1):
+                out.write(f"{query}\t{document}\t{rank}\n")
+    return copy
+
+
 def coarse(folder, run_path):
     """A copy of a run with its scores cut to two digits: real documents, many ties."""
     copy = folder / f"{run_path.name}.coarse"
@@ -209,10 +290,13 @@ def main():
             bad += compare(args.bin, qrels, run)
             bad += compare(args.bin, qrels, run, level=2)
             bad += compare(args.bin, qrels, run, complete=True)
+            bad += check_ir_measures(args.bin, qrels, run, by_rank(folder, run))
+            bad += check_compare(args.bin, qrels, run, coarse(folder, run))
         bad += check_tie(args.bin, folder)
         for run in args.runs:
             bad += compare(args.bin, args.qrels, run)
             bad += compare(args.bin, args.qrels, coarse(folder, run))
+            bad += check_ir_measures(args.bin, args.qrels, run, by_rank(folder, run))
     sys.exit(1 if bad else 0)
 
 

@@ -41,6 +41,21 @@ def reference(model_dir, texts, max_length=256, batch=16):
     return out
 
 
+def sparse_encoder(model_dir, texts, kind="document"):
+    """The same from SentenceTransformers, with the folder's own length, prompts and routes."""
+    from sentence_transformers import SparseEncoder
+
+    model = SparseEncoder(str(model_dir), device="cpu")
+    encode = {"document": model.encode_document, "query": model.encode_query}[kind]
+    out = []
+    for start in range(0, len(texts), 32):
+        rows = encode(texts[start : start + 32], convert_to_sparse_tensor=False)
+        for row in rows:
+            ids = row.nonzero().flatten()
+            out.append(dict(zip(ids.tolist(), row[ids].tolist())))
+    return out
+
+
 def read_store(path):
     """(document ids, one {token id: weight} each, token strings) of a splindex store."""
     path = Path(path)
@@ -76,11 +91,23 @@ def read_store(path):
     return ids, vectors, tokens
 
 
-def compare(ours, theirs):
-    """Largest weight difference, and terms only one side has with their largest weight."""
+def compare(ours, theirs, depth=10):
+    """Largest weight difference, terms only one side has with their largest weight, share of
+    equal 8-bit impacts (255 at the largest weight), and texts whose heaviest terms are the same
+    set (terms within the difference of the last may change places)."""
     largest = 0.0
     only, only_weight, both = 0, 0.0, 0
+    top = max((w for v in theirs for w in v.values()), default=1.0)
+    impact = lambda w: min(max(int(w * 255 / top + 0.5), 1), 255) if w > 0 else 0
+    impacts, same_impacts, same_tops = 0, 0, 0
     for a, b in zip(ours, theirs, strict=True):
+        for term in a.keys() | b.keys():
+            impacts += 1
+            same_impacts += impact(a.get(term, 0.0)) == impact(b.get(term, 0.0))
+        heaviest = lambda v: {t for t in sorted(v, key=lambda t: (-v[t], t))[:depth]}
+        swapped = heaviest(a) ^ heaviest(b)
+        last = min((b[t] for t in heaviest(b)), default=0.0)
+        same_tops += all(abs(b.get(t, 0.0) - last) < 1e-4 for t in swapped)
         for term in a.keys() | b.keys():
             x, y = a.get(term, 0.0), b.get(term, 0.0)
             largest = max(largest, abs(x - y))
@@ -89,4 +116,5 @@ def compare(ours, theirs):
                 only_weight = max(only_weight, x, y)
             else:
                 both += 1
-    return {"largest_difference": largest, "one_sided": only, "one_sided_weight": only_weight, "common": both}
+    return {"largest_difference": largest, "one_sided": only, "one_sided_weight": only_weight, "common": both,
+            "equal_impacts": same_impacts / max(impacts, 1), "equal_tops": same_tops / max(len(ours), 1)}

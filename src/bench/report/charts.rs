@@ -1,7 +1,7 @@
 //! The four questions of the report as charts.
 
 use super::super::run::{CaseReport, IndexReport, Report};
-use super::plot::{Axis, Chart, Series};
+use crate::page::plot::{Axis, Chart, Series};
 
 /// A question, and one chart for each index and k that answers it.
 pub(super) struct Section {

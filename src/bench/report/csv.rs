@@ -3,24 +3,35 @@
 use std::fmt::Write;
 
 use super::super::run::Report;
+use crate::query::Counters;
 
 pub(super) fn cases(report: &Report) -> String {
     let mut text = String::from(
         "index,content_id,algorithm,k,runs,mean_us,p50_us,p90_us,p95_us,p99_us,max_us,\
-         mean_of_means_us,recall,identical,queries,bytes_per_posting,file_bytes\n",
+         mean_of_means_us,recall,identical,queries,bytes_per_posting,file_bytes",
     );
+    for name in Counters::NAMES {
+        write!(text, ",{name}_per_query").expect("strings take all text");
+    }
+    text.push('\n');
     for case in &report.cases {
         let (index, best) = (&report.indexes[case.index], &case.best);
         let (recall, identical) = match case.agreement {
             Some(agreement) => (agreement.recall.to_string(), agreement.identical.to_string()),
             None => Default::default(),
         };
+        let work: String = Counters::NAMES
+            .map(|name| match &case.work {
+                Some(work) => format!(",{:.1}", work[name]),
+                None => ",".into(),
+            })
+            .concat();
         let numbers = [best.mean, best.p50, best.p90, best.p95, best.p99, best.max, case.mean.mean];
         let numbers: Vec<String> = numbers.iter().map(|n| format!("{n:.3}")).collect();
         line(
             &mut text,
             format_args!(
-                "{},{},{},{},{},{},{recall},{identical},{},{:.4},{}",
+                "{},{},{},{},{},{},{recall},{identical},{},{:.4},{}{work}",
                 field(&index.name),
                 index.content_id,
                 case.algorithm,

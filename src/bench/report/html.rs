@@ -1,33 +1,9 @@
-//! The page: tables and charts in one file that loads nothing from anywhere.
+//! The page of a benchmark.
 
 use super::super::run::Report;
 use super::charts::{self, Section};
-use super::plot::Extent;
+use crate::page::{self, document, wide};
 use crate::table::{Table, escape};
-
-const STYLE: &str = "
-:root{--page:#fcfcfb;--ink:#1a1a19;--quiet:#62615c;--rule:#e1e0d9;--s0:#2a78d6;--s1:#eb6834;--s2:#1baf7a;
---s3:#9085e9;--s4:#eda100;--s5:#e34948;--s6:#0b8a9e;--s7:#e87ba4}
-@media (prefers-color-scheme:dark){:root{--page:#1a1a19;--ink:#f3f2ec;--quiet:#a9a8a1;--rule:#383835;
---s0:#3987e5;--s1:#d95926;--s2:#199e70;--s3:#9085e9;--s4:#c98500;--s5:#e66767;--s6:#26a3b8;--s7:#d55181}}
-*{box-sizing:border-box}
-body{margin:0 auto;max-width:1280px;padding:28px 24px 60px;background:var(--page);color:var(--ink);
-font:15px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}
-h1{font-size:26px;margin:0 0 4px}h2{font-size:19px;margin:38px 0 2px}
-p{margin:0 0 12px;color:var(--quiet);max-width:78ch}
-.legend{display:flex;flex-wrap:wrap;gap:4px 18px;margin:0 0 8px;color:var(--ink);font-size:14px}
-.legend i{display:inline-block;width:12px;height:12px;border-radius:3px;margin-right:6px;vertical-align:-1px}
-.grid-of-charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,360px),1fr));gap:14px 26px}
-svg{width:100%;height:auto;display:block;overflow:visible}
-svg text{fill:var(--ink);font:12px system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}
-svg .title{font-size:14px;font-weight:600}svg .tick,svg .label{fill:var(--quiet)}
-svg .grid{stroke:var(--rule);fill:none}svg .axis{stroke:var(--quiet);fill:none}
-svg .line{fill:none;stroke-width:2;stroke-linejoin:round}svg .dot{stroke:var(--page);stroke-width:1.5}
-.wide{overflow-x:auto;margin:8px 0 16px}
-table{border-collapse:collapse;font-size:14px;font-variant-numeric:tabular-nums}
-th,td{padding:4px 12px 4px 0;text-align:right;border-bottom:1px solid var(--rule);white-space:nowrap}
-.left{text-align:left}th{color:var(--quiet);font-weight:600}
-";
 
 /// Cases whose table still stands before the charts.
 const SHORT_TABLE: usize = 12;
@@ -64,33 +40,7 @@ pub(super) fn page(report: &Report) -> String {
 }
 
 fn section(report: &Report, section: &Section) -> String {
-    let key = |(i, name): (usize, &&str)| {
-        format!("<span><i style=\"background:var(--s{i})\"></i>{}</span>", escape(name))
-    };
-    let legend: String = charts::algorithms(report).iter().enumerate().map(key).collect();
-    let extent = Extent::of(&section.charts);
-    let charts: String =
-        section.charts.iter().map(|c| format!("<div>{}</div>", c.svg(extent))).collect();
-    format!(
-        "<h2>{}</h2>\n<p>{}</p>\n<div class=\"legend\">{legend}</div>\n\
-         <div class=\"grid-of-charts\">{charts}</div>\n",
-        section.title, section.explanation
-    )
-}
-
-/// A whole document around `body`.
-pub(in crate::bench) fn document(title: &str, body: &str) -> String {
-    format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n<meta name=\"viewport\" \
-         content=\"width=device-width,initial-scale=1\">\n<title>{}</title>\n<style>{STYLE}</style>\
-         </head>\n<body>\n{body}</body></html>\n",
-        escape(title)
-    )
-}
-
-/// A table that scrolls by itself where the window is narrow.
-pub(in crate::bench) fn wide(table: &Table) -> String {
-    format!("<div class=\"wide\">{}</div>\n", table.to_html())
+    page::section(section.title, section.explanation, &charts::algorithms(report), &section.charts)
 }
 
 #[cfg(test)]
@@ -101,14 +51,6 @@ mod tests {
     #[test]
     fn the_page_loads_nothing_and_closes_what_it_opens() {
         let page = page(&sample_report());
-        for outside in ["http://", "https://", "src=", "@import", "url(", "<script"] {
-            assert!(!page.contains(outside), "{outside}");
-        }
-        for tag in ["svg", "table", "div", "text", "path"] {
-            let opened = page.matches(&format!("<{tag} ")).count()
-                + page.matches(&format!("<{tag}>")).count();
-            let empty = if tag == "path" { page.matches("/>").count() } else { 0 };
-            assert_eq!(opened, page.matches(&format!("</{tag}>")).count() + empty, "{tag}");
-        }
+        page::check(&page);
     }
 }

@@ -3,8 +3,7 @@
 
 mod charts;
 mod csv;
-pub(super) mod html;
-mod plot;
+mod html;
 
 use std::io::Write;
 use std::path::Path;
@@ -12,6 +11,7 @@ use std::path::Path;
 use super::run::{IndexReport, Report};
 use crate::error::{Error, Result};
 use crate::output::OutputFile;
+use crate::query::Counters;
 use crate::table::{Table, group, micros};
 
 /// Closed-loop latency of every case, µs: the main table.
@@ -72,6 +72,22 @@ pub fn load_table(report: &Report) -> Option<Table> {
         if let Some(busy) = &case.throughput {
             row("all busy".into(), busy.threads, busy.rate, &busy.latency);
         }
+    }
+    any.then_some(table)
+}
+
+/// Mean work of a query in every case, where it was counted.
+pub fn work_table(report: &Report) -> Option<Table> {
+    let header = ["index", "k", "algorithm"].into_iter().chain(Counters::NAMES);
+    let mut table = Table::new(header, 3);
+    let mut any = false;
+    for case in &report.cases {
+        let Some(work) = &case.work else { continue };
+        any = true;
+        let name = report.indexes[case.index].name.clone();
+        let mut row = vec![name, case.k.to_string(), case.described()];
+        row.extend(Counters::NAMES.map(|name| micros(work[name])));
+        table.row(row);
     }
     any.then_some(table)
 }
@@ -155,9 +171,11 @@ pub fn machine(report: &Report) -> String {
 
 /// All of it in Markdown.
 pub fn markdown(report: &Report) -> String {
-    let load = load_table(report).map(|t| format!("\n{}", t.to_markdown())).unwrap_or_default();
+    let optional = [load_table(report), work_table(report)];
+    let optional: String =
+        optional.iter().flatten().map(|table| format!("\n{}", table.to_markdown())).collect();
     format!(
-        "{}.\n\n{}{load}\n{}\n{}.\n",
+        "{}.\n\n{}{optional}\n{}\n{}.\n",
         protocol(report),
         latency_table(report).to_markdown(),
         space_table(report).to_markdown(),

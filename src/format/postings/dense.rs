@@ -94,19 +94,23 @@ impl<'a> List<'a> {
 pub fn decode_bitmap(list: &List<'_>, b: usize, out: &mut Block) -> Option<()> {
     let bitmap = list.bitmap()?;
     let first_word = b * (BLOCK / 64);
-    let mut impacts = bitmap.impacts.get(bitmap.rank(first_word)?..)?.iter();
     let words = bitmap.words.get(first_word..)?;
+    let mut len = 0;
     for (i, &word) in words.iter().take(BLOCK / 64).enumerate() {
         let mut bits = u64::from_le_bytes(word);
+        let first = ((first_word + i) * 64) as u32;
         while bits != 0 {
-            let docid = ((first_word + i) * 64) as u32 + bits.trailing_zeros();
-            if docid >= list.documents {
-                return None;
-            }
-            out.push(docid, *impacts.next()?)?;
+            out.docids[len] = first + bits.trailing_zeros();
+            len += 1;
             bits &= bits - 1;
         }
     }
+    if len > 0 && out.docids[len - 1] >= list.documents {
+        return None;
+    }
+    let rank = bitmap.rank(first_word)?;
+    out.impacts[..len].copy_from_slice(bitmap.impacts.get(rank..rank + len)?);
+    out.len = len;
     Some(())
 }
 

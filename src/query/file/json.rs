@@ -19,7 +19,7 @@ pub(super) fn parse(line: &str, kind: QueryKind) -> Result<(String, QueryBody), 
     let object = Object
         .deserialize(&mut json)
         .and_then(|object| json.end().map(|()| object))
-        .map_err(|e| json_problem(&e))?;
+        .map_err(|e| json_problem(&e, line))?;
     let mut scalars = object.scalars;
     let texts = scalars.split_off(TEXT);
     let id = first_id(scalars)?;

@@ -43,7 +43,7 @@ fn auto_tells_lists_from_texts() {
 #[test]
 fn one_malformed_token_does_not_make_a_file_of_lists_a_file_of_texts() {
     let message = read("q.tsv", "1\ta:1\n2\tb:1 c\n3\td:1\n", QueryKind::Auto).unwrap_err();
-    assert_eq!(message, "q.tsv:2: expected token:weight, found \"c\"");
+    assert!(message.starts_with("q.tsv:2: expected token:weight, found \"c\"; "), "{message}");
 }
 
 #[test]

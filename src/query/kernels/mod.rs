@@ -8,99 +8,49 @@ mod avx2;
 mod avx512;
 mod scalar;
 
-use crate::error::{Error, Result};
-use crate::format::WINDOW;
+use crate::format::{BLOCK, WINDOW};
+pub use crate::simd::SimdLevel;
 
 /// Scores of the documents of one window.
 pub(super) type Accumulators = [u32; WINDOW as usize];
 
-/// Documents that the dense kernels take at a time: the distance of bitmap ranks.
-pub(super) const CHUNK: usize = 512;
+/// Documents that the dense kernels take at a time: a multiple of the distance of bitmap
+/// ranks, and a divisor of the window.
+pub(super) const CHUNK: usize = 2048;
+
+/// Postings that the scatter kernels prepare by vectors before they add them one by one.
+const STAGE: usize = 256;
+
+/// Positions in the window and score parts of some postings: stages between the vector
+/// half and the scalar half of a scatter.
+pub(super) struct Stage {
+    positions: [u16; STAGE],
+    products: [u32; STAGE],
+}
+
+impl Default for Stage {
+    fn default() -> Self {
+        Stage { positions: [0; STAGE], products: [0; STAGE] }
+    }
+}
 
 /// One dense term's impacts in a chunk.
 pub(super) type ChunkBytes = [u8; CHUNK];
 
-/// Which instructions the kernels use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SimdLevel {
-    /// Plain Rust.
-    Scalar,
-    /// AVX2 with BMI and POPCNT.
-    Avx2,
-    /// AVX-512 F, BW, VL and VBMI2 (Ice Lake, Zen 4 and later).
-    Avx512,
-}
-
-impl SimdLevel {
-    /// The best level of this machine.
-    pub fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512vbmi2")
-                && is_x86_feature_detected!("popcnt")
-            {
-                return SimdLevel::Avx512;
-            }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt") {
-                return SimdLevel::Avx2;
-            }
-        }
-        SimdLevel::Scalar
-    }
-
-    /// Its name in reports and in `--simd`.
-    pub fn name(self) -> &'static str {
-        match self {
-            SimdLevel::Scalar => "scalar",
-            SimdLevel::Avx2 => "avx2",
-            SimdLevel::Avx512 => "avx512",
-        }
-    }
-}
-
-impl std::str::FromStr for SimdLevel {
-    type Err = Error;
-
-    /// A level that this machine has.
-    fn from_str(name: &str) -> Result<Self> {
-        let level = match name {
-            "scalar" => SimdLevel::Scalar,
-            "avx2" => SimdLevel::Avx2,
-            "avx512" => SimdLevel::Avx512,
-            _ => {
-                return Err(Error::Usage(format!(
-                    "unknown instruction set {name:?}; known are scalar, avx2 and avx512"
-                )));
-            }
-        };
-        let best = SimdLevel::detect();
-        if level > best {
-            return Err(Error::Usage(format!(
-                "this machine has no {name}; its best instruction set is {}",
-                best.name()
-            )));
-        }
-        Ok(level)
-    }
-}
-
 /// Chooses the form of a kernel. `level` never exceeds what `detect` found: the only
 /// ways to make one are `detect` and `from_str`, so the calls are sound.
 macro_rules! dispatch {
-    ($level:expr, $kernel:ident($($argument:expr),*)) => {
+    ($level:expr, $kernel:ident $(::<$constant:ident>)? ($($argument:expr),*)) => {
         match $level {
-            SimdLevel::Scalar => scalar::$kernel($($argument),*),
+            SimdLevel::Scalar => scalar::$kernel $(::<$constant>)? ($($argument),*),
             #[cfg(target_arch = "x86_64")]
             // SAFETY: levels come from `detect` or are checked against it.
-            SimdLevel::Avx2 => unsafe { avx2::$kernel($($argument),*) },
+            SimdLevel::Avx2 => unsafe { avx2::$kernel $(::<$constant>)? ($($argument),*) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            SimdLevel::Avx512 => unsafe { avx512::$kernel($($argument),*) },
+            SimdLevel::Avx512 => unsafe { avx512::$kernel $(::<$constant>)? ($($argument),*) },
             #[cfg(not(target_arch = "x86_64"))]
-            _ => scalar::$kernel($($argument),*),
+            _ => scalar::$kernel $(::<$constant>)? ($($argument),*),
         }
     };
 }
@@ -108,10 +58,46 @@ macro_rules! dispatch {
 /// Adds weight · impact of every pair of a stream run to its document's accumulator.
 ///
 /// Positions are taken modulo the window, so damaged gaps give odd scores and nothing
-/// else. The loop carries one addition from pair to pair; vectors gain nothing here.
+/// else.
 #[inline]
-pub(super) fn scatter(run: &[[u8; 2]], weight: u32, accumulators: &mut Accumulators) {
-    scalar::scatter(run, weight, accumulators);
+pub(super) fn scatter(
+    level: SimdLevel,
+    run: &[[u8; 2]],
+    weight: u32,
+    stage: &mut Stage,
+    accumulators: &mut Accumulators,
+) {
+    dispatch!(level, scatter(run, weight, stage, accumulators));
+}
+
+/// Asks for bytes that will be read soon, at most 2 KiB of them: a list's bytes for one
+/// window are too few for the machine to notice that it should read ahead.
+#[inline]
+pub(super) fn prefetch(bytes: &[u8]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in bytes.chunks(64).take(32) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch reads nothing that the program sees.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = bytes;
+}
+
+/// Adds weight · impact of decoded postings to their documents' accumulators; `first` is
+/// the window's first docid. Positions are taken modulo the window.
+#[inline]
+pub(super) fn scatter_block(
+    level: SimdLevel,
+    docids: &[u32],
+    impacts: &[u8],
+    first: u32,
+    weight: u32,
+    stage: &mut Stage,
+    accumulators: &mut Accumulators,
+) {
+    assert!(docids.len() <= BLOCK && impacts.len() == docids.len());
+    dispatch!(level, scatter_block(docids, impacts, first, weight, stage, accumulators));
 }
 
 /// Spreads the impacts of a bitmap's documents to one byte each: `out[d]` is the next
@@ -124,18 +110,7 @@ pub(super) fn expand(
     impacts: &[u8],
     out: &mut ChunkBytes,
 ) -> Option<usize> {
-    let taken: u32 = words.iter().map(|&w| u64::from_le_bytes(w).count_ones()).sum();
-    let taken = taken as usize;
-    if impacts.len() < taken {
-        return None;
-    }
-    // The vector forms load past the last impact they use.
-    if impacts.len() < taken + 64 {
-        scalar::expand(words, impacts, out);
-    } else {
-        dispatch!(level, expand(words, impacts, out));
-    }
-    Some(taken)
+    dispatch!(level, expand(words, impacts, out))
 }
 
 /// A dense term in one chunk: its impacts, and a weight that fits a signed 16-bit
@@ -162,29 +137,13 @@ pub(super) fn scan<const CLEAR: bool>(
     threshold: u32,
     found: impl FnMut(u32, u32) -> u32,
 ) {
-    match level {
-        SimdLevel::Scalar => scalar::scan::<CLEAR>(accumulators, threshold, found),
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: levels come from `detect` or are checked against it.
-        SimdLevel::Avx2 => unsafe { avx2::scan::<CLEAR>(accumulators, threshold, found) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        SimdLevel::Avx512 => unsafe { avx512::scan::<CLEAR>(accumulators, threshold, found) },
-        #[cfg(not(target_arch = "x86_64"))]
-        _ => scalar::scan::<CLEAR>(accumulators, threshold, found),
-    }
+    dispatch!(level, scan::<CLEAR>(accumulators, threshold, found));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    fn levels() -> impl Iterator<Item = SimdLevel> {
-        [SimdLevel::Scalar, SimdLevel::Avx2, SimdLevel::Avx512]
-            .into_iter()
-            .filter(|&level| level <= SimdLevel::detect())
-    }
 
     fn chunk() -> impl Strategy<Value = ChunkBytes> {
         prop::collection::vec(any::<u8>(), CHUNK).prop_map(|v| v.try_into().unwrap())
@@ -193,13 +152,13 @@ mod tests {
     proptest! {
         #[test]
         fn expand_is_the_same_on_every_level(
-            words in prop::collection::vec(prop_oneof![any::<u64>(), Just(0), Just(u64::MAX)], 8),
-            impacts in prop::collection::vec(any::<u8>(), 0..700),
+            words in prop::collection::vec(prop_oneof![any::<u64>(), Just(0), Just(u64::MAX)], CHUNK / 64),
+            impacts in prop::collection::vec(any::<u8>(), 0..CHUNK + 200),
         ) {
-            let words: [[u8; 8]; 8] = std::array::from_fn(|i| words[i].to_le_bytes());
+            let words: [[u8; 8]; CHUNK / 64] = std::array::from_fn(|i| words[i].to_le_bytes());
             let mut expected = [7; CHUNK];
             let taken = expand(SimdLevel::Scalar, &words, &impacts, &mut expected);
-            for level in levels() {
+            for level in SimdLevel::available() {
                 let mut out = [9; CHUNK];
                 prop_assert_eq!(expand(level, &words, &impacts, &mut out), taken);
                 prop_assert!(taken.is_none() || out == expected, "{:?}", level);
@@ -213,7 +172,7 @@ mod tests {
             let lane = |i: usize| Lane { impacts: &lanes[i].0, weight: lanes[i].1 };
             let pairs: Vec<[Lane<'_>; 2]> =
                 (0..lanes.len()).map(|i| [lane(i), lane((i + 1) % lanes.len())]).collect();
-            for level in levels() {
+            for level in SimdLevel::available() {
                 let mut out = [5; CHUNK];
                 multiply_add(level, &pairs, &mut out);
                 for (d, &sum) in out.iter().enumerate() {
@@ -244,7 +203,7 @@ mod tests {
                 }
                 found
             };
-            for level in levels() {
+            for level in SimdLevel::available() {
                 let (mut found, mut at) = (Vec::new(), threshold);
                 let mut accumulators = scores.clone();
                 let mut collect = |position, score| {
@@ -259,14 +218,45 @@ mod tests {
         }
     }
 
-    #[test]
-    fn scatter_adds_every_pair_and_wraps_damaged_positions() {
-        let mut accumulators = vec![0; WINDOW as usize];
-        let accumulators: &mut Accumulators = (&mut accumulators[..]).try_into().unwrap();
-        scatter(&[[1, 3], [255, 0], [1, 2], [0, 0]], 10, accumulators);
-        assert_eq!((accumulators[0], accumulators[256]), (30, 20));
-        let beyond = vec![[255, 1]; 1000];
-        scatter(&beyond, 1, accumulators);
-        assert_eq!(accumulators.iter().map(|&a| u64::from(a)).sum::<u64>(), 1050);
+    proptest! {
+        #[test]
+        fn scatter_block_is_the_same_on_every_level(
+            postings in prop::collection::vec((any::<u32>(), any::<u8>()), 0..=BLOCK),
+            first in any::<u32>(),
+            weight in 0u32..=65_535,
+        ) {
+            let (docids, impacts): (Vec<u32>, Vec<u8>) = postings.into_iter().unzip();
+            let mut expected = vec![0u32; WINDOW as usize];
+            for (docid, &impact) in docids.iter().zip(&impacts) {
+                expected[(docid.wrapping_sub(first) % WINDOW) as usize] += weight * u32::from(impact);
+            }
+            for level in SimdLevel::available() {
+                let mut sums = vec![0; WINDOW as usize];
+                let accumulators: &mut Accumulators = (&mut sums[..]).try_into().unwrap();
+                scatter_block(level, &docids, &impacts, first, weight, &mut Stage::default(), accumulators);
+                prop_assert!(sums == expected, "{:?}", level);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn scatter_is_the_same_on_every_level(
+            run in prop::collection::vec(prop_oneof![any::<[u8; 2]>(), Just([255, 0]), Just([1, 1])], 0..700),
+            weight in 0u32..=65_535,
+        ) {
+            let mut expected = vec![0u32; WINDOW as usize];
+            let mut position = WINDOW - 1;
+            for &[gap, impact] in &run {
+                position = (position + u32::from(gap)) % WINDOW;
+                expected[position as usize] += weight * u32::from(impact);
+            }
+            for level in SimdLevel::available() {
+                let mut sums = vec![0; WINDOW as usize];
+                let accumulators: &mut Accumulators = (&mut sums[..]).try_into().unwrap();
+                scatter(level, &run, weight, &mut Stage::default(), accumulators);
+                prop_assert!(sums == expected, "{:?}", level);
+            }
+        }
     }
 }

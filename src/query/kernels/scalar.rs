@@ -1,30 +1,46 @@
 //! Plain Rust: the definition of every kernel.
 
-use super::{Accumulators, CHUNK, ChunkBytes, Lane};
+use super::{Accumulators, CHUNK, ChunkBytes, Lane, Stage};
 
 const MASK: usize = size_of::<Accumulators>() / size_of::<u32>() - 1;
 
-#[inline]
-pub(super) fn scatter(run: &[[u8; 2]], weight: u32, accumulators: &mut Accumulators) {
+pub(super) fn scatter(
+    run: &[[u8; 2]],
+    weight: u32,
+    _: &mut Stage,
+    accumulators: &mut Accumulators,
+) {
     // One before the window; the first gap is at least 1.
     let mut position = usize::MAX;
-    let mut add = |gap: u64, impact: u64| {
-        position = position.wrapping_add(gap as usize);
+    for &[gap, impact] in run {
+        position = position.wrapping_add(usize::from(gap));
         // Masking proves the bound: no check, and no way out of the window.
         let score = &mut accumulators[position & MASK];
-        *score = score.wrapping_add(weight.wrapping_mul(impact as u32));
-    };
-    for four in run.as_chunks::<4>().0 {
-        let word = u64::from_le_bytes(four.as_flattened().try_into().expect("four pairs"));
-        add(word & 0xFF, word >> 8 & 0xFF);
-        add(word >> 16 & 0xFF, word >> 24 & 0xFF);
-        add(word >> 32 & 0xFF, word >> 40 & 0xFF);
-        add(word >> 48 & 0xFF, word >> 56);
+        *score = score.wrapping_add(weight.wrapping_mul(u32::from(impact)));
     }
 }
 
-pub(super) fn expand(words: &[[u8; 8]; CHUNK / 64], impacts: &[u8], out: &mut ChunkBytes) {
-    let mut impacts = impacts.iter();
+pub(super) fn scatter_block(
+    docids: &[u32],
+    impacts: &[u8],
+    first: u32,
+    weight: u32,
+    _: &mut Stage,
+    accumulators: &mut Accumulators,
+) {
+    for (docid, &impact) in docids.iter().zip(impacts) {
+        let score = &mut accumulators[docid.wrapping_sub(first) as usize & MASK];
+        *score = score.wrapping_add(weight.wrapping_mul(u32::from(impact)));
+    }
+}
+
+pub(super) fn expand(
+    words: &[[u8; 8]; CHUNK / 64],
+    impacts: &[u8],
+    out: &mut ChunkBytes,
+) -> Option<usize> {
+    let taken: u32 = words.iter().map(|&w| u64::from_le_bytes(w).count_ones()).sum();
+    let mut impacts = impacts.get(..taken as usize)?.iter();
     for (&word, out) in words.iter().zip(out.as_chunks_mut::<64>().0) {
         let mut bits = u64::from_le_bytes(word);
         out.fill(0);
@@ -33,6 +49,7 @@ pub(super) fn expand(words: &[[u8; 8]; CHUNK / 64], impacts: &[u8], out: &mut Ch
             bits &= bits - 1;
         }
     }
+    Some(taken as usize)
 }
 
 pub(super) fn multiply_add(pairs: &[[Lane<'_>; 2]], out: &mut [u32; CHUNK]) {

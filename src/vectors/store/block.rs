@@ -183,6 +183,11 @@ impl Cursor {
         Ok(Cursor { body, next: 0, records, narrow, half, ids_at, terms_at, weights_at })
     }
 
+    /// Whether every record was read.
+    pub fn is_empty(&self) -> bool {
+        self.next == self.records
+    }
+
     /// Fills the (cleared) `record`; `false` after the last. Terms must be below `tokens`.
     pub fn read(&mut self, record: &mut VectorRecord, tokens: usize) -> Result<bool, String> {
         if self.next == self.records {

@@ -37,8 +37,12 @@ pub struct Encoding {
     pub model: ModelInfo,
     /// Tokens of a text that were read, special tokens included.
     pub max_length: usize,
-    /// "max log(1+relu)", or "token weights" for inference-free queries.
+    /// "max log(1+relu)", "max log(1+log(1+relu))", or "token weights" for inference-free
+    /// queries.
     pub pooling: String,
+    /// What was put before every text, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
     /// Number type of the arithmetic.
     pub dtype: String,
     /// "cpu" or "cuda:N".
@@ -86,7 +90,16 @@ pub struct Shard {
     pub count: u64,
 }
 
-/// All that decides a store's bytes besides the input; a run resumes only under an equal plan.
+/// The whole input, shards included, of a store whose input could be read before encoding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputDigest {
+    /// Good records.
+    pub documents: u64,
+    /// blake3 over their ids and texts, hexadecimal.
+    pub digest: String,
+}
+
+/// All that decides a store's bytes; a run resumes only under an equal plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// Program and version.
@@ -101,12 +114,15 @@ pub struct Plan {
     pub shard: Option<Shard>,
     /// Documents of the input before this store's first.
     pub doc_base: u64,
+    /// The texts, if they came from files.
+    #[serde(default)]
+    pub input: Option<InputDigest>,
 }
 
 impl Plan {
     /// A plan for vectors that come from a file.
     pub fn converted(kind: Kind, weights: WeightFormat) -> Self {
-        Plan { tool: tool(), kind, weights, encoding: None, shard: None, doc_base: 0 }
+        Plan { tool: tool(), kind, weights, encoding: None, shard: None, doc_base: 0, input: None }
     }
 }
 

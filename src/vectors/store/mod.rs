@@ -19,11 +19,15 @@ mod reader;
 mod writer;
 
 pub use journal::BlockEntry;
-pub use manifest::{Encoding, Kind, Manifest, ModelInfo, Part, Plan, Shard, Totals, WeightFormat};
+pub use manifest::{
+    Encoding, InputDigest, Kind, Manifest, ModelInfo, Part, Plan, Shard, Totals, WeightFormat,
+};
 pub use reader::StoreReader;
 pub use writer::StoreWriter;
+#[cfg(feature = "encode")]
+pub(crate) use writer::other_input;
 
-/// Records of a block, the unit of writing and of resuming; the last may have fewer.
+/// Records of a block, the unit of writing and of resuming, at most.
 pub const BLOCK_RECORDS: usize = 4096;
 
 const TOKENS: &str = "tokens.json";

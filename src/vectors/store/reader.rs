@@ -36,6 +36,11 @@ impl StoreReader {
     /// # Errors
     /// An unfinished store, missing or shortened files, token strings that do not match.
     pub fn open(dir: &Path) -> Result<Self> {
+        if dir.is_dir() && !Self::is_store(dir) {
+            let problem = "expected a vector store, found a folder without one";
+            return Err(Error::data(dir, Place::File, problem)
+                .hint("stores are made by splindex encode; files are named one by one"));
+        }
         let manifest = Manifest::read(dir)?;
         let path = dir.join(TOKENS);
         let bytes = std::fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
@@ -80,17 +85,23 @@ impl StoreReader {
 
     /// Makes the next block current; `false` after the last.
     fn next_block(&mut self) -> Result<bool> {
-        loop {
-            if let Some(part) = self.part.as_mut().filter(|part| part.at < part.len) {
-                self.block_at = part.at;
-                self.block = part.read_block(self.next_block)?;
-                self.next_block += 1;
-                return Ok(true);
-            }
-            let Some(part) = self.manifest.parts.get(self.next_part) else { return Ok(false) };
+        let index = self.next_block;
+        let Some(part) = self.next_part()? else { return Ok(false) };
+        let at = part.at;
+        let header = part.read_header(index)?;
+        self.block = part.read_body(&header)?;
+        (self.block_at, self.next_block) = (at, index + 1);
+        Ok(true)
+    }
+
+    /// The part that has the next block.
+    fn next_part(&mut self) -> Result<Option<&mut OpenPart>> {
+        while self.part.as_ref().is_none_or(|part| part.at >= part.len) {
+            let Some(part) = self.manifest.parts.get(self.next_part) else { return Ok(None) };
             self.part = Some(OpenPart::open(self.dir.join(&part.file), part.bytes)?);
             self.next_part += 1;
         }
+        Ok(self.part.as_mut())
     }
 }
 
@@ -100,30 +111,44 @@ impl OpenPart {
         Ok(OpenPart { file: BufReader::new(file), path, at: 0, len })
     }
 
-    fn read_block(&mut self, index: u64) -> Result<Cursor> {
-        let bad = |problem: String| {
-            Error::data(&self.path, Place::Section("block", self.at), problem)
-                .hint("the store is damaged: copy or encode it again")
-        };
+    fn bad(&self, problem: String) -> Error {
+        Error::data(&self.path, Place::Section("block", self.at), problem)
+            .hint("the store is damaged: copy or encode it again")
+    }
+
+    fn read_header(&mut self, index: u64) -> Result<Header> {
         let left = u128::from(self.len - self.at);
         let mut bytes = [0; HEADER];
         if left < HEADER as u128 {
-            return Err(bad(format!("expected a block header, found {left} bytes")));
+            return Err(self.bad(format!("expected a block header, found {left} bytes")));
         }
         self.file.read_exact(&mut bytes).map_err(|e| Error::io("read", &self.path, e))?;
-        let header = Header::parse(&bytes).map_err(bad)?;
+        let header = Header::parse(&bytes).map_err(|problem| self.bad(problem))?;
         if header.index != index {
-            return Err(bad(format!("expected block {index}, found {}", header.index)));
+            return Err(self.bad(format!("expected block {index}, found {}", header.index)));
         }
         let len = header.body_len();
         if len > left - HEADER as u128 {
-            return Err(bad(format!("expected {len} bytes, found {}", left - HEADER as u128)));
+            let found = left - HEADER as u128;
+            return Err(self.bad(format!("expected {len} bytes, found {found}")));
         }
+        Ok(header)
+    }
+
+    fn read_body(&mut self, header: &Header) -> Result<Cursor> {
+        let len = header.body_len();
         let mut body = vec![0; len as usize];
         self.file.read_exact(&mut body).map_err(|e| Error::io("read", &self.path, e))?;
-        let cursor = Cursor::open(&header, body).map_err(bad)?;
+        let cursor = Cursor::open(header, body).map_err(|problem| self.bad(problem))?;
         self.at += HEADER as u64 + len as u64;
         Ok(cursor)
+    }
+
+    fn skip_body(&mut self, header: &Header) -> Result<()> {
+        let len = header.body_len() as u64;
+        self.file.seek_relative(len as i64).map_err(|e| Error::io("read", &self.path, e))?;
+        self.at += HEADER as u64 + len;
+        Ok(())
     }
 }
 
@@ -142,6 +167,30 @@ impl VectorSource for StoreReader {
                 return Ok(false);
             }
         }
+    }
+
+    fn skip(&mut self, mut records: u64) -> Result<()> {
+        let mut record = VectorRecord::default();
+        while records > 0 {
+            if self.block.is_empty() {
+                let index = self.next_block;
+                let Some(part) = self.next_part()? else { return Ok(()) };
+                let at = part.at;
+                let header = part.read_header(index)?;
+                if u64::from(header.records) <= records {
+                    part.skip_body(&header)?;
+                    records -= u64::from(header.records);
+                } else {
+                    self.block = part.read_body(&header)?;
+                    self.block_at = at;
+                }
+                self.next_block = index + 1;
+            } else {
+                self.read(&mut record)?;
+                records -= 1;
+            }
+        }
+        Ok(())
     }
 
     fn tokens(&self) -> &TokenTable {

@@ -12,8 +12,8 @@ use super::{BLOCK_RECORDS, JOURNAL, MANIFEST, TOKENS, block, part_name};
 use crate::error::{Error, Place, Result};
 use crate::vectors::{TokenTable, VectorRecord};
 
-/// Blocks of a part file: 262,144 records, about 240 MB of BERT-vocabulary SPLADE vectors.
-const PART_BLOCKS: usize = 64;
+/// A part file of this length is followed by another: 280,000 BERT-vocabulary SPLADE vectors.
+const PART_BYTES: u64 = 256 << 20;
 
 /// Appends records to a store. One writer at a time: the journal is locked.
 pub struct StoreWriter {
@@ -141,8 +141,8 @@ impl StoreWriter {
         self.blocks.iter().fold(Totals::default(), |sum, block| sum.merge(&block.totals))
     }
 
-    /// Writes the next block and returns when it is safely on disk. All blocks but the
-    /// last have [`BLOCK_RECORDS`] records. `consumed`, `input_crc`, and the `truncated`
+    /// Writes the next block, at most [`BLOCK_RECORDS`] records, and returns when it is
+    /// safely on disk. `consumed`, `input_crc`, and the `truncated`
     /// and `skipped` of `seen` are the caller's account of its input; the rest of the
     /// totals is counted here.
     pub fn write_block(
@@ -158,15 +158,18 @@ impl StoreWriter {
         let counted =
             block::write(index as u64, records, self.plan.weights, self.tokens, &mut self.buffer)?;
         let totals = Totals { truncated: seen.truncated, skipped: seen.skipped, ..counted };
-        let (part, start) = (index / PART_BLOCKS, index.is_multiple_of(PART_BLOCKS));
+        let (part, before) = match self.blocks.last() {
+            None => (0, 0),
+            Some(last) if last.end >= PART_BYTES => (last.part + 1, 0),
+            Some(last) => (last.part, last.end),
+        };
         let path = self.dir.join(part_name(part));
-        if start {
+        if before == 0 {
             let file = File::create(&path).map_err(|e| Error::io("create", &path, e))?;
             self.part = Some(file);
         }
         let file = self.part.as_mut().expect("open from the part's first block on");
         append(file, &path, &self.buffer)?;
-        let before = if start { 0 } else { self.blocks.last().map_or(0, |b| b.end) };
         let end = before + self.buffer.len() as u64;
         let entry = BlockEntry { part, end, consumed, input_crc, totals };
         let line = Line::Block(entry).text()?;
@@ -227,6 +230,9 @@ fn compare(dir: &Path, old: &Plan, new: &Plan, allow_mixed: bool) -> Result<Opti
         |plan: &Plan| serde_json::to_value(plan).map_err(|e| Error::Internal(format!("plan: {e}")));
     let (old, new) = (json(old)?, json(new)?);
     let Some((field, was, is)) = difference(&old, &new, String::new()) else { return Ok(None) };
+    if field.starts_with("input") {
+        return Err(other_input());
+    }
     let refuse = |hint: &str| {
         let problem = format!("the store was started with {field} = {was}, found {is}");
         Err(Error::data(dir, Place::File, problem).hint(hint))
@@ -240,6 +246,7 @@ fn compare(dir: &Path, old: &Plan, new: &Plan, allow_mixed: bool) -> Result<Opti
     let mut rest = new.clone();
     rest["encoding"]["simd"] = old["encoding"]["simd"].clone();
     match difference(&old, &rest, String::new()) {
+        Some((field, ..)) if field.starts_with("input") => Err(other_input()),
         None => Ok(new["encoding"]["simd"].as_str().map(str::to_owned)),
         Some((field, was, is)) => {
             let problem = format!("the store was started with {field} = {was}, found {is}");
@@ -247,6 +254,15 @@ fn compare(dir: &Path, old: &Plan, new: &Plan, allow_mixed: bool) -> Result<Opti
                 .hint("resume with the flags and model it was started with"))
         }
     }
+}
+
+/// A store continues with the input it was started with, and only with it.
+pub(crate) fn other_input() -> Error {
+    Error::Usage(
+        "the input differs from what the store was made from; resume with the same input, or \
+         remove the store and encode again"
+            .into(),
+    )
 }
 
 /// The first field that differs, dotted, with both values.

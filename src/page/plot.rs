@@ -16,44 +16,44 @@ const BOTTOM: f64 = 46.0;
 
 /// What one axis shows.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Axis {
-    pub(super) label: &'static str,
-    pub(super) log: bool,
+pub(crate) struct Axis {
+    pub(crate) label: &'static str,
+    pub(crate) log: bool,
     /// Linear axes only: reach down to 0.
-    pub(super) from_zero: bool,
+    pub(crate) from_zero: bool,
 }
 
 /// A line, its points, or both.
 #[derive(Debug, Clone)]
-pub(super) struct Series {
+pub(crate) struct Series {
     /// Shown when the pointer rests on a point.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Position in the palette.
-    pub(super) colour: usize,
-    pub(super) points: Vec<(f64, f64)>,
-    pub(super) line: bool,
-    pub(super) dots: bool,
+    pub(crate) colour: usize,
+    pub(crate) points: Vec<(f64, f64)>,
+    pub(crate) line: bool,
+    pub(crate) dots: bool,
     /// Written beside the last point.
-    pub(super) label: Option<String>,
+    pub(crate) label: Option<String>,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Chart {
-    pub(super) title: String,
-    pub(super) x: Axis,
-    pub(super) y: Axis,
-    pub(super) series: Vec<Series>,
+pub(crate) struct Chart {
+    pub(crate) title: String,
+    pub(crate) x: Axis,
+    pub(crate) y: Axis,
+    pub(crate) series: Vec<Series>,
 }
 
 /// Least and largest x and y of several charts: drawn to one scale, they can be compared.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Extent {
+pub(crate) struct Extent {
     x: (f64, f64),
     y: (f64, f64),
 }
 
 impl Extent {
-    pub(super) fn of(charts: &[Chart]) -> Self {
+    pub(crate) fn of(charts: &[Chart]) -> Self {
         let points = || charts.iter().flat_map(|c| &c.series).flat_map(|s| &s.points);
         Extent { x: range(points().map(|p| p.0)), y: range(points().map(|p| p.1)) }
     }
@@ -129,7 +129,7 @@ impl Scale {
 
 impl Chart {
     /// The picture, at least as large as `extent`.
-    pub(super) fn svg(&self, extent: Extent) -> String {
+    pub(crate) fn svg(&self, extent: Extent) -> String {
         let x = Scale::new(self.x, extent.x, LEFT, WIDTH - RIGHT);
         let y = Scale::new(self.y, extent.y, HEIGHT - BOTTOM, TOP);
         let mut svg = format!(

@@ -1,0 +1,69 @@
+//! The sections of an index file around its posting lists; builds and merges share them.
+
+use std::path::Path;
+
+use zerocopy::IntoBytes;
+
+use super::BuildOptions;
+use super::pack::{self, Lists};
+use crate::error::{Error, Result};
+use crate::format::writer::Written;
+use crate::format::{BLOCK, FileWriter, Meta, Provenance, SectionKind, lexicon, ranges};
+use crate::progress::Progress;
+
+/// All of an index but its lists.
+pub(super) struct Assembly<'a> {
+    pub(super) meta: Meta,
+    /// Field byte and token of each term, in bytewise order.
+    pub(super) keys: Vec<(u8, &'a [u8])>,
+    /// NAMES up to the ids, and the ids.
+    pub(super) names: [&'a [u8]; 2],
+    pub(super) order: Option<&'a [u32]>,
+    pub(super) provenance: Provenance,
+}
+
+/// Packs `lists` and writes everything to `target`, which appears when it is complete.
+/// `held` bytes of memory are in use.
+pub(super) fn write<L: Lists>(
+    assembly: Assembly<'_>,
+    mut lists: L,
+    options: &BuildOptions,
+    target: &Path,
+    held: u64,
+    progress: &dyn Progress,
+) -> Result<Written> {
+    let Assembly { meta, keys, names, order, provenance } = assembly;
+    let mut writer = FileWriter::create(target)?;
+    let documents = meta.documents as u32;
+    let packed = pack::write_lists(&mut writer, &mut lists, options, documents, held, progress)?;
+    drop(lists);
+    writer.section(SectionKind::BlockLast, packed.last.as_bytes())?;
+    writer.section(SectionKind::BlockOffset, packed.offset.as_bytes())?;
+    writer.section(SectionKind::BlockMax, &packed.max)?;
+    if options.block_size < BLOCK as u32 {
+        writer.section(SectionKind::BoundLast, packed.bound_last.as_bytes())?;
+    }
+    writer.section(SectionKind::Windows, packed.windows.as_bytes())?;
+    writer.section(SectionKind::Terms, packed.records.as_bytes())?;
+    if options.ranges {
+        writer.begin(SectionKind::RangeMaxima);
+        writer.write(&ranges::header(&packed.range_ends))?;
+        writer.write(&packed.ranges)?;
+        writer.end()?;
+    }
+    drop(packed);
+    writer.section(SectionKind::Lexicon, &lexicon::encode(keys.into_iter())?)?;
+    writer.begin(SectionKind::Names);
+    names.iter().try_for_each(|part| writer.write(part))?;
+    writer.end()?;
+    if let Some(order) = order {
+        writer.section(SectionKind::Order, order.as_bytes())?;
+    }
+    writer.section(SectionKind::Meta, &meta.encode()?)?;
+    let provenance =
+        Provenance { tool: concat!("splindex ", env!("CARGO_PKG_VERSION")).into(), ..provenance };
+    let provenance = serde_json::to_vec(&provenance)
+        .map_err(|e| Error::Internal(format!("PROVENANCE does not encode: {e}")))?;
+    writer.section(SectionKind::Provenance, &provenance)?;
+    writer.finish()
+}

@@ -1,0 +1,81 @@
+//! `search --explain`: hits with what each query term gave to them.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::error::{Error, Result};
+use crate::index::Index;
+use crate::query::{Explainer, Hit};
+use crate::retrieve::Prepared;
+
+/// Writes explained hits, for people or as JSON Lines.
+pub(super) struct Explanations<'a, W> {
+    out: W,
+    path: &'a Path,
+    index: &'a Index,
+    explainer: Explainer<'a>,
+    json: bool,
+}
+
+impl<'a, W: Write> Explanations<'a, W> {
+    pub(super) fn new(out: W, path: &'a Path, index: &'a Index, json: bool) -> Self {
+        Explanations { out, path, index, explainer: Explainer::new(index), json }
+    }
+
+    pub(super) fn query(&mut self, query: &Prepared, hits: &[Hit]) -> Result<()> {
+        let mut text = String::new();
+        if !self.json {
+            let (terms, unknown) = (query.query.terms.len(), query.query.unknown);
+            let unknown = super::count(unknown.into(), "unknown token", "unknown tokens");
+            let terms = super::count(terms as u64, "term", "terms");
+            line(&mut text, format_args!("query {}: {terms}, {unknown}", query.id));
+        }
+        for (rank, &hit) in (1..).zip(hits) {
+            self.hit(&mut text, query, rank, hit)?;
+        }
+        self.out.write_all(text.as_bytes()).map_err(|e| Error::io("write", self.path, e))
+    }
+
+    fn hit(&self, text: &mut String, query: &Prepared, rank: usize, hit: Hit) -> Result<()> {
+        let parts = self.explainer.explain(&query.query, hit)?;
+        let (names, lexicon) = (self.index.names(), self.index.lexicon());
+        let (document, score) = (names.get(hit.ordinal), hit.score);
+        if self.json {
+            let terms: Vec<_> = parts
+                .iter()
+                .map(|part| {
+                    json!({"token": lexicon.token(part.term).1, "weight": part.weight,
+                        "impact": part.impact, "score": part.score()})
+                })
+                .collect();
+            let value = json!({"qid": query.id, "docid": document, "rank": rank, "score": score,
+                "terms": terms});
+            line(text, format_args!("{value}"));
+            return Ok(());
+        }
+        line(text, format_args!("{rank:>5}  {document}  {score}"));
+        for part in parts {
+            let share = 100.0 * f64::from(part.score()) / f64::from(score.max(1));
+            let (token, weight, impact) = (lexicon.token(part.term).1, part.weight, part.impact);
+            let product = part.score();
+            line(
+                text,
+                format_args!(
+                    "       {product:>10}  {share:>5.1} %  {token}  (query {weight} × impact {impact})"
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Result<()> {
+        self.out.flush().map_err(|e| Error::io("write", self.path, e))
+    }
+}
+
+fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+    writeln!(text, "{line}").expect("memory takes every line");
+}

@@ -1,0 +1,59 @@
+//! Output files that are compressed if their name says so.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::error::{Error, Result};
+use crate::output::OutputFile;
+
+/// A file on its way: plain, `.gz` or `.zst`.
+pub(super) enum PackedFile {
+    Plain(OutputFile),
+    Gzip(Box<GzEncoder<OutputFile>>),
+    Zstd(Box<zstd::stream::write::Encoder<'static, OutputFile>>),
+}
+
+impl PackedFile {
+    pub(super) fn create(path: &Path) -> Result<Self> {
+        let file = OutputFile::create(path)?;
+        Ok(match path.extension().and_then(|ending| ending.to_str()) {
+            Some("gz") => PackedFile::Gzip(Box::new(GzEncoder::new(file, Compression::default()))),
+            Some("zst") => {
+                let encoder = zstd::stream::write::Encoder::new(file, 0);
+                PackedFile::Zstd(Box::new(encoder.map_err(|e| Error::io("write", path, e))?))
+            }
+            _ => PackedFile::Plain(file),
+        })
+    }
+
+    /// Ends the stream and renames the file to its target.
+    pub(super) fn publish(self) -> Result<()> {
+        let file = match self {
+            PackedFile::Plain(file) => Ok(file),
+            PackedFile::Gzip(encoder) => encoder.finish(),
+            PackedFile::Zstd(encoder) => encoder.finish(),
+        };
+        file.map_err(|e| Error::io("write", "output", e))?.publish()
+    }
+}
+
+impl Write for PackedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            PackedFile::Plain(file) => file.write(bytes),
+            PackedFile::Gzip(encoder) => encoder.write(bytes),
+            PackedFile::Zstd(encoder) => encoder.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            PackedFile::Plain(file) => file.flush(),
+            PackedFile::Gzip(encoder) => encoder.flush(),
+            PackedFile::Zstd(encoder) => encoder.flush(),
+        }
+    }
+}

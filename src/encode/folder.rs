@@ -1,0 +1,403 @@
+//! What a model directory holds for documents and for queries.
+//!
+//! A plain checkpoint is one transformer for both. OpenSearch's document-only models add a
+//! table of query weights. A SentenceTransformers `SparseEncoder` names its parts in
+//! `modules.json`: a transformer and its SPLADE pooling, or static weights, or a router to
+//! either by kind of text; lengths, prompts and activations are in the parts' own files.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::info;
+use crate::error::{Error, Place, Result};
+use crate::vectors::store::Kind;
+
+/// Query tables beside a model, best first: OpenSearch's two forms.
+const TABLES: [&str; 2] = ["idf.json", "query_token_weights.txt"];
+
+/// What computes the vectors of one kind of text.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Side {
+    /// Directory of the transformer or of the table's tokenizer.
+    pub dir: PathBuf,
+    /// By what.
+    pub part: SidePart,
+    /// Tokens of a text that the model is meant to read, if it says so; may be more than
+    /// it has positions.
+    pub max_length: Option<usize>,
+    /// Put before every text.
+    pub prompt: String,
+    /// Heaviest terms kept.
+    pub top: Option<usize>,
+    /// Whether texts are lower-cased before the tokenizer sees them.
+    pub lower_case: bool,
+    /// Bytes of the configuration files read here, for the model's digest.
+    pub settings: Vec<u8>,
+}
+
+/// The computing part of a [`Side`].
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum SidePart {
+    /// A masked language model, pooled over the text's tokens.
+    Transformer(Activated),
+    /// A table of token weights in this file.
+    Table(PathBuf),
+}
+
+/// What pooling makes of the largest logit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Activated {
+    /// log(1 + relu(x)): SPLADE.
+    #[default]
+    Once,
+    /// log(1 + log(1 + relu(x))): OpenSearch v3 (Geng et al. 2025).
+    Twice,
+}
+
+#[cfg(feature = "encode")]
+impl Activated {
+    /// For manifests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Activated::Once => "max log(1+relu)",
+            Activated::Twice => "max log(1+log(1+relu))",
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Module {
+    path: String,
+    r#type: String,
+}
+
+#[derive(Deserialize)]
+struct RouterConfig {
+    types: BTreeMap<String, String>,
+    structure: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    parameters: RouterParameters,
+}
+
+#[derive(Deserialize, Default)]
+struct RouterParameters {
+    default_route: Option<String>,
+    #[serde(default)]
+    route_mappings: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+struct PoolingConfig {
+    pooling_strategy: Option<String>,
+    activation_function: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+struct TransformerConfig {
+    max_seq_length: Option<f64>,
+    #[serde(default)]
+    do_lower_case: bool,
+    transformer_task: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+struct TokenizerConfig {
+    model_max_length: Option<f64>,
+}
+
+#[derive(Deserialize, Default)]
+struct EncoderConfig {
+    #[serde(default)]
+    prompts: BTreeMap<String, Option<String>>,
+    default_prompt_name: Option<String>,
+    max_active_dims: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct StaticConfig {
+    path: Option<String>,
+}
+
+/// Reads what `dir` says about texts of `kind`.
+///
+/// # Errors
+/// A malformed configuration file; modules, poolings or routes that are not supported.
+pub(super) fn side(dir: &Path, kind: Kind) -> Result<Side> {
+    if !dir.is_dir() {
+        let problem = "expected a model directory, found none";
+        return Err(Error::data(dir, Place::File, problem)
+            .hint("give a directory with config.json, tokenizer.json and model.safetensors"));
+    }
+    let mut reader = Reader { settings: Vec::new() };
+    let modules = dir.join("modules.json");
+    let mut side = match reader.json::<Vec<Module>>(&modules)? {
+        None => plain(dir, kind, &mut reader)?,
+        Some(list) => from_modules(dir, &modules, list, kind, &mut reader)?,
+    };
+    side.settings = reader.settings;
+    Ok(side)
+}
+
+fn plain(dir: &Path, kind: Kind, reader: &mut Reader) -> Result<Side> {
+    let part = match table_beside(dir).filter(|_| kind == Kind::Query) {
+        Some(table) => SidePart::Table(table),
+        None => SidePart::Transformer(Activated::Once),
+    };
+    let config = reader.transformer(dir)?;
+    let max_length = length(config.max_seq_length);
+    Ok(Side { max_length, lower_case: config.do_lower_case, ..Side::of(dir, part) })
+}
+
+fn table_beside(dir: &Path) -> Option<PathBuf> {
+    TABLES.iter().map(|name| dir.join(name)).find(|path| path.exists())
+}
+
+fn from_modules(
+    dir: &Path,
+    path: &Path,
+    list: Vec<Module>,
+    kind: Kind,
+    reader: &mut Reader,
+) -> Result<Side> {
+    let mut parts = Vec::new();
+    let mut routed = false;
+    for module in list {
+        let place = inside(path, dir, &module.path)?;
+        match class(&module.r#type) {
+            "Router" | "Asym" => {
+                routed = true;
+                parts.extend(route(&place, kind, reader)?);
+            }
+            other => parts.push((other.to_owned(), place)),
+        }
+    }
+    if let Some(table) = table_beside(dir).filter(|_| kind == Kind::Query && !routed) {
+        return Ok(Side::of(dir, SidePart::Table(table)));
+    }
+    let classes: Vec<&str> = parts.iter().map(|(class, _)| class.as_str()).collect();
+    let (from, part) = match classes.as_slice() {
+        ["Transformer" | "MLMTransformer", "SpladePooling"] => {
+            let activated = reader.pooling(&parts[1].1.join("config.json"))?;
+            (&parts[0].1, SidePart::Transformer(activated))
+        }
+        ["SparseStaticEmbedding" | "IDF"] => (&parts[0].1, reader.static_table(dir, &parts[0].1)?),
+        found => {
+            let problem = format!(
+                "expected the modules Transformer (or MLMTransformer) and SpladePooling, or \
+                 SparseStaticEmbedding, found {}",
+                found.join(", ")
+            );
+            return Err(Error::data(path, Place::File, problem)
+                .hint("splindex encodes with SPLADE models; this is another kind"));
+        }
+    };
+    let config = reader.transformer(from)?;
+    if let Some(task) = config.transformer_task.as_deref().filter(|&task| task != "fill-mask") {
+        let problem = format!("expected the transformer_task fill-mask, found {task:?}");
+        return Err(Error::data(from.join(TRANSFORMER), Place::File, problem));
+    }
+    let own = length(config.max_seq_length);
+    let tokenizer: TokenizerConfig =
+        reader.json(&from.join("tokenizer_config.json"))?.unwrap_or_default();
+    // As SparseEncoder: no limit named is the model's own number of positions.
+    let max_length = own.or(length(tokenizer.model_max_length)).or(Some(usize::MAX));
+    let common: EncoderConfig =
+        reader.json(&dir.join("config_sentence_transformers.json"))?.unwrap_or_default();
+    Ok(Side {
+        max_length,
+        prompt: common.prompt(kind),
+        top: common.max_active_dims,
+        lower_case: config.do_lower_case,
+        ..Side::of(from, part)
+    })
+}
+
+const TRANSFORMER: &str = "sentence_bert_config.json";
+
+/// (class, directory) of each module that texts of `kind` go through.
+fn route(dir: &Path, kind: Kind, reader: &mut Reader) -> Result<Vec<(String, PathBuf)>> {
+    let new = dir.join("router_config.json");
+    let path = if new.exists() { new } else { dir.join("config.json") };
+    let config: RouterConfig = reader.json(&path)?.ok_or_else(|| {
+        Error::data(dir, Place::File, "expected router_config.json for the Router, found none")
+    })?;
+    let bad = |problem: String| Error::data(&path, Place::File, problem);
+    let name = config.route(kind).ok_or_else(|| {
+        let routes: Vec<&str> = config.structure.keys().map(String::as_str).collect();
+        bad(format!("expected a route for {}, found {}", task(kind), routes.join(", ")))
+    })?;
+    let ids = &config.structure[name];
+    ids.iter()
+        .map(|id| {
+            let full = config.types.get(id).ok_or_else(|| {
+                bad(format!("expected a type for module {id:?} of route {name:?}, found none"))
+            })?;
+            Ok((class(full).to_owned(), inside(&path, dir, id)?))
+        })
+        .collect()
+}
+
+impl RouterConfig {
+    /// The route that SparseEncoder takes for texts of this kind.
+    fn route(&self, kind: Kind) -> Option<&str> {
+        let task = task(kind);
+        let mappings = self.parameters.route_mappings.as_ref();
+        // Keys are Python tuples in print: ('query', 'text').
+        let mapped = [
+            format!("('{task}', 'text')"),
+            format!("('{task}', None)"),
+            "(None, 'text')".into(),
+            "(None, None)".into(),
+        ];
+        let mapped = mapped.iter().find_map(|key| mappings?.get(key)).map(String::as_str);
+        let named = [Some(task), Some("text"), self.parameters.default_route.as_deref()];
+        mapped
+            .into_iter()
+            .chain(named.into_iter().flatten())
+            .find(|name| self.structure.contains_key(*name))
+    }
+}
+
+impl EncoderConfig {
+    /// The text that SparseEncoder's encode_query and encode_document put first.
+    fn prompt(&self, kind: Kind) -> String {
+        let names: &[&str] = match kind {
+            Kind::Query => &["query"],
+            Kind::Document => &["document", "passage", "corpus"],
+        };
+        let named = |name: &&str| self.prompts.get(*name).cloned().flatten();
+        let named = names.iter().find_map(named);
+        let default = || self.prompts.get(self.default_prompt_name.as_ref()?).cloned().flatten();
+        named.or_else(default).unwrap_or_default()
+    }
+}
+
+impl Side {
+    fn of(dir: &Path, part: SidePart) -> Self {
+        Side {
+            dir: dir.to_owned(),
+            part,
+            max_length: None,
+            prompt: String::new(),
+            top: None,
+            lower_case: false,
+            settings: Vec::new(),
+        }
+    }
+
+    /// What the tokenizer is given for `text`; a text without words stays without.
+    pub fn prepared<'t>(&self, text: &'t str) -> std::borrow::Cow<'t, str> {
+        if (self.prompt.is_empty() && !self.lower_case) || text.trim().is_empty() {
+            return text.into();
+        }
+        let text = format!("{}{text}", self.prompt);
+        match self.lower_case {
+            true => text.chars().flat_map(char::to_lowercase).collect::<String>().into(),
+            false => text.into(),
+        }
+    }
+}
+
+/// Reads configuration files and keeps their bytes.
+struct Reader {
+    settings: Vec<u8>,
+}
+
+impl Reader {
+    /// The parsed file; nothing if there is none.
+    fn json<T: DeserializeOwned>(&mut self, path: &Path) -> Result<Option<T>> {
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let bytes = info::read(path)?;
+        let parsed = serde_json::from_slice(&bytes).map_err(|e| {
+            let place = Place::Line(e.line() as u64);
+            Error::data(path, place, format!("expected a model's configuration, found {e}"))
+        })?;
+        self.settings.extend_from_slice(&bytes);
+        Ok(Some(parsed))
+    }
+
+    fn transformer(&mut self, dir: &Path) -> Result<TransformerConfig> {
+        Ok(self.json(&dir.join(TRANSFORMER))?.unwrap_or_default())
+    }
+
+    fn pooling(&mut self, path: &Path) -> Result<Activated> {
+        let config: PoolingConfig = self.json(path)?.ok_or_else(|| {
+            Error::data(path, Place::File, "expected SpladePooling's configuration, found none")
+        })?;
+        let strategy = config.pooling_strategy.as_deref().unwrap_or("max");
+        if strategy != "max" {
+            let problem = format!("expected the pooling_strategy max, found {strategy:?}");
+            return Err(Error::data(path, Place::File, problem)
+                .hint("sum pooling (SPLADE v1) is not supported"));
+        }
+        match config.activation_function.as_deref().unwrap_or("relu") {
+            "relu" => Ok(Activated::Once),
+            "log1p_relu" => Ok(Activated::Twice),
+            other => {
+                let problem =
+                    format!("expected the activation_function relu or log1p_relu, found {other:?}");
+                Err(Error::data(path, Place::File, problem))
+            }
+        }
+    }
+
+    /// A JSON table that the module names, or its own tensor.
+    fn static_table(&mut self, root: &Path, dir: &Path) -> Result<SidePart> {
+        let config = dir.join("config.json");
+        let named = self.json::<StaticConfig>(&config)?.and_then(|c| c.path);
+        if let Some(name) = named.filter(|name| name.ends_with(".json")) {
+            let candidates = [inside(&config, dir, &name)?, inside(&config, root, &name)?];
+            return match candidates.into_iter().find(|path| path.exists()) {
+                Some(path) => Ok(SidePart::Table(path)),
+                None => {
+                    let problem = format!("expected the table {name:?} beside it, found none");
+                    Err(Error::data(&config, Place::File, problem))
+                }
+            };
+        }
+        let stored = ["model.safetensors", "pytorch_model.bin"].map(|name| dir.join(name));
+        match stored.into_iter().find(|path| path.exists()) {
+            Some(path) => Ok(SidePart::Table(path)),
+            None => {
+                let problem = "expected model.safetensors with the token weights, found none";
+                Err(Error::data(dir, Place::File, problem).hint("download the whole model folder"))
+            }
+        }
+    }
+}
+
+fn task(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Document => "document",
+        Kind::Query => "query",
+    }
+}
+
+/// Last part of a dotted Python name.
+fn class(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+/// `base/relative`, which must not lead out of `base`; `path` is the file that says so.
+fn inside(path: &Path, base: &Path, relative: &str) -> Result<PathBuf> {
+    let below = |c: Component<'_>| matches!(c, Component::Normal(_) | Component::CurDir);
+    if !Path::new(relative).components().all(below) {
+        let problem = format!("expected a path inside the model directory, found {relative:?}");
+        return Err(Error::data(path, Place::File, problem));
+    }
+    Ok(if relative.is_empty() { base.to_owned() } else { base.join(relative) })
+}
+
+/// A length as JSON has it: tokenizers without a limit say 1e30.
+fn length(value: Option<f64>) -> Option<usize> {
+    value.filter(|&n| (1.0..1e9).contains(&n)).map(|n| n as usize)
+}
+
+#[cfg(test)]
+#[path = "folder_tests.rs"]
+mod tests;

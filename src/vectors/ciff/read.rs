@@ -1,0 +1,258 @@
+//! Reading CIFF.
+
+use std::path::Path;
+
+use super::wire::{Fields, Messages};
+use crate::corpus::check_id;
+use crate::error::{Error, Result};
+use crate::vectors::TokenTable;
+use crate::vectors::spool::Spool;
+use crate::vectors::transpose::{Documents, Inverted};
+
+/// f32 holds whole numbers up to here exactly.
+const LARGEST_TF: i32 = 1 << 24;
+
+/// A CIFF file whose structure has been checked from the first byte to the last.
+///
+/// Opening reads everything once: memory is 24 bytes a document and the ids, the tokens,
+/// and the largest list as it stands in the file. Weights are read again, list by list,
+/// by [`Inverted::scan`].
+pub(crate) struct Ciff {
+    spool: Spool,
+    lists: u64,
+    documents: Documents,
+    tokens: TokenTable,
+}
+
+impl Ciff {
+    /// # Errors
+    /// With the number of the message, the header being 1: counts that are not those of
+    /// the header, a message that ends before its fields do, an unknown version, a term
+    /// or an id that occurs twice, docids that do not increase or exceed the header's
+    /// count, a df that is not the number of postings, tf ≤ 0 or above 2^24.
+    pub(crate) fn open(spool: Spool) -> Result<Self> {
+        let mut messages = Messages::new(&spool)?;
+        let header = Header::parse(messages.next("a header")?).map_err(|p| messages.error(p))?;
+        let (lists, documents) = header.counts().map_err(|p| messages.error(p))?;
+        // A message takes a byte at least: promises beyond that must not allocate.
+        if lists + documents > messages.left() {
+            return Err(messages.error(format!(
+                "expected {lists} posting lists and {documents} documents as the header says, \
+                 found only {} bytes",
+                messages.left()
+            )));
+        }
+        let mut ciff = Ciff {
+            lists,
+            documents: Documents { names: vec![], terms: vec![0; documents as usize] },
+            tokens: TokenTable::default(),
+            spool,
+        };
+        ciff.check()?;
+        Ok(ciff)
+    }
+
+    /// Reads the lists and the documents for the first time.
+    fn check(&mut self) -> Result<()> {
+        let Ciff { spool, lists, documents: Documents { names, terms }, tokens } = self;
+        let mut messages = Messages::new(spool)?;
+        messages.next("a header")?;
+        let mut postings = Vec::new();
+        for list in 1..=*lists {
+            let counts = terms.as_mut_slice();
+            next_list(&mut messages, list, *lists, counts.len(), &mut postings, |term| {
+                let new = tokens.len() as u32;
+                match tokens.intern(term) == new {
+                    true => Ok(new),
+                    false => Err(format!("expected every term once, found {term:?} again")),
+                }
+            })?;
+            postings.iter().for_each(|&(docid, _)| counts[docid as usize] += 1);
+        }
+        names.resize(terms.len(), Box::default());
+        for i in 1..=terms.len() {
+            let what = format!("document {i} of {} (the header's count)", terms.len());
+            let message = messages.next(&what)?;
+            let at = |problem: String| format!("{what}: {problem}");
+            let (docid, name) = document(message).map_err(|p| messages.error(at(p)))?;
+            let found = names.len();
+            match usize::try_from(docid).ok().and_then(|docid| names.get_mut(docid)) {
+                Some(slot) if slot.is_empty() => *slot = name,
+                Some(_) => {
+                    return Err(messages.error(at(format!("found docid {docid} a second time"))));
+                }
+                None => {
+                    let problem = format!("expected a docid below {found}, found {docid}");
+                    return Err(messages.error(at(problem)));
+                }
+            }
+        }
+        match messages.left() {
+            0 => Ok(()),
+            left => Err(messages.error(format!(
+                "expected the end of the file after {} documents (the header's count), found \
+                 {left} more bytes",
+                names.len()
+            ))),
+        }
+    }
+}
+
+impl Inverted for Ciff {
+    fn documents(&self) -> &Documents {
+        &self.documents
+    }
+
+    fn tokens(&self) -> &TokenTable {
+        &self.tokens
+    }
+
+    fn scan(&mut self, visit: &mut dyn FnMut(u32, u32, f32)) -> Result<()> {
+        let mut messages = Messages::new(&self.spool)?;
+        messages.next("a header")?;
+        let mut postings = Vec::new();
+        let documents = self.documents.terms.len();
+        for list in 1..=self.lists {
+            let known = |term: &str| self.tokens.get(term).ok_or("an unknown term".to_owned());
+            let term = next_list(&mut messages, list, self.lists, documents, &mut postings, known)?;
+            postings.iter().for_each(|&(docid, tf)| visit(term, docid, tf as f32));
+        }
+        Ok(())
+    }
+
+    fn path(&self) -> &Path {
+        self.spool.path()
+    }
+}
+
+#[derive(Default)]
+struct Header {
+    version: i32,
+    lists: i32,
+    documents: i32,
+}
+
+impl Header {
+    fn parse(message: &[u8]) -> Result<Self, String> {
+        let (mut header, mut fields) = (Header::default(), Fields(message));
+        while let Some((field, value)) = fields.next()? {
+            match field {
+                1 => header.version = value.int32("a version")?,
+                2 => header.lists = value.int32("a number of posting lists")?,
+                3 => header.documents = value.int32("a number of documents")?,
+                _ => (),
+            }
+        }
+        Ok(header)
+    }
+
+    fn counts(&self) -> Result<(u64, u64), String> {
+        let Header { version, lists, documents } = *self;
+        if !(0..=1).contains(&version) {
+            return Err(format!("expected a CIFF header of version 1, found version {version}"));
+        }
+        match (u64::try_from(lists), u64::try_from(documents)) {
+            (Ok(lists), Ok(documents)) => Ok((lists, documents)),
+            _ => Err(format!(
+                "expected counts of lists and documents, found {lists} and {documents}"
+            )),
+        }
+    }
+}
+
+/// Reads list number `list` of `lists` into `postings`, docids absolute; gives what
+/// `term_id` says of its term.
+fn next_list(
+    messages: &mut Messages<'_>,
+    list: u64,
+    lists: u64,
+    documents: usize,
+    postings: &mut Vec<(u32, i32)>,
+    mut term_id: impl FnMut(&str) -> Result<u32, String>,
+) -> Result<u32> {
+    let what = format!("posting list {list} of {lists} (the header's count)");
+    let message = messages.next(&what)?;
+    let parsed = parse_list(message, documents, postings)
+        .and_then(|term| term_id(term).map_err(|problem| (None, problem)));
+    parsed.map_err(|(term, problem)| {
+        let term = term.map_or(String::new(), |term: String| format!(", term {term:?}"));
+        wrong(messages, &what, &term, &problem)
+    })
+}
+
+fn wrong(messages: &Messages<'_>, what: &str, term: &str, problem: &str) -> Error {
+    messages.error(format!("{what}{term}: {problem}"))
+}
+
+/// The term, or the problem and the term if it is known.
+fn parse_list<'m>(
+    message: &'m [u8],
+    documents: usize,
+    postings: &mut Vec<(u32, i32)>,
+) -> Result<&'m str, (Option<String>, String)> {
+    postings.clear();
+    let (mut term, mut df, mut fields) = ("", 0, Fields(message));
+    let mut docid = 0i64;
+    let mut parse = || {
+        while let Some((field, value)) = fields.next()? {
+            match field {
+                1 => term = value.string("a term")?,
+                2 => df = value.int64("a document frequency")?,
+                4 => {
+                    let (gap, tf) = posting(value.bytes("a posting")?)?;
+                    check_gap(gap, postings.is_empty())?;
+                    docid += i64::from(gap);
+                    if docid >= documents as i64 {
+                        return Err(format!("expected docids below {documents}, found {docid}"));
+                    }
+                    if !(1..=LARGEST_TF).contains(&tf) {
+                        let problem = format!("expected tf 1 to {LARGEST_TF}, found {tf}");
+                        return Err(format!("{problem} in document {docid}"));
+                    }
+                    postings.push((docid as u32, tf));
+                }
+                _ => (),
+            }
+        }
+        match df == postings.len() as i64 {
+            true => Ok(()),
+            false => Err(format!("expected {df} postings (its df), found {}", postings.len())),
+        }
+    };
+    match parse() {
+        Ok(()) => Ok(term),
+        Err(problem) => Err(((!term.is_empty()).then(|| term.to_owned()), problem)),
+    }
+}
+
+fn check_gap(gap: i32, first: bool) -> Result<(), String> {
+    match gap >= i32::from(!first) {
+        true => Ok(()),
+        false => Err(format!("expected increasing docids, found a gap of {gap}")),
+    }
+}
+
+fn posting(message: &[u8]) -> Result<(i32, i32), String> {
+    let (mut gap, mut tf, mut fields) = (0, 0, Fields(message));
+    while let Some((field, value)) = fields.next()? {
+        match field {
+            1 => gap = value.int32("a docid gap")?,
+            2 => tf = value.int32("a tf")?,
+            _ => (),
+        }
+    }
+    Ok((gap, tf))
+}
+
+fn document(message: &[u8]) -> Result<(i32, Box<str>), String> {
+    let (mut docid, mut name, mut fields) = (0, "", Fields(message));
+    while let Some((field, value)) = fields.next()? {
+        match field {
+            1 => docid = value.int32("a docid")?,
+            2 => name = value.string("a document id")?,
+            _ => (),
+        }
+    }
+    check_id(name)?;
+    Ok((docid, name.into()))
+}

@@ -1,0 +1,170 @@
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+
+use super::wire::{put_number, put_string, put_varint};
+use super::*;
+use crate::corpus::open_input;
+use crate::error::Result;
+use crate::progress::Silent;
+use crate::vectors::VectorSource;
+use crate::vectors::spill::{Impacts, Spill};
+use crate::vectors::spool::Spool;
+use crate::vectors::testing::{Memory, Vectors, drain, vectors};
+use crate::vectors::transpose::Transposed;
+
+fn read(path: &Path) -> Result<Vectors> {
+    let spool = Spool::new(path, open_input(path)?)?;
+    drain(&mut Transposed::new(Ciff::open(spool)?))
+}
+
+fn written(vectors: &Vectors) -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let mut sources: Vec<Box<dyn VectorSource>> = vec![Box::new(Memory::new(vectors))];
+    let spill = Spill::collect(&mut sources, dir.path(), &Silent).unwrap();
+    let mut bytes = Vec::new();
+    write(&spill, &mut Impacts::kept(), &mut bytes, Path::new("x"), &Silent).unwrap();
+    bytes
+}
+
+struct File(tempfile::TempDir);
+
+impl File {
+    fn new(bytes: &[u8]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("x.ciff"), bytes).unwrap();
+        File(dir)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("x.ciff")
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    #[test]
+    fn integer_vectors_come_back_exactly(vectors in vectors(true)) {
+        let file = File::new(&written(&vectors));
+        prop_assert_eq!(read(&file.path()).unwrap(), vectors);
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error_or_other_vectors_and_never_a_panic(
+        vectors in vectors(true),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut bytes = written(&vectors);
+        damage.iter().for_each(|(at, byte)| { let at = at.index(bytes.len()); bytes[at] = *byte });
+        bytes.truncate(bytes.len() - cut.index(3));
+        if let Err(error) = read(&File::new(&bytes).path()) {
+            prop_assert_eq!(error.exit_code(), 2);
+        }
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_is_an_error(vectors in vectors(true), cut in any::<prop::sample::Index>()) {
+        let bytes = written(&vectors);
+        let error = read(&File::new(&bytes[..cut.index(bytes.len())]).path()).unwrap_err();
+        prop_assert_eq!(error.exit_code(), 2);
+    }
+}
+
+/// A message behind its length.
+fn delimited(message: Vec<u8>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    put_varint(&mut bytes, message.len() as u64);
+    [bytes, message].concat()
+}
+
+fn header(lists: u64, documents: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    [1, lists, documents].iter().zip(1..).for_each(|(&n, f)| put_number(&mut bytes, f, n));
+    delimited(bytes)
+}
+
+fn list(term: &str, df: u64, postings: &[(i64, i64)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    put_string(&mut bytes, 1, term);
+    put_number(&mut bytes, 2, df);
+    for &(gap, tf) in postings {
+        let mut posting = Vec::new();
+        put_number(&mut posting, 1, gap as u64);
+        put_number(&mut posting, 2, tf as u64);
+        bytes.extend([4 << 3 | 2, posting.len() as u8]);
+        bytes.extend(posting);
+    }
+    delimited(bytes)
+}
+
+fn document(docid: u64, id: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    put_number(&mut bytes, 1, docid);
+    put_string(&mut bytes, 2, id);
+    delimited(bytes)
+}
+
+#[test]
+fn what_is_wrong_is_said_with_the_number_of_the_message() {
+    let documents = [document(0, "a"), document(1, "b")].concat();
+    let cases: [(Vec<Vec<u8>>, &str); 14] = [
+        (vec![header(1, 2), list("x", 2, &[(0, 3), (1, 1)]), documents.clone()], ""),
+        (
+            vec![header(1, 2), list("x", 1, &[(0, 3), (1, 1)]), documents.clone()],
+            "record 2: posting list 1 of 1 (the header's count), term \"x\": expected 1 postings (its df), found 2",
+        ),
+        (
+            vec![header(1, 2), list("x", 2, &[(1, 3), (0, 1)]), documents.clone()],
+            "term \"x\": expected increasing docids, found a gap of 0",
+        ),
+        (vec![header(1, 2), list("x", 1, &[(-1, 3)]), documents.clone()], "found a gap of -1"),
+        (
+            vec![header(1, 2), list("x", 1, &[(2, 3)]), documents.clone()],
+            "expected docids below 2, found 2",
+        ),
+        (
+            vec![header(1, 2), list("x", 1, &[(1, 0)]), documents.clone()],
+            "expected tf 1 to 16777216, found 0 in document 1",
+        ),
+        (vec![header(1, 2), list("x", 1, &[(1, -7)]), documents.clone()], "found -7"),
+        (
+            vec![header(2, 2), list("x", 1, &[(1, 1)]), list("x", 1, &[(1, 1)]), documents.clone()],
+            "record 3: posting list 2 of 2 (the header's count): expected every term once, found \"x\" again",
+        ),
+        (
+            vec![header(2, 2), list("x", 1, &[(1, 1)]), documents.clone()],
+            "record 3: posting list 2 of 2 (the header's count): expected a document frequency",
+        ),
+        (
+            vec![header(1, 3), list("x", 1, &[(1, 1)]), documents.clone()],
+            "record 5: expected document 3 of 3 (the header's count), found the end of the file",
+        ),
+        (
+            vec![header(1, 1), list("x", 1, &[(0, 1)]), documents.clone()],
+            "expected the end of the file after 1 documents (the header's count), found",
+        ),
+        (
+            vec![header(0, 2), document(0, "a"), document(0, "b")],
+            "record 3: document 2 of 2 (the header's count): found docid 0 a second time",
+        ),
+        (
+            vec![header(0, 2), document(0, "a"), document(1, "")],
+            "expected an id, found an empty one",
+        ),
+        (
+            vec![header(5, 2_000_000_000), documents.clone()],
+            "record 1: expected 5 posting lists and 2000000000 documents as the header says, found only",
+        ),
+    ];
+    for (parts, expected) in cases {
+        let file = File::new(&parts.concat());
+        match read(&file.path()) {
+            Ok(_) => assert_eq!(expected, "", "read without an error"),
+            Err(error) => {
+                let message = error.to_string();
+                assert!(!expected.is_empty() && message.contains(expected), "{message}");
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! A contiguous part of a source.
+
+use super::{TokenTable, VectorRecord, VectorSource, WeightSummary};
+use crate::error::Result;
+
+/// Some consecutive records of another source. What is known of the weights is known of
+/// all records there, so that every part of a store gets the same scale.
+pub struct Slice {
+    source: Box<dyn VectorSource>,
+    skip: u64,
+    left: u64,
+}
+
+impl Slice {
+    /// `len` records of `source` after its first `skip`.
+    pub fn new(source: Box<dyn VectorSource>, skip: u64, len: u64) -> Self {
+        Slice { source, skip, left: len }
+    }
+}
+
+impl VectorSource for Slice {
+    fn read(&mut self, record: &mut VectorRecord) -> Result<bool> {
+        self.source.skip(std::mem::take(&mut self.skip))?;
+        if self.left == 0 {
+            record.clear();
+            return Ok(false);
+        }
+        self.left -= 1;
+        self.source.read(record)
+    }
+
+    fn tokens(&self) -> &TokenTable {
+        self.source.tokens()
+    }
+
+    fn weights(&self) -> Option<WeightSummary> {
+        self.source.weights()
+    }
+
+    fn len_hint(&self) -> Option<u64> {
+        Some(self.left)
+    }
+
+    fn memory(&self) -> u64 {
+        self.source.memory()
+    }
+}

@@ -1,0 +1,149 @@
+//! A damaged index gives an error or wrong scores, never a panic and never a hit outside
+//! the collection: every section, every layout, every algorithm.
+//!
+//! `open` checks lengths and the header only, so damage inside a section gets through it;
+//! that is what these tests want. `verify` must see all of it.
+
+use std::path::Path;
+
+use splindex::build::{BuildOptions, Collection, build};
+use splindex::format::{Codec, Dense};
+use splindex::index::{Index, Load};
+use splindex::progress::Silent;
+use splindex::query::{Algorithm, Query, Searcher};
+
+/// xorshift64: the same damage in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % n
+    }
+}
+
+const DOCUMENTS: u32 = 40_000;
+const TERMS: u64 = 24;
+
+/// Two windows; lists from one posting in two documents to one in a thousand.
+fn collection() -> Collection {
+    let mut random = Random(0x5D15_EA5E);
+    let mut collection = Collection::default();
+    let names: Vec<String> = (0..TERMS).map(|t| format!("t{t}")).collect();
+    for d in 0..DOCUMENTS {
+        let vector: Vec<(&str, f32)> = (0..TERMS)
+            .filter(|t| random.below(2 + t * t * 2) == 0)
+            .map(|t| (t, names[t as usize].as_str()))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|(t, name)| (name, (1 + (u64::from(d) * 31 + t * 7) % 255) as f32))
+            .collect();
+        collection.push(&format!("d{d}"), vector).unwrap();
+    }
+    collection
+}
+
+fn layouts() -> [(&'static str, BuildOptions, bool); 4] {
+    let options = |codec, dense| BuildOptions { codec, dense, ..Default::default() };
+    let fine =
+        |codec| BuildOptions { block_size: 40, ranges: true, ..options(codec, Dense::Bitmap) };
+    [
+        ("small", options(Codec::Small, Dense::Bitmap), false),
+        ("small, reordered, maxima of 40 and of ranges", fine(Codec::Small), true),
+        ("fast, maxima of 40 and of ranges", fine(Codec::Fast), true),
+        ("fast, dense bytes", options(Codec::Fast, Dense::Bytes), false),
+    ]
+}
+
+/// Every algorithm on a damaged file; true if anything noticed.
+fn search_all(path: &Path) -> bool {
+    // In memory: nothing may depend on what lies behind the file.
+    let Ok(index) = Index::open_with(path, Load::Ram) else { return true };
+    let mut noticed = false;
+    let mut searcher = Searcher::new(&index);
+    let tokens: Vec<String> = (0..TERMS).map(|t| format!("t{t}")).collect();
+    for part in [&tokens[..3], &tokens[8..14], &tokens[20..], &tokens[..]] {
+        let Ok(query) = Query::new(&index, 0, part.iter().map(|t| (t.as_str(), 3))) else {
+            noticed = true;
+            continue;
+        };
+        for &algorithm in Algorithm::ALL {
+            if algorithm.check(&index).is_err() {
+                continue;
+            }
+            for k in [1, 50] {
+                match searcher.search(&query, k, algorithm) {
+                    Err(_) => noticed = true,
+                    Ok(hits) => {
+                        assert!(hits.len() <= k);
+                        for hit in hits {
+                            assert!(hit.ordinal < DOCUMENTS, "{}: {hit:?}", algorithm.name());
+                            let _ = index.names().get(hit.ordinal);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    noticed
+}
+
+/// One way to damage a section of `len` bytes at `start`.
+fn damage(bytes: &mut [u8], start: usize, len: usize, kind: u64, random: &mut Random) {
+    let at = start + random.below(len as u64) as usize;
+    match kind % 4 {
+        0 => bytes[at] ^= 1 << random.below(8),
+        1 => bytes[at] = 0xFF,
+        // A run of equal bytes: lost pages read as zeros, erased flash as ones.
+        2 => {
+            let end = (at + 1 + random.below(600) as usize).min(start + len);
+            bytes[at..end].fill(if random.below(2) == 0 { 0 } else { 0xFF });
+        }
+        // A page of the file in a wrong place.
+        _ => {
+            let from = start + random.below(len as u64) as usize;
+            let n = (random.below(300) as usize).min(start + len - at.max(from));
+            bytes.copy_within(from..from + n, at);
+        }
+    }
+}
+
+#[test]
+fn damage_in_any_section_never_panics_and_is_always_seen_by_verify() {
+    let collection = collection();
+    let reversed: Vec<u32> = (0..DOCUMENTS).rev().collect();
+    let dir = tempfile::tempdir().unwrap();
+    let (good, bad) = (dir.path().join("good.spx"), dir.path().join("bad.spx"));
+    for (name, options, reordered) in layouts() {
+        let order = reordered.then_some(&reversed[..]);
+        build(&collection, order, &options, &good, &Silent).unwrap();
+        assert!(!search_all(&good), "{name}: a sound index gives no error");
+        let bytes = std::fs::read(&good).unwrap();
+        let index = Index::open(&good).unwrap();
+        let mut random = Random(0xBAD_C0DE);
+        let (mut cases, mut noticed) = (0, 0);
+        for (kind, section) in index.sections() {
+            let (start, len) = (section.offset.get() as usize, section.len.get() as usize);
+            if len == 0 {
+                continue;
+            }
+            for round in 0..24 {
+                let mut spoilt = bytes.clone();
+                damage(&mut spoilt, start, len, round, &mut random);
+                if spoilt == bytes {
+                    continue;
+                }
+                std::fs::write(&bad, &spoilt).unwrap();
+                cases += 1;
+                noticed += u64::from(search_all(&bad));
+                let sound =
+                    Index::open(&bad).is_ok_and(|index| index.verify().unwrap().faults.is_empty());
+                assert!(!sound, "{name}: damage {round} of {} not seen", kind.label());
+            }
+        }
+        assert!(cases > 200, "{name}: {cases} cases");
+        assert!(noticed > 0 && noticed < cases, "{name}: {noticed} of {cases} noticed");
+    }
+}

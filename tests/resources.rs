@@ -1,0 +1,142 @@
+//! Memory measured from outside, kills, and full disks: what other programs see.
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+const SPLINDEX: &str = env!("CARGO_BIN_EXE_splindex");
+const PREFIX: &str = splindex::output::TEMP_PREFIX;
+
+fn splindex(dir: &Path, arguments: &str) -> Command {
+    let mut command = Command::new(SPLINDEX);
+    command.args(arguments.split_whitespace()).current_dir(dir);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn done(dir: &Path, arguments: &str) {
+    let output = splindex(dir, arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A store of 60,000 documents, 8.8 million postings.
+fn made() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    done(dir.path(), "synth --docs 60000 --queries 5 --profile splade --output made --quiet");
+    dir
+}
+
+/// Runs to the end; the most resident memory seen, in bytes (the kernel keeps the mark).
+fn peak(mut child: Child) -> (Output, u64) {
+    let status = PathBuf::from(format!("/proc/{}/status", child.id()));
+    let mut peak = 0;
+    while child.try_wait().unwrap().is_none() {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let mark = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = mark.and_then(|m| m.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+        peak = peak.max(kilobytes.unwrap_or(0) * 1024);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    (child.wait_with_output().unwrap(), peak)
+}
+
+fn id(path: &Path) -> Vec<u8> {
+    fs::read(path).unwrap()[44..60].to_vec()
+}
+
+fn leftovers(dir: &Path) -> Vec<String> {
+    let names = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with(PREFIX)).collect()
+}
+
+#[test]
+fn resident_memory_stays_within_the_limit() {
+    let dir = made();
+    let dir = dir.path();
+    let mut first = None;
+    for (limit, flags) in [
+        (80u64, "build --input made/documents"),
+        (120, "build --input made/documents --order bp"),
+        (200, "build --input made/documents"),
+    ] {
+        let arguments = format!("{flags} --output x.spx --memory {limit}MiB");
+        let (output, peak) = peak(splindex(dir, &arguments).spawn().unwrap());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let allowed = (limit << 20) + (limit << 20) / 10;
+        assert!(peak > 10 << 20 && peak <= allowed, "{arguments}: {peak} bytes");
+        if !flags.contains("bp") {
+            let first = first.get_or_insert_with(|| id(&dir.join("x.spx")));
+            assert_eq!(*first, id(&dir.join("x.spx")));
+        }
+    }
+    for part in 0..4 {
+        done(dir, &format!("build --input made/documents --shard {part}/4 --output {part}.spx"));
+    }
+    for (order, limit) in [("concat", 70u64), ("bp", 130)] {
+        let arguments = format!(
+            "merge 0.spx 1.spx 2.spx 3.spx --order {order} --output all.spx --memory {limit}MiB"
+        );
+        let (output, peak) = peak(splindex(dir, &arguments).spawn().unwrap());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let allowed = (limit << 20) + (limit << 20) / 10;
+        assert!(peak > 10 << 20 && peak <= allowed, "{arguments}: {peak} bytes");
+    }
+}
+
+#[test]
+fn a_kill_at_any_moment_leaves_the_older_file_and_nothing_for_the_next_run() {
+    let dir = made();
+    let dir = dir.path();
+    done(dir, "build --bm25 --input made/queries.tsv --output x.spx --quiet");
+    let older = fs::read(dir.join("x.spx")).unwrap();
+    fs::create_dir(dir.join("tmp")).unwrap();
+    let build = "build --input made/documents --output x.spx --memory 80MiB --tmp tmp";
+    let mut killed = 0;
+    for wait in [20u64, 60, 150, 300, 500, 700] {
+        let mut child = splindex(dir, build).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(wait));
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        killed += 1;
+        assert!(fs::read(dir.join("x.spx")).unwrap() == older, "killed after {wait} ms");
+        assert_eq!(fs::read_dir(dir.join("tmp")).unwrap().count(), 0);
+    }
+    assert!(killed > 0);
+    done(dir, build);
+    assert_eq!(leftovers(dir), Vec::<String>::new());
+    assert!(fs::read(dir.join("x.spx")).unwrap() != older);
+}
+
+#[test]
+fn a_disk_that_is_full_leaves_the_older_file_and_says_so() {
+    let dir = made();
+    let dir = dir.path();
+    done(dir, "build --bm25 --input made/queries.tsv --output x.spx --quiet");
+    let older = fs::read(dir.join("x.spx")).unwrap();
+    fs::create_dir(dir.join("tmp")).unwrap();
+    // A limit on the size of files stands for the full disk. 26 MB of documents go to a
+    // temporary file under the first memory limit, none under the second, where the index
+    // itself (20 MB) is too large.
+    for (memory, kib, expected) in [
+        ("80MiB", 8_000, "cannot write temporary files (another folder: --tmp) in tmp"),
+        ("1GiB", 8_000, "cannot write "),
+    ] {
+        let script = format!(
+            "trap '' XFSZ; ulimit -f {kib}; exec {SPLINDEX} build --input made/documents --output \
+             x.spx --tmp tmp --memory {memory}"
+        );
+        let output = Command::new("bash").args(["-c", &script]).current_dir(dir).output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{message}");
+        assert!(message.contains(expected) && message.contains("File too large"), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+        assert!(fs::read(dir.join("x.spx")).unwrap() == older);
+        assert_eq!(leftovers(dir), Vec::<String>::new());
+        assert_eq!(fs::read_dir(dir.join("tmp")).unwrap().count(), 0);
+    }
+}
