@@ -429,7 +429,7 @@ fn a_forgotten_flag_is_named() {
     shop.refuses("splindex", arguments, &["texts.tsv:1:", "build --bm25"]);
     fs::create_dir(shop.path("store")).unwrap();
     let arguments = "build --bm25 --input store --output out.spx";
-    shop.refuses("splindex", arguments, &["store: expected a file of texts", "without it"]);
+    shop.refuses("splindex", arguments, &["store: expected a file of texts", "without --bm25"]);
     shop.index();
     shop.file("q.tsv", "1\tx:1\n");
     let arguments = "search good.spx --queries q.tsv --json";

@@ -60,6 +60,8 @@ pub struct Row {
     pub kind: String,
     /// Directory that turns query texts into weighted tokens; BM25 needs none.
     pub query_model: Option<PathBuf>,
+    /// Weight of the learned part in a hybrid index.
+    pub hybrid_weight: Option<f64>,
     /// Judgements; without them the row has no quality.
     pub qrels: Option<PathBuf>,
     /// Algorithm of this row.
@@ -110,7 +112,8 @@ impl Suite {
     /// name = "SPLADE"
     /// index = "splade.spx"
     /// queries = "queries.tsv"
-    /// query_model = "model"    # of text queries on a learned index
+    /// query_model = "model"    # of text queries on a learned or hybrid index
+    /// hybrid_weight = 0.5      # of the learned part of a hybrid index
     /// qrels = "qrels.txt"
     /// ```
     ///
@@ -226,7 +229,7 @@ pub fn encode_all(
 /// The query side of an index: a BM25 index analyses texts itself, another takes the
 /// model, if there is one.
 pub fn query_side<'a>(index: &'a Index, model: Option<&Path>) -> Result<QuerySide<'a>> {
-    let bm25 = index.meta().fields.iter().any(|f| matches!(f.kind, FieldKind::Bm25 { .. }));
+    let bm25 = matches!(index.meta().fields[0].kind, FieldKind::Bm25 { .. });
     match model.filter(|_| !bm25) {
         None => QuerySide::of_index(index),
         #[cfg(feature = "tokenize")]
@@ -293,7 +296,10 @@ impl<'a> Ready<'a> {
     fn of(suite: &Suite, row: &Row, index: &'a Index, cpu: Option<usize>) -> Result<Self> {
         let algorithm = row.algorithm.as_ref().unwrap_or(&suite.algorithm).parse()?;
         let file = read_queries(&row.queries, row.kind.parse()?)?;
-        let side = query_side(index, row.query_model.as_deref())?;
+        let mut side = query_side(index, row.query_model.as_deref())?;
+        if let Some(h) = row.hybrid_weight {
+            side = side.weighing(h)?;
+        }
         let EncodedQueries { prepared, encoding } =
             encode_all(&side, &file, TEXT_SCALE, suite.runs, cpu)?;
         let (ids, queries) = prepared.into_iter().map(|p| (p.id, p.query)).unzip();

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use super::impacts::Impacts;
+use super::impacts::{FieldImpacts, Impacts};
+use super::joined::{Interned, Second, key};
 use super::spool::Spool;
 use super::{BuildOptions, Scale};
 use crate::error::{Error, Result};
+use crate::format::Pruning;
 use crate::format::names::NameTable;
 use crate::order::{self, BpOptions, ForwardBuilder, ForwardIndex};
 use crate::progress::Progress;
@@ -16,7 +18,8 @@ use crate::vectors::{TokenTable, VectorRecord, VectorSource, WeightSummary};
 /// would not fit.
 pub struct Collection {
     names: NameTable,
-    tokens: TokenTable,
+    /// Keys of LEXICON (field byte and token) by term id.
+    keys: TokenTable,
     documents: Documents,
     weights: WeightSummary,
     zero_weights: u64,
@@ -53,7 +56,7 @@ impl Collection {
     fn new(documents: Documents) -> Self {
         Collection {
             names: NameTable::default(),
-            tokens: TokenTable::default(),
+            keys: TokenTable::default(),
             documents,
             weights: WeightSummary { largest: 0.0, small_integers: true },
             zero_weights: 0,
@@ -73,17 +76,48 @@ impl Collection {
         tmp: &Path,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        let documents = match known_quantizer(sources, options)? {
-            Some(quantizer) => {
-                Documents::Impacts(Box::new(Impacts::new(quantizer, options.pruning)))
-            }
+        Self::read_all(sources, None, options, tmp, progress)
+    }
+
+    /// As [`read`](Self::read), with the records of `texts`, BM25 weights of the same
+    /// documents in the same order, as a second field; `path` is what errors about them
+    /// call it. `options.hybrid` says how they were made.
+    ///
+    /// # Errors
+    /// Also: another id than that of the vectors, or more or fewer records.
+    pub fn read_hybrid(
+        sources: &mut [Box<dyn VectorSource>],
+        (path, texts): (&Path, &mut dyn VectorSource),
+        options: &BuildOptions,
+        tmp: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        if options.hybrid.is_none() {
+            return Err(Error::Usage("a second field needs BuildOptions::hybrid".into()));
+        }
+        let second = Second::new(path, texts, options.shard.doc_base);
+        Self::read_all(sources, Some(second), options, tmp, progress)
+    }
+
+    fn read_all(
+        sources: &mut [Box<dyn VectorSource>],
+        mut second: Option<Second<'_>>,
+        options: &BuildOptions,
+        tmp: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let documents = match known_weights(sources, options) {
+            Some(weights) => Documents::Impacts(Box::new(Impacts::new(fields(options, weights)?))),
             None => Documents::Weights(Spool::default()),
         };
         let mut collection = Collection::new(documents);
         let total = sources.iter().map(|s| s.len_hint()).sum::<Option<u64>>().unwrap_or(0);
         progress.begin("reading", total);
         for source in sources {
-            collection.read_source(source.as_mut(), options, tmp, progress)?;
+            collection.read_source(source.as_mut(), second.as_mut(), options, tmp, progress)?;
+        }
+        if let Some(second) = second {
+            second.end(&mut collection.keys)?;
         }
         match &mut collection.documents {
             Documents::Weights(spool) => spool.close()?,
@@ -114,7 +148,7 @@ impl Collection {
                 self.zero_weights += 1;
                 continue;
             }
-            let term = self.tokens.intern(token);
+            let term = self.keys.intern(&key(0, token));
             if record.terms.contains(&term) {
                 return Err(Error::Usage(format!("document {id:?}: token {token:?} is repeated")));
             }
@@ -122,28 +156,29 @@ impl Collection {
             record.weights.push(weight);
         }
         record.id.push_str(id);
+        self.observe(&record.weights);
         self.append(&record).map(drop)
     }
 
     fn read_source(
         &mut self,
         source: &mut dyn VectorSource,
+        mut second: Option<&mut Second<'_>>,
         options: &BuildOptions,
         tmp: &Path,
         progress: &dyn Progress,
     ) -> Result<()> {
         let mut record = VectorRecord::default();
-        let mut own_id: Vec<u32> = Vec::new();
+        let mut source = Interned::new(0, source);
         let mut unreported = 0;
-        while source.read(&mut record)? {
-            let tokens = source.tokens();
-            for known in own_id.len()..tokens.len() {
-                let id = self.tokens.intern(tokens.token(known as u32));
-                own_id.push(id);
+        while source.read(&mut self.keys, &mut record)? {
+            self.observe(&record.weights);
+            if let Some(second) = second.as_deref_mut() {
+                second.join(&mut self.keys, &mut record)?;
             }
-            record.terms.iter_mut().for_each(|term| *term = own_id[*term as usize]);
             if self.append(&record)? {
-                self.keep_within(source.memory(), options, tmp)?;
+                let texts = second.as_ref().map_or(0, |second| second.memory());
+                self.keep_within(source.memory() + texts, options, tmp)?;
             }
             unreported += 1;
             if unreported == 256 {
@@ -156,16 +191,20 @@ impl Collection {
         Ok(())
     }
 
-    /// Adds a record whose terms are ids of our token table; whether a chunk was sealed.
-    fn append(&mut self, record: &VectorRecord) -> Result<bool> {
-        self.names.push(&record.id);
-        for &weight in &record.weights {
+    /// Notes weights that may decide the scale.
+    fn observe(&mut self, weights: &[f32]) {
+        for &weight in weights {
             self.weights.largest = self.weights.largest.max(weight);
             self.weights.small_integers &= weight <= 255.0 && weight.fract() == 0.0;
         }
+    }
+
+    /// Adds a record whose terms are ids of our key table; whether a chunk was sealed.
+    fn append(&mut self, record: &VectorRecord) -> Result<bool> {
+        self.names.push(&record.id);
         let full = match &mut self.documents {
             Documents::Impacts(impacts) => {
-                impacts.push(&self.tokens, &record.terms, &record.weights);
+                impacts.push(&self.keys, &record.terms, &record.weights);
                 impacts.spool.is_full()
             }
             Documents::Weights(spool) => {
@@ -209,11 +248,10 @@ impl Collection {
         let Documents::Weights(weights) = &mut self.documents else { return Ok(()) };
         let mut weights = std::mem::take(weights);
         progress.begin("quantizing", self.names.len() as u64);
-        let quantizer = quantizer(options, self.weights)?;
-        let impacts = Impacts::new(quantizer, options.pruning);
+        let impacts = Impacts::new(fields(options, self.weights)?);
         let dir = weights.is_spilled().then_some(tmp);
         let (mut next, mut buffer) = (0, Vec::new());
-        let impacts = impacts.of_weights(&self.tokens, dir, progress, |chunk| {
+        let impacts = impacts.of_weights(&self.keys, dir, progress, |chunk| {
             if next == weights.len() {
                 return Ok(false);
             }
@@ -237,9 +275,9 @@ impl Collection {
             Documents::Impacts(impacts) => return work(impacts),
             Documents::Weights(weights) => weights,
         };
-        let impacts = Impacts::new(quantizer(options, self.weights)?, options.pruning);
+        let impacts = Impacts::new(fields(options, self.weights)?);
         let (mut next, mut buffer, last) = (0, Vec::new(), weights.len());
-        work(&impacts.of_weights(&self.tokens, None, progress, |chunk| {
+        work(&impacts.of_weights(&self.keys, None, progress, |chunk| {
             next += 1;
             match next - 1 {
                 i if i < last => weights.read(i, chunk, &mut buffer).map(|()| true),
@@ -285,8 +323,8 @@ impl Collection {
             return Err(Error::Internal("the collection was not read from sources".into()));
         };
         let bp = BpOptions::default();
-        let (documents, postings) = (impacts.documents as u64, impacts.clipping.total);
-        let need = order::bisect_bytes(self.tokens.len(), postings, documents, &bp);
+        let (documents, postings) = (impacts.documents as u64, impacts.postings());
+        let need = order::bisect_bytes(self.keys.len(), postings, documents, &bp);
         options.memory.check(held, need, "--order bp")?;
         if need + impacts.spool.in_memory() > options.memory.left(held) {
             impacts.spool.spill(tmp)?;
@@ -303,9 +341,9 @@ impl Collection {
         &self.names
     }
 
-    /// Token strings by term id.
-    pub(super) fn tokens(&self) -> &TokenTable {
-        &self.tokens
+    /// Keys of LEXICON by term id.
+    pub(super) fn keys(&self) -> &TokenTable {
+        &self.keys
     }
 
     /// Weights that were zero and dropped while reading.
@@ -325,7 +363,7 @@ impl Collection {
     /// the id), token table, term records and lexicon (measured 150 to 220 a term).
     pub(super) fn held(&self) -> u64 {
         let names = 24 * self.names.len() as u64 + self.names.bytes().len() as u64;
-        names + 224 * self.tokens.len() as u64
+        names + 224 * self.keys.len() as u64
     }
 }
 
@@ -336,36 +374,45 @@ fn forward(spool: &Spool<u8>) -> Result<ForwardIndex> {
     Ok(builder.finish(2))
 }
 
-fn quantizer(options: &BuildOptions, weights: WeightSummary) -> Result<Quantizer> {
-    match options.scale {
+/// How each field is quantized; `weights` are those of the first.
+fn fields(options: &BuildOptions, weights: WeightSummary) -> Result<Vec<FieldImpacts>> {
+    let quantizer = match options.scale {
         Scale::Auto => Quantizer::auto(weights, options.bits),
         Scale::Fixed(weight) => Quantizer::fixed(weight, options.bits),
+    };
+    let mut fields = vec![FieldImpacts::new(quantizer?, options.pruning)];
+    if let Some(kind) = &options.hybrid {
+        let Some(largest) = kind.largest_weight() else {
+            return Err(Error::Usage("the field beside learned weights must be BM25".into()));
+        };
+        let quantizer = Quantizer::fixed(largest, options.bits)?;
+        fields.push(FieldImpacts::new(quantizer, Pruning::default()));
     }
+    Ok(fields)
 }
 
-/// The quantizer, if the scale is fixed or every source knows its weights beforehand.
-fn known_quantizer(
+/// The weights of all `sources`, if every one of them knows its own beforehand or nobody
+/// needs them.
+fn known_weights(
     sources: &[Box<dyn VectorSource>],
     options: &BuildOptions,
-) -> Result<Option<Quantizer>> {
+) -> Option<WeightSummary> {
     let none = WeightSummary { largest: 0.0, small_integers: true };
+    if let Scale::Fixed(_) = options.scale {
+        return Some(none);
+    }
     let merge = |a: WeightSummary, b: WeightSummary| WeightSummary {
         largest: a.largest.max(b.largest),
         small_integers: a.small_integers && b.small_integers,
     };
-    let known = sources.iter().try_fold(none, |sum, s| Some(merge(sum, s.weights()?)));
-    match (options.scale, known) {
-        (Scale::Fixed(_), _) => quantizer(options, none).map(Some),
-        (Scale::Auto, Some(weights)) => quantizer(options, weights).map(Some),
-        (Scale::Auto, None) => Ok(None),
-    }
+    sources.iter().try_fold(none, |sum, s| Some(merge(sum, s.weights()?)))
 }
 
-/// Terms that occur, in the bytewise order of their tokens (the lexicon), and the place of
+/// Terms that occur, in the bytewise order of their keys (the lexicon), and the place of
 /// each term id in it.
-pub(super) fn lexicon(tokens: &TokenTable, df: &[u32]) -> (Vec<u32>, Vec<u32>) {
+pub(super) fn lexicon(keys: &TokenTable, df: &[u32]) -> (Vec<u32>, Vec<u32>) {
     let mut terms: Vec<u32> = (0..df.len() as u32).filter(|&t| df[t as usize] > 0).collect();
-    terms.sort_unstable_by_key(|&t| tokens.token(t).as_bytes());
+    terms.sort_unstable_by_key(|&t| keys.token(t).as_bytes());
     let mut rank = vec![u32::MAX; df.len()];
     terms.iter().enumerate().for_each(|(place, &term)| rank[term as usize] = place as u32);
     (terms, rank)

@@ -83,7 +83,7 @@ pub(super) fn invert(
     progress: &dyn Progress,
 ) -> Result<Inverted> {
     progress.begin("inverting", impacts.documents as u64);
-    let in_memory = impacts.clipping.total <= room.packing;
+    let in_memory = impacts.postings() <= room.packing;
     let mut file = if in_memory { None } else { Some(Spill::create(room.tmp)?) };
     let limit = if in_memory { u64::MAX } else { room.run };
     let (mut runs, mut base, mut first) = (Vec::new(), 0, 0);

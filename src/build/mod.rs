@@ -13,6 +13,7 @@ mod collect;
 mod fidelity;
 mod impacts;
 mod invert;
+mod joined;
 mod memory;
 mod merge;
 mod pack;
@@ -31,8 +32,8 @@ use std::time::Instant;
 use crate::error::{Error, Result};
 use crate::format::writer::Written;
 use crate::format::{
-    BLOCK, BOUND_SIZES, Codec, Dense, FieldKind, FieldMeta, MAX_DOCUMENTS, Meta, Provenance,
-    Pruning, ShardMeta,
+    BLOCK, BOUND_SIZES, Codec, Dense, FieldKind, FieldMeta, HYBRID_IDF, MAX_DOCUMENTS, Meta,
+    Provenance, Pruning, ShardMeta,
 };
 use crate::progress::Progress;
 use assemble::Assembly;
@@ -71,6 +72,9 @@ pub struct BuildOptions {
     pub shard: ShardMeta,
     /// Origin of the weights.
     pub field: FieldKind,
+    /// BM25 beside learned weights, for [`Collection::read_hybrid`]. Pruning leaves it as it
+    /// is, and its scale is its own.
+    pub hybrid: Option<FieldKind>,
     /// What to record of the origin; the tool's version is added.
     pub provenance: Provenance,
     /// Resident memory that the build may use; never shows in the result.
@@ -89,6 +93,7 @@ impl Default for BuildOptions {
             pruning: Pruning::default(),
             shard: ShardMeta::default(),
             field: FieldKind::Learned,
+            hybrid: None,
             provenance: Provenance::default(),
             memory: Memory::UNLIMITED,
         }
@@ -208,7 +213,7 @@ impl Prepared {
     ) -> Result<Self> {
         let started = Instant::now();
         let documents = impacts.documents as u32;
-        let (terms, rank) = collect::lexicon(collection.tokens(), &impacts.df);
+        let (terms, rank) = collect::lexicon(collection.keys(), &impacts.df);
         let frequencies: Vec<u32> = terms.iter().map(|&t| impacts.df[t as usize]).collect();
         let renumber = Renumber::new(order, documents);
         // The order and its inverse.
@@ -243,10 +248,13 @@ impl Prepared {
     ) -> Result<BuildReport> {
         let started = Instant::now();
         let Prepared { inverted, terms, meta, mut report, held } = self;
-        let token = |&term: &u32| (0, collection.tokens().token(term).as_bytes());
+        let key = |&term: &u32| {
+            let (&field, token) = collection.keys().token(term).as_bytes().split_first()?;
+            Some((field, token))
+        };
         let assembly = Assembly {
             meta,
-            keys: terms.iter().map(token).collect(),
+            keys: terms.iter().filter_map(key).collect(),
             names: [names, collection.names().bytes()],
             order,
             provenance: options.provenance.clone(),
@@ -263,18 +271,24 @@ fn run_postings(left: u64) -> u64 {
 }
 
 fn meta(impacts: &Impacts, terms: usize, reordered: bool, options: &BuildOptions) -> Meta {
-    let scale = impacts.quantizer.scale();
+    let kinds = [Some(&options.field), options.hybrid.as_ref()].into_iter().flatten();
+    let fields: Vec<FieldMeta> = kinds
+        .zip(&impacts.fields)
+        .map(|(kind, field)| FieldMeta::new(kind.clone(), field.quantizer.scale(), field.clipping))
+        .collect();
+    let hybrid_constant = fields.get(1).map_or(0.0, |bm25| HYBRID_IDF * bm25.scale);
     Meta {
         documents: impacts.documents as u64,
-        postings: impacts.clipping.total,
+        postings: impacts.postings(),
         terms: terms as u64,
         codec: options.codec,
         dense: options.dense,
         block_size: options.block_size,
         reordered,
         bits: options.bits,
-        fields: vec![FieldMeta::new(options.field.clone(), scale, impacts.clipping)],
-        pruning: impacts.pruning,
+        fields,
+        pruning: impacts.fields[0].pruning,
         shard: options.shard,
+        hybrid_constant,
     }
 }

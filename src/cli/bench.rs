@@ -30,7 +30,8 @@ A suite file:
   name = \"SPLADE\"
   index = \"splade.spx\"              # paths are relative to the suite file
   queries = \"questions.tsv\"
-  query_model = \"model\"             # of text queries on a learned index
+  query_model = \"model\"             # of text queries on a learned or hybrid index
+  hybrid_weight = 0.5               # of the learned part of a hybrid index
   qrels = \"qrels.txt\"
 
 Latency is a closed loop on one pinned thread: a pass to warm up, then --runs passes, of each
@@ -51,6 +52,9 @@ pub struct BenchArgs {
     /// Directory that turns query texts into weighted tokens; BM25 indexes need none
     #[arg(long, value_name = "DIR")]
     query_model: Option<PathBuf>,
+    /// Weight h of the learned part in hybrid indexes: BM25 + h · learned [default: 0.5]
+    #[arg(long, value_name = "H")]
+    hybrid_weight: Option<f64>,
     /// Results a query, several separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "10,1000")]
     k: Vec<usize>,
@@ -118,10 +122,17 @@ fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Comm
     let file = read_queries(queries, args.query_kind)?;
     let open = |path: &PathBuf| Index::open_with(path, args.load);
     let indexes = args.indexes.iter().map(open).collect::<Result<Vec<_>>>()?;
+    let hybrid_weight = |index: &Index| args.hybrid_weight.filter(|_| index.meta().is_hybrid());
+    if let (Some(h), false) = (args.hybrid_weight, indexes.iter().any(|i| i.meta().is_hybrid())) {
+        return Err(Error::Usage(format!("--hybrid-weight {h}: none of the indexes is hybrid")));
+    }
     let bars = Bars::new(common);
     let mut subjects = Vec::new();
     for (name, index) in names(&args.indexes).into_iter().zip(&indexes) {
-        let side = suite::query_side(index, args.query_model.as_deref())?;
+        let mut side = suite::query_side(index, args.query_model.as_deref())?;
+        if let Some(h) = hybrid_weight(index) {
+            side = side.weighing(h)?;
+        }
         let EncodedQueries { prepared, encoding } =
             suite::encode_all(&side, &file, args.query_scale, args.runs, cpu)?;
         let (ids, queries) = prepared.into_iter().map(|p| (p.id, p.query)).unzip();
@@ -154,12 +165,14 @@ fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Comm
         out!("{}\n{}", report::space_table(&measured), report::machine(&measured));
     }
     if let Some(qrels) = &args.qrels {
-        let rows = args.indexes.iter().zip(names(&args.indexes)).map(|(index, name)| suite::Row {
+        let rows = args.indexes.iter().zip(&indexes).zip(names(&args.indexes));
+        let rows = rows.map(|((index, opened), name)| suite::Row {
             name,
             index: index.clone(),
             queries: queries.to_owned(),
             kind: args.query_kind.to_string(),
             query_model: args.query_model.clone(),
+            hybrid_weight: hybrid_weight(opened),
             qrels: Some(qrels.clone()),
             algorithm: Some(plan.algorithms[0].name().into()),
         });

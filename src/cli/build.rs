@@ -13,23 +13,26 @@ use crate::build::{
 };
 use crate::corpus::{CorpusReader, Fields};
 use crate::error::{Error, Place, Result};
-use crate::format::{BOUND_SIZES, Codec, Dense, FieldKind, Provenance, Pruning, ShardMeta};
+use crate::format::{
+    BOUND_SIZES, Codec, Dense, FieldKind, FieldMeta, Provenance, Pruning, ShardMeta,
+};
 use crate::index::Index;
 use crate::order;
 use crate::output::{OutputFile, folder, refuse_inputs};
 use crate::query::file::{QueryKind, read_queries};
-use crate::vectors::VectorSource;
 use crate::vectors::inputs::open_vectors;
 use crate::vectors::store::Shard;
+use crate::vectors::{Slice, VectorSource};
 
-/// Build an index file from vectors, or a BM25 index from texts
+/// Build an index file from vectors, a BM25 index from texts, or one of both
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   splindex encode --model data/tiny --input passages.tsv --output vectors
   splindex build --input vectors --output passages.spx
   splindex build --input docs.jsonl.gz --output docs.spx --codec small
   splindex build --input vectors --output big.spx --order bp --memory 8GiB --tmp /mnt/scratch
-  splindex build --bm25 --input passages.tsv --output bm25.spx")]
+  splindex build --bm25 --input passages.tsv --output bm25.spx
+  splindex build --input vectors --hybrid-text passages.tsv --output hybrid.spx")]
 pub struct BuildArgs {
     /// Vectors: stores, JsonVectorCollection, CIFF, .npz or .csr files; with --bm25, TSV or JSON
     /// Lines texts
@@ -83,32 +86,42 @@ pub struct BuildArgs {
     #[arg(long, value_name = "QUERIES", conflicts_with = "bm25")]
     fidelity: Option<PathBuf>,
     /// Build BM25 from texts
-    #[arg(long)]
+    #[arg(long, group = "texts")]
     bm25: bool,
+    /// Put BM25 of these texts beside the vectors: the same documents in the same order, of a
+    /// sharded collection all of them. Pruning, --scale and --fidelity are about the vectors
+    #[arg(
+        long,
+        value_name = "TEXT",
+        num_args = 1..,
+        group = "texts",
+        conflicts_with_all = ["bm25", "fidelity"]
+    )]
+    hybrid_text: Vec<PathBuf>,
     #[command(flatten)]
     bm25_args: Bm25Args,
 }
 
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "BM25 (with --bm25)")]
+#[command(next_help_heading = "BM25 (with --bm25 or --hybrid-text)")]
 struct Bm25Args {
     /// Term frequency saturation
-    #[arg(long, value_name = "K1", default_value_t = 0.9, requires = "bm25")]
+    #[arg(long, value_name = "K1", default_value_t = 0.9, requires = "texts")]
     k1: f64,
     /// Length normalisation
-    #[arg(long, value_name = "B", default_value_t = 0.4, requires = "bm25")]
+    #[arg(long, value_name = "B", default_value_t = 0.4, requires = "texts")]
     b: f64,
     /// Mean document length in tokens: auto, or a number, which shards share
-    #[arg(long, value_name = "auto|X", default_value = "auto", requires = "bm25")]
+    #[arg(long, value_name = "auto|X", default_value = "auto", requires = "texts")]
     avgdl: AvgDl,
     /// Stemmer: english or none
-    #[arg(long, value_name = "NAME", default_value = "english", requires = "bm25")]
+    #[arg(long, value_name = "NAME", default_value = "english", requires = "texts")]
     stemmer: Stemmer,
     /// Stop words: english or none
-    #[arg(long, value_name = "NAME", default_value = "english", requires = "bm25")]
+    #[arg(long, value_name = "NAME", default_value = "english", requires = "texts")]
     stopwords: StopWords,
     /// TSV columns (from 1) or JSON fields that make the text, joined by a space
-    #[arg(long, value_name = "LIST", requires = "bm25")]
+    #[arg(long, value_name = "LIST", requires = "texts")]
     fields: Option<Fields>,
 }
 
@@ -192,7 +205,8 @@ pub(super) fn check_output(output: &Path) -> Result<()> {
 /// Runs `splindex build`.
 pub fn run(args: &BuildArgs, common: &Common) -> Result<ExitCode> {
     common.init_threads()?;
-    refuse_inputs(&args.output, &args.input)?;
+    let inputs: Vec<&PathBuf> = args.input.iter().chain(&args.hybrid_text).collect();
+    refuse_inputs(&args.output, &inputs)?;
     check_output(&args.output)?;
     let started = Instant::now();
     let bars = Bars::new(common);
@@ -273,7 +287,22 @@ fn read_vectors(
     if let Some(fidelity) = fidelity {
         sources = sources.into_iter().map(|source| fidelity.watch(source)).collect();
     }
-    Collection::read(&mut sources, options, tmp, bars)
+    let Some(first) = args.hybrid_text.first() else {
+        return Collection::read(&mut sources, options, tmp, bars);
+    };
+    let (texts, kind) = open_texts(args, &args.hybrid_text, options, tmp)?;
+    options.hybrid = Some(kind);
+    let mut texts = Slice::new(texts, options.shard.doc_base, documents(&sources, options));
+    Collection::read_hybrid(&mut sources, (first, &mut texts), options, tmp, bars)
+}
+
+/// How many texts go with the vectors: those of a shard, else all, so that some too many are
+/// noticed.
+fn documents(sources: &[Box<dyn VectorSource>], options: &BuildOptions) -> u64 {
+    let ShardMeta { index, count, .. } = options.shard;
+    let last = index + 1 >= count;
+    let known = sources.iter().map(|source| source.len_hint()).sum::<Option<u64>>();
+    known.filter(|_| !last).unwrap_or(u64::MAX)
 }
 
 fn shard_meta(shard: Option<(Shard, u64)>) -> Result<ShardMeta> {
@@ -290,17 +319,32 @@ fn read_texts(
     tmp: &Path,
     bars: &Bars<'_>,
 ) -> Result<Collection> {
-    let Bm25Args { k1, b, avgdl, stemmer, stopwords, ref fields } = args.bm25_args;
     if !matches!(args.scale.0, Scale::Auto) {
         return Err(Error::Usage("--scale does not go with --bm25: its scale is k1 + 1".into()));
     }
+    let (source, kind) = open_texts(args, &args.input, options, tmp)?;
+    options.scale = kind.largest_weight().map_or(Scale::Auto, Scale::Fixed);
+    options.field = kind;
+    options.provenance = Provenance { inputs: input_names(args), ..Default::default() };
+    Collection::read(&mut [source], options, tmp, bars)
+}
+
+/// BM25 weights of the texts in `paths`, and how they are made.
+fn open_texts(
+    args: &BuildArgs,
+    paths: &[PathBuf],
+    options: &BuildOptions,
+    tmp: &Path,
+) -> Result<(Box<dyn VectorSource>, FieldKind)> {
+    let Bm25Args { k1, b, avgdl, stemmer, stopwords, ref fields } = args.bm25_args;
     let params = Bm25Params { k1, b, avgdl, stemmer, stopwords };
-    if let Some(store) = args.input.iter().find(|path| path.is_dir()) {
+    if let Some(store) = paths.iter().find(|path| path.is_dir()) {
         let problem = "expected a file of texts, found a directory";
-        return Err(Error::data(store, Place::File, problem)
-            .hint("--bm25 reads TSV or JSON Lines; a vector store is built without it"));
+        return Err(Error::data(store, Place::File, problem).hint(
+            "BM25 is made of TSV or JSON Lines; vector stores go to --input without --bm25",
+        ));
     }
-    let texts = CorpusReader::open(&args.input, fields.as_ref())?;
+    let texts = CorpusReader::open(paths, fields.as_ref())?;
     // A quarter for analysed texts: what is made of them needs the rest.
     let room = options.memory.left(0) / 4;
     let source = Bm25Source::within(room, tmp, texts, params)?;
@@ -308,17 +352,8 @@ fn read_texts(
     let AvgDl::Fixed(avgdl) = used.avgdl else {
         return Err(Error::Internal("BM25 has no mean document length".into()));
     };
-    options.scale = Scale::Fixed(params.largest_weight());
-    options.field = FieldKind::Bm25 {
-        k1,
-        b,
-        avgdl,
-        stemmer: stemmer.to_string(),
-        stopwords: stopwords.to_string(),
-    };
-    options.provenance = Provenance { inputs: input_names(args), ..Default::default() };
-    let mut sources: Vec<Box<dyn VectorSource>> = vec![Box::new(source)];
-    Collection::read(&mut sources, options, tmp, bars)
+    let (stemmer, stopwords) = (stemmer.to_string(), stopwords.to_string());
+    Ok((Box::new(source), FieldKind::Bm25 { k1, b, avgdl, stemmer, stopwords }))
 }
 
 /// Original ordinals by docid, and what our own order is worth: bits a posting before and
@@ -347,7 +382,7 @@ fn input_names(args: &BuildArgs) -> Vec<String> {
     let name = |path: &PathBuf| {
         path.file_name().map_or_else(|| "-".into(), |name| name.to_string_lossy().into_owned())
     };
-    args.input.iter().map(name).collect()
+    args.input.iter().chain(&args.hybrid_text).map(name).collect()
 }
 
 fn print(
@@ -359,7 +394,6 @@ fn print(
     common: &Common,
 ) -> Result<()> {
     let meta = &report.meta;
-    let field = &meta.fields[0];
     let content_id: String =
         report.written.content_id.iter().map(|byte| format!("{byte:02x}")).collect();
     if common.json {
@@ -383,7 +417,6 @@ fn print(
     if common.quiet {
         return Ok(());
     }
-    let share = |n: u64| 100.0 * n as f64 / (field.postings.max(1)) as f64;
     eprintln!(
         "{}: {} ({} empty), {}, {}, {} ({:.3} bytes a posting without ids and lexicon), content id \
          {content_id}, {:.1} s",
@@ -426,13 +459,19 @@ fn print(
             human_bytes(report.spilled[1]),
         );
     }
+    eprintln!("zero weights dropped: {}", report.zero_weights);
+    meta.fields.iter().for_each(print_field);
+    Ok(())
+}
+
+fn print_field(field: &FieldMeta) {
+    let share = |n: u64| 100.0 * n as f64 / (field.postings.max(1)) as f64;
     eprintln!(
-        "impacts: scale {:.4}, {:.3} % clipped at the top, {:.3} % lifted to 1, {} zero weights \
-         dropped",
+        "{} impacts: scale {:.4}, {:.3} % clipped at the top, {:.3} % lifted to 1",
+        field.kind.name(),
         field.scale,
         share(field.clipped),
         share(field.lifted),
-        report.zero_weights,
     );
     // Half the weights at impact 1, or one in a hundred at the top, is no scale that
     // anybody wants.
@@ -443,5 +482,4 @@ fn print(
             field.scale
         );
     }
-    Ok(())
 }

@@ -125,6 +125,7 @@ impl Places {
             queries: self.queries.clone(),
             kind: QueryKind::Text.to_string(),
             query_model: query_model.cloned(),
+            hybrid_weight: None,
             qrels: Some(self.qrels.clone()),
             algorithm: None,
         };

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::index::Index;
-use crate::query::{Explainer, Hit};
+use crate::query::{Contribution, Explainer, Hit};
 use crate::retrieve::Prepared;
 
 /// Writes explained hits, for people or as JSON Lines.
@@ -47,8 +47,9 @@ impl<'a, W: Write> Explanations<'a, W> {
             let terms: Vec<_> = parts
                 .iter()
                 .map(|part| {
-                    json!({"token": lexicon.token(part.term).1, "weight": part.weight,
-                        "impact": part.impact, "score": part.score()})
+                    let (field, token) = lexicon.token(part.term);
+                    json!({"token": token, "field": self.index.meta().field_name(field),
+                        "weight": part.weight, "impact": part.impact, "score": part.score()})
                 })
                 .collect();
             let value = json!({"qid": query.id, "docid": document, "rank": rank, "score": score,
@@ -56,19 +57,43 @@ impl<'a, W: Write> Explanations<'a, W> {
             line(text, format_args!("{value}"));
             return Ok(());
         }
-        line(text, format_args!("{rank:>5}  {document}  {score}"));
+        let fields = self.fields(query, &parts);
+        line(text, format_args!("{rank:>5}  {document}  {score}{fields}"));
         for part in parts {
             let share = 100.0 * f64::from(part.score()) / f64::from(score.max(1));
-            let (token, weight, impact) = (lexicon.token(part.term).1, part.weight, part.impact);
+            let ((field, token), weight, impact) =
+                (lexicon.token(part.term), part.weight, part.impact);
             let product = part.score();
+            let meta = self.index.meta();
+            let field = match meta.is_hybrid() {
+                true => format!("{}, ", meta.field_name(field)),
+                false => String::new(),
+            };
             line(
                 text,
                 format_args!(
-                    "       {product:>10}  {share:>5.1} %  {token}  (query {weight} × impact {impact})"
+                    "       {product:>10}  {share:>5.1} %  {token}  ({field}query {weight} × impact {impact})"
                 ),
             );
         }
         Ok(())
+    }
+
+    /// What each field of a hybrid index gave to a score; nothing for others.
+    fn fields(&self, query: &Prepared, parts: &[Contribution]) -> String {
+        let (meta, lexicon) = (self.index.meta(), self.index.lexicon());
+        if !meta.is_hybrid() {
+            return String::new();
+        }
+        let of = |field: u8| -> u32 {
+            let field = parts.iter().filter(|part| lexicon.token(part.term).0 == field);
+            field.map(Contribution::score).sum()
+        };
+        let (learned, bm25) = (of(0), of(1));
+        let unit = meta.hybrid_constant * 0.5f64.powi(query.rounding.halvings as i32);
+        let [sum, learned, bm25] =
+            [learned + bm25, learned, bm25].map(|score| f64::from(score) / unit);
+        format!("  = {sum:.4} (BM25 {bm25:.4}, h · learned {learned:.4})")
     }
 
     pub(super) fn finish(mut self) -> Result<()> {

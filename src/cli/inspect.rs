@@ -46,7 +46,7 @@ pub fn run(args: &InspectArgs, common: &Common) -> Result<ExitCode> {
         file.publish()?;
     }
     match (&args.term, &args.doc) {
-        (Some(token), _) => term(&index, token, common)?,
+        (Some(token), _) => terms(&index, token, common)?,
         (None, Some(id)) => document(&index, id, common)?,
         (None, None) => whole(&index, common)?,
     }
@@ -80,7 +80,16 @@ fn whole(index: &Index, common: &Common) -> Result<()> {
     );
     out!("order       {}", if meta.reordered { "reordered" } else { "input" });
     for field in &meta.fields {
-        out!("field       {:?}, scale {:.4}, {} bits", field.kind, field.scale, meta.bits);
+        out!(
+            "field       {:?}, scale {:.4}, {} bits, {} postings",
+            field.kind,
+            field.scale,
+            meta.bits,
+            field.postings
+        );
+    }
+    if meta.is_hybrid() {
+        out!("hybrid      scores are {:.1} · (BM25 + h · learned)", meta.hybrid_constant);
     }
     out!("made by     {} from {}", provenance.tool, provenance.inputs.join(", "));
     if let Some(model) = provenance.model {
@@ -94,12 +103,19 @@ fn whole(index: &Index, common: &Common) -> Result<()> {
     Ok(())
 }
 
-fn term(index: &Index, token: &str, common: &Common) -> Result<()> {
-    let Some(term) = index.lexicon().find(0, token) else {
+fn terms(index: &Index, token: &str, common: &Common) -> Result<()> {
+    let fields = 0..index.meta().fields.len() as u8;
+    let found: Vec<(u8, TermId)> =
+        fields.filter_map(|field| Some((field, index.lexicon().find(field, token)?))).collect();
+    if found.is_empty() {
         let problem = format!("there is no term {token:?}");
         return Err(Error::data(index.path(), Place::File, problem)
             .hint("tokens are those of the vectors; of BM25, the stemmed words"));
-    };
+    }
+    found.into_iter().try_for_each(|(field, id)| term(index, token, field, id, common))
+}
+
+fn term(index: &Index, token: &str, field: u8, term: TermId, common: &Common) -> Result<()> {
     let list = index.list(term)?;
     let (_, impacts) = list.decode_all().map_err(|_| index.damaged(term))?;
     let sum: u64 = impacts.iter().map(|&i| u64::from(i)).sum();
@@ -107,7 +123,7 @@ fn term(index: &Index, token: &str, common: &Common) -> Result<()> {
     let bits = 8.0 * list.bytes.len() as f64 / f64::from(list.df.max(1));
     if common.json {
         let json = json!({
-            "token": token, "df": list.df, "representation": format!("{:?}", list.representation),
+            "token": token, "field": index.meta().field_name(field), "df": list.df, "representation": format!("{:?}", list.representation),
             "bytes": list.bytes.len(), "blocks": list.blocks(), "max_impact": list.max_impact,
             "mean_impact": mean, "kth_impacts": list.kth_impacts,
         });
@@ -116,6 +132,7 @@ fn term(index: &Index, token: &str, common: &Common) -> Result<()> {
     }
     let share = 100.0 * f64::from(list.df) / f64::from(index.documents());
     out!("token        {token}");
+    out!("field        {}", index.meta().field_name(field));
     out!("df           {} ({share:.3} % of the documents)", list.df);
     out!(
         "list         {:?}, {} bytes, {bits:.2} bits a posting, {} blocks",
@@ -147,16 +164,30 @@ fn document(index: &Index, id: &str, common: &Common) -> Result<()> {
     let mut terms = document_terms(index, ordinal)?;
     terms.sort_by_key(|&(term, impact)| (std::cmp::Reverse(impact), term));
     let lexicon = index.lexicon();
-    let named = terms.iter().map(|&(term, impact)| (lexicon.token(term).1, impact));
+    let fields: Vec<Vec<(&str, u8)>> = (0..index.meta().fields.len() as u8)
+        .map(|field| {
+            let named = terms.iter().map(|&(term, impact)| (lexicon.token(term), impact));
+            named.filter(|((f, _), _)| *f == field).map(|((_, t), impact)| (t, impact)).collect()
+        })
+        .collect();
     if common.json {
-        let vector: serde_json::Map<String, serde_json::Value> =
-            named.map(|(token, impact)| (token.to_owned(), impact.into())).collect();
-        out!("{}", json!({ "id": id, "ordinal": ordinal, "vector": vector }));
+        let mut json = json!({ "id": id, "ordinal": ordinal });
+        for (name, named) in ["vector", "bm25"].iter().zip(fields) {
+            let vector: serde_json::Map<String, serde_json::Value> =
+                named.iter().map(|&(token, impact)| (token.to_owned(), impact.into())).collect();
+            json[name] = vector.into();
+        }
+        out!("{json}");
         return Ok(());
     }
     out!("document {id} (ordinal {ordinal}): {} terms", terms.len());
-    for (token, impact) in named {
-        out!("{impact:>4}  {token}");
+    for (field, named) in (0..).zip(fields) {
+        if index.meta().is_hybrid() {
+            out!("{}: {} terms", index.meta().field_name(field), named.len());
+        }
+        for (token, impact) in named {
+            out!("{impact:>4}  {token}");
+        }
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::index::{Index, Load};
 use crate::output::{OutputFile, refuse_inputs};
 use crate::query::file::{QueryKind, read_queries};
 use crate::query::{Algorithm, Hit, Searcher};
-use crate::retrieve::{Prepared, QuerySide};
+use crate::retrieve::{Prepared, QuerySide, Rounding};
 
 /// Answer a file of queries
 #[derive(Debug, clap::Args)]
@@ -26,9 +26,13 @@ use crate::retrieve::{Prepared, QuerySide};
       --output splade.run
   splindex-query search splade.spx --queries weighted.tsv --k 10 --format jsonl
   splindex-query search splade.spx --queries weighted.tsv --k 3 --explain
+  splindex-query search hybrid.spx --queries questions.tsv --query-model data/tiny \\
+      --hybrid-weight 0.5 --output hybrid.run
 
 Query files: text (qid<TAB>text), weighted tokens (qid<TAB>token:weight …), repeated tokens
-(qid<TAB>token token …, with --query-kind repeated), JSON Lines; plain, .gz or .zst.
+(qid<TAB>token token …, with --query-kind repeated), JSON Lines; plain, .gz or .zst. A hybrid
+index takes texts with --query-model, or JSON Lines with `vector` and either `text` or `bm25`
+({stem: weight}); it scores BM25 + h · learned, with query weights as they are given.
 
 Scores are integers. trec_eval reads them as 32-bit floats and orders equal ones by document id,
 so a TREC run lowers the later ones of equal scores by the least possible step: its order is ours.
@@ -52,7 +56,10 @@ pub struct SearchArgs {
     /// Directory of the model (or of its table of token weights) for text queries
     #[arg(long, value_name = "DIR")]
     query_model: Option<PathBuf>,
-    /// Factor that makes fractional query weights integers
+    /// Weight h of the learned part in a hybrid index: BM25 + h · learned [default: 0.5]
+    #[arg(long, value_name = "H")]
+    hybrid_weight: Option<f64>,
+    /// Factor that makes fractional query weights integers; not used by hybrid indexes
     #[arg(long, value_name = "X", default_value_t = 100.0)]
     query_scale: f64,
     /// Format of the run: trec, msmarco or jsonl [default: trec]
@@ -103,7 +110,10 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
     }
     let index = Index::open_with(&args.index, args.load)?;
     let file = read_queries(&args.queries, args.query_kind)?;
-    let side = query_side(args, &index)?;
+    let mut side = query_side(args, &index)?;
+    if let Some(h) = args.hybrid_weight {
+        side = side.weighing(h)?;
+    }
     let queries = side.prepare(&file, args.query_scale)?;
 
     let bar = progress(common, "searching", queries.len() as u64);
@@ -121,7 +131,8 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
         Ok(())
     })?;
     bar.finish_and_clear();
-    summary(args, common, side.describe(&file), &queries, elapsed)?;
+    let hybrid = index.meta().is_hybrid();
+    summary(args, common, side.describe(&file), hybrid, &queries, elapsed)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -232,12 +243,15 @@ fn summary(
     args: &SearchArgs,
     common: &Common,
     query_side: &str,
+    hybrid: bool,
     queries: &[Prepared],
     elapsed: Duration,
 ) -> Result<()> {
     let unknown: u64 = queries.iter().map(|q| u64::from(q.query.unknown)).sum();
     let dropped: u64 = queries.iter().map(|q| u64::from(q.dropped)).sum();
     let encoding: Duration = queries.iter().map(|q| q.encoding).sum();
+    let rounding = queries.iter().map(|q| q.rounding).reduce(Rounding::max).filter(|_| hybrid);
+    let halved = queries.iter().filter(|q| q.rounding.halvings > 0).count();
     let mean = |total: Duration| total.as_secs_f64() * 1e6 / queries.len().max(1) as f64;
     if common.json {
         let json = serde_json::json!({
@@ -246,6 +260,10 @@ fn summary(
             "algorithm": args.algorithm.name(), "unknown_tokens": unknown,
             "zero_weight_tokens": dropped, "mean_us": mean(elapsed),
             "mean_encoding_us": mean(encoding),
+            "rounding": rounding.map(|r| serde_json::json!({
+                "largest_weight_error": r.weight, "largest_score_error": r.score,
+                "halvings": r.halvings, "halved_queries": halved,
+            })),
         });
         out!("{json}");
     }
@@ -269,5 +287,21 @@ fn summary(
         count(unknown, "unknown token", "unknown tokens"),
         count(dropped, "token", "tokens"),
     );
+    if let Some(rounding) = rounding {
+        eprintln!(
+            "rounding of query weights: at most {:.2} % of a weight, {:.4} % of a query's largest \
+             score",
+            100.0 * rounding.weight,
+            100.0 * rounding.score
+        );
+    }
+    if halved > 0 {
+        eprintln!(
+            "{} so long that weights were halved, {} at most, to fit their integers; scores of \
+             these are in another unit",
+            if halved == 1 { "1 query is".into() } else { format!("{halved} queries are") },
+            count(rounding.map_or(0, |r| r.halvings).into(), "time", "times"),
+        );
+    }
     Ok(())
 }

@@ -57,11 +57,7 @@ impl IndexLists {
 /// The field byte of the field that is asked for.
 fn choose(index: &Index, name: Option<&str>) -> Result<u8> {
     let fields = &index.meta().fields;
-    let label = |kind: &FieldKind| match kind {
-        FieldKind::Learned => "learned",
-        FieldKind::Bm25 { .. } => "bm25",
-    };
-    let names: Vec<&str> = fields.iter().map(|field| label(&field.kind)).collect();
+    let names: Vec<&str> = fields.iter().map(|field| field.kind.name()).collect();
     let found = match name {
         Some(name) => names.iter().position(|&n| n == name),
         None => (names.len() == 1).then_some(0),

@@ -63,6 +63,25 @@ pub enum FieldKind {
     },
 }
 
+impl FieldKind {
+    /// Its name in reports.
+    pub fn name(&self) -> &'static str {
+        match self {
+            FieldKind::Learned => "learned",
+            FieldKind::Bm25 { .. } => "bm25",
+        }
+    }
+
+    /// No weight of the field reaches this: what its largest impact stands for. `None` for
+    /// learned weights, which have no such bound.
+    pub fn largest_weight(&self) -> Option<f64> {
+        match self {
+            FieldKind::Learned => None,
+            FieldKind::Bm25 { k1, .. } => Some(k1 + 1.0),
+        }
+    }
+}
+
 /// One field of an index.
 #[derive(Debug, Clone, PartialEq, Encode, Decode, Serialize, Deserialize)]
 pub struct FieldMeta {
@@ -138,12 +157,32 @@ pub struct Meta {
     pub pruning: Pruning,
     /// The part of the collection.
     pub shard: ShardMeta,
+    /// With two fields, C: a score is C · (BM25 + h · learned), so that a query weight q of
+    /// a field with scale s is the integer round(C · q / s), × h for the learned field. 0
+    /// with one field.
+    pub hybrid_constant: f64,
 }
+
+/// Integer query weights of the BM25 field of a hybrid index, a unit of idf: C is this times
+/// the field's scale. Ten times what BM25 alone has, so that rounding (0.5) is below 0.1 %
+/// of an idf of 0.5, and far from the largest weight, 65,535, for an idf of 16 (a term of
+/// one of 9 million documents).
+pub const HYBRID_IDF: f64 = 1000.0;
 
 /// META is a few hundred bytes; a corrupt length must not allocate more than this.
 const META_LIMIT: usize = 1 << 20;
 
 impl Meta {
+    /// Whether BM25 (field 1) stands beside learned weights (field 0).
+    pub fn is_hybrid(&self) -> bool {
+        self.fields.len() == 2
+    }
+
+    /// The name of a field.
+    pub fn field_name(&self, field: u8) -> &'static str {
+        self.fields.get(usize::from(field)).map_or("unknown", |field| field.kind.name())
+    }
+
     /// The section's bytes: bincode's fixed-width little-endian form.
     pub fn encode(&self) -> Result<Vec<u8>> {
         bincode::encode_to_vec(self, bincode::config::legacy().with_limit::<META_LIMIT>())
@@ -169,7 +208,24 @@ impl Meta {
                 meta.fields.len()
             )));
         }
+        meta.check_fields().map_err(bad)?;
         Ok(meta)
+    }
+
+    fn check_fields(&self) -> Result<(), String> {
+        let kinds: Vec<&str> = self.fields.iter().map(|field| field.kind.name()).collect();
+        if !matches!(kinds[..], [_] | ["learned", "bm25"]) {
+            return Err(format!("expected one field, or learned and bm25, found {kinds:?}"));
+        }
+        let positive = |x: f64| x.is_finite() && x > 0.0;
+        if let Some(field) = self.fields.iter().find(|field| !positive(field.scale)) {
+            return Err(format!("expected a scale above 0, found {}", field.scale));
+        }
+        let constant = self.hybrid_constant;
+        if self.is_hybrid() != positive(constant) {
+            return Err(format!("found {kinds:?} and the hybrid constant {constant}"));
+        }
+        Ok(())
     }
 }
 
@@ -202,6 +258,7 @@ mod tests {
             fields: vec![FieldMeta::new(FieldKind::Learned, 1.0, Clipping::default())],
             pruning: Pruning::default(),
             shard: ShardMeta { index: 1, count: 4, doc_base: 77 },
+            hybrid_constant: 0.0,
         }
     }
 
@@ -223,8 +280,32 @@ mod tests {
         golden.extend([0, 0, 0, 0, 1]); // pruning
         golden.extend([1, 0, 0, 0, 4, 0, 0, 0]); // shard
         golden.extend(77u64.to_le_bytes());
+        golden.extend(0f64.to_le_bytes());
         assert_eq!(bytes, golden);
         assert_eq!(Meta::decode(Path::new("x"), &bytes, 64).unwrap(), meta());
+    }
+
+    #[test]
+    fn fields_that_no_query_can_weigh_are_refused() {
+        let bm25 = FieldKind::Bm25 {
+            k1: 0.9,
+            b: 0.4,
+            avgdl: 7.0,
+            stemmer: "none".into(),
+            stopwords: "none".into(),
+        };
+        let field = |kind: &FieldKind| FieldMeta::new(kind.clone(), 2.0, Clipping::default());
+        let (learned, bm25) = (field(&FieldKind::Learned), field(&bm25));
+        let decodes = |fields: &[&FieldMeta], hybrid_constant| {
+            let fields = fields.iter().map(|&field| field.clone()).collect();
+            let bytes = Meta { fields, hybrid_constant, ..meta() }.encode().unwrap();
+            Meta::decode(Path::new("x"), &bytes, 64).is_ok()
+        };
+        assert!(decodes(&[&learned, &bm25], 2000.0) && decodes(&[&bm25], 0.0));
+        assert!(!decodes(&[&bm25, &learned], 2000.0) && !decodes(&[&learned; 3], 2000.0));
+        assert!(!decodes(&[&learned, &bm25], 0.0) && !decodes(&[&learned], 1.0));
+        assert!(!decodes(&[&learned, &bm25], f64::NAN));
+        assert!(!decodes(&[&FieldMeta { scale: 0.0, ..learned.clone() }, &bm25], 2000.0));
     }
 
     #[test]

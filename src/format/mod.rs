@@ -20,7 +20,9 @@ pub mod writer;
 
 pub use header::{Section, SectionKind};
 pub use layout::Layout;
-pub use meta::{Codec, Dense, FieldKind, FieldMeta, Meta, Provenance, Pruning, ShardMeta};
+pub use meta::{
+    Codec, Dense, FieldKind, FieldMeta, HYBRID_IDF, Meta, Provenance, Pruning, ShardMeta,
+};
 pub use terms::TermRecord;
 pub use writer::FileWriter;
 

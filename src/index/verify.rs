@@ -64,13 +64,31 @@ pub(super) fn structure(index: &Index) -> Vec<String> {
     faults.extend(order_fault(index));
     let lists: Vec<(u64, Option<String>)> =
         (0..lexicon.len()).into_par_iter().map(|term| list_fault(index, term)).collect();
-    let postings: u64 = lists.iter().map(|(df, _)| df).sum();
+    faults.extend(count_fault(index, &lists));
     faults.extend(lists.into_iter().filter_map(|(_, fault)| fault));
-    if postings != index.meta().postings {
-        let expected = index.meta().postings;
-        faults.push(format!("section META: expected {expected} postings, found {postings}"));
-    }
     faults
+}
+
+/// META's postings, of all fields and of each, against those of the lists.
+fn count_fault(index: &Index, lists: &[(u64, Option<String>)]) -> Option<String> {
+    let (meta, lexicon) = (index.meta(), index.lexicon());
+    let mut found = vec![0; meta.fields.len()];
+    for (term, (df, _)) in (0..).zip(lists) {
+        let (field, token) = lexicon.token(term);
+        match found.get_mut(usize::from(field)) {
+            Some(found) => *found += df,
+            None => return Some(format!("section LEXICON: {token:?} has no field {field}")),
+        }
+    }
+    let expected: Vec<u64> = meta.fields.iter().map(|field| field.postings).collect();
+    let sum: u64 = expected.iter().sum();
+    if found != expected || sum != meta.postings {
+        let total = meta.postings;
+        return Some(format!(
+            "section META: expected {total} postings, {expected:?} by field, found {found:?}"
+        ));
+    }
+    None
 }
 
 fn order_fault(index: &Index) -> Option<String> {

@@ -22,7 +22,7 @@ pub enum QueryKind {
     /// `contents` or `query`.
     Text,
     /// `qid<TAB>token:weight token:weight …`, split at each token's last colon, or JSON
-    /// with `vector`.
+    /// with `vector`, for hybrid indexes beside `bm25` or a text.
     Weighted,
     /// Anserini's `qid<TAB>token token …` or PISA's `qid:token token …`: a token's weight
     /// is how often it stands there.
@@ -74,6 +74,9 @@ pub struct QueryInput {
     pub line: u64,
     /// What it asks.
     pub body: QueryBody,
+    /// What it asks of the BM25 field of a hybrid index, if that is not what `body` asks:
+    /// the text beside a vector, or the tokens of `bm25`. Other indexes pass over it.
+    pub bm25: Option<QueryBody>,
 }
 
 /// All queries of one file, in file order.
@@ -112,15 +115,19 @@ pub fn read_queries(path: &Path, kind: QueryKind) -> Result<QueryFile> {
     while lines.advance()? {
         let line = lines.text();
         let is_json = *is_json.get_or_insert(line.trim_start().starts_with('{'));
-        let query = if is_json { json::parse(line, kind) } else { split_line(line) };
-        let (id, body) = query.map_err(|problem| lines.error(problem))?;
+        let query = if is_json {
+            json::parse(line, kind)
+        } else {
+            split_line(line).map(|(id, body)| (id, body, None))
+        };
+        let (id, body, bm25) = query.map_err(|problem| lines.error(problem))?;
         check_id(&id).map_err(|problem| lines.error(problem))?;
         if !ids.insert(&id) {
             return Err(
                 lines.error(format!("expected unique query ids, found {id:?} a second time"))
             );
         }
-        raw.push(QueryInput { id, line: lines.number(), body });
+        raw.push(QueryInput { id, line: lines.number(), body, bm25 });
     }
     if raw.is_empty() {
         return Err(Error::data(path, Place::File, "expected at least one query, found none"));

@@ -70,13 +70,23 @@ impl Query {
         tokens: impl IntoIterator<Item = (&'t str, u32)>,
     ) -> Result<Self> {
         let lexicon = index.lexicon();
-        let mut query = Query::default();
+        let (mut terms, mut unknown) = (Vec::new(), 0);
         for (token, weight) in tokens {
             match lexicon.find(field, token) {
-                Some(term) => query.terms.push(QueryTerm { term, weight }),
-                None => query.unknown += 1,
+                Some(term) => terms.push(QueryTerm { term, weight }),
+                None => unknown += 1,
             }
         }
+        Self::of_terms(index, terms, unknown)
+    }
+
+    /// A query of terms of the index, of any field. Repeated terms are summed, zero weights
+    /// dropped; `unknown` tokens are only recorded.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn of_terms(index: &Index, terms: Vec<QueryTerm>, unknown: u32) -> Result<Self> {
+        let mut query = Query { terms, unknown };
         query.terms.sort_unstable_by_key(|t| t.term);
         query.terms.dedup_by(|next, kept| {
             let same = next.term == kept.term;

@@ -1,8 +1,10 @@
-//! From what a user asks to a query of one index: weighted tokens, BM25 text, or text
-//! through a query encoder.
+//! From what a user asks to a query of one index: weighted tokens, BM25 text, text
+//! through a query encoder, or two of these for a hybrid index.
 //!
 //! Architecture invariant: this is the only place where queries meet encoders; `query`
 //! knows integers, `encode` knows texts.
+
+mod hybrid;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,6 +17,9 @@ use crate::format::FieldKind;
 use crate::index::Index;
 use crate::query::Query;
 use crate::query::file::{QueryBody, QueryFile, QueryInput, integer_terms, weight_scale};
+use hybrid::Parts;
+
+pub use hybrid::{DEFAULT_HYBRID_WEIGHT, Rounding};
 
 /// A query file's query, ready for a [`Searcher`](crate::query::Searcher).
 #[derive(Debug, Clone)]
@@ -27,6 +32,9 @@ pub struct Prepared {
     pub dropped: u32,
     /// Time from text to weighted tokens; zero for weighted queries.
     pub encoding: Duration,
+    /// What rounding did to the weights for a hybrid index; nothing for others, whose
+    /// weights are integers by rule.
+    pub rounding: Rounding,
 }
 
 /// Model weights become integers as `round(100 · w)`, whatever `--query-scale` says.
@@ -36,6 +44,14 @@ pub const TEXT_SCALE: f64 = 100.0;
 pub struct QuerySide<'a> {
     index: &'a Index,
     texts: Texts,
+    hybrid: Option<Hybrid>,
+}
+
+/// What the BM25 part of a hybrid index needs.
+struct Hybrid {
+    analyzer: Box<Analyzer>,
+    /// h, the weight of the learned part.
+    weight: f64,
 }
 
 enum Texts {
@@ -48,36 +64,64 @@ enum Texts {
 impl<'a> QuerySide<'a> {
     /// The query side that the index itself has: BM25's analyzer, or weighted tokens only.
     pub fn of_index(index: &'a Index) -> Result<Self> {
-        let texts = match bm25_params(index)? {
-            Some(params) => Texts::Bm25(Box::new(Analyzer::new(&params))),
-            None => Texts::Unsupported,
+        let analyzer = bm25_params(index)?.map(|params| Box::new(Analyzer::new(&params)));
+        let (texts, hybrid) = match analyzer {
+            Some(analyzer) if index.meta().is_hybrid() => {
+                (Texts::Unsupported, Some(Hybrid { analyzer, weight: DEFAULT_HYBRID_WEIGHT }))
+            }
+            Some(analyzer) => (Texts::Bm25(analyzer), None),
+            None => (Texts::Unsupported, None),
         };
-        Ok(QuerySide { index, texts })
+        Ok(QuerySide { index, texts, hybrid })
     }
 
-    /// Texts go through `encoder`.
+    /// Texts go through `encoder`; in a hybrid index, those of the learned part.
     #[cfg(feature = "tokenize")]
     pub fn with_encoder(index: &'a Index, encoder: QueryEncoder) -> Result<Self> {
-        if bm25_params(index)?.is_some() {
+        let side = Self::of_index(index)?;
+        if matches!(side.texts, Texts::Bm25(_)) {
             let problem = "is a BM25 index, which analyses texts itself";
             return Err(Error::data(index.path(), Place::File, problem)
                 .hint("leave --query-model out, or search the learned index"));
         }
-        Ok(QuerySide { index, texts: Texts::Model(Box::new(encoder)) })
+        Ok(QuerySide { texts: Texts::Model(Box::new(encoder)), ..side })
+    }
+
+    /// Sets h, the weight of the learned part of a hybrid index, instead of
+    /// [`DEFAULT_HYBRID_WEIGHT`]. 0 asks BM25 alone.
+    ///
+    /// # Errors
+    /// The index has one field, or h is negative or not finite.
+    pub fn weighing(mut self, h: f64) -> Result<Self> {
+        if !(h.is_finite() && h >= 0.0) {
+            return Err(Error::Usage(format!("--hybrid-weight must be 0 or more, found {h}")));
+        }
+        let Some(hybrid) = &mut self.hybrid else {
+            let problem = "has one field, so --hybrid-weight has nothing to weigh";
+            return Err(Error::data(self.index.path(), Place::File, problem)
+                .hint("build --hybrid-text makes an index of two"));
+        };
+        hybrid.weight = h;
+        Ok(self)
     }
 
     /// What answers the queries of `file`, for reports.
     pub fn describe(&self, file: &QueryFile) -> &'static str {
-        if file.queries.iter().all(|q| matches!(q.body, QueryBody::Weighted(_))) {
-            return "weighted tokens";
-        }
-        match &self.texts {
-            Texts::Unsupported => "weighted tokens",
-            Texts::Bm25(_) => "BM25 analyzer",
+        let weighted = |q: &QueryInput| matches!(q.body, QueryBody::Weighted(_));
+        let weighted = file.queries.iter().all(weighted);
+        let model = match &self.texts {
             #[cfg(feature = "tokenize")]
-            Texts::Model(encoder) if encoder.is_inference_free() => "inference-free",
-            #[cfg(feature = "tokenize")]
-            Texts::Model(_) => "query encoder",
+            Texts::Model(encoder) if !weighted => Some(encoder.is_inference_free()),
+            _ => None,
+        };
+        match (&self.texts, &self.hybrid, model) {
+            (_, Some(_), Some(true)) => "hybrid: BM25 and inference-free",
+            (_, Some(_), Some(false)) => "hybrid: BM25 and query encoder",
+            (_, Some(_), None) => "hybrid: BM25 and weighted tokens",
+            (_, None, Some(true)) => "inference-free",
+            (_, None, Some(false)) => "query encoder",
+            (Texts::Bm25(_), None, None) if !weighted => "BM25 analyzer",
+            (_, None, None) => "weighted tokens",
         }
     }
 
@@ -86,6 +130,7 @@ impl<'a> QuerySide<'a> {
         let scale = weight_scale(file, scale)?;
         let prepare = |query: &QueryInput| {
             let prepared = match &query.body {
+                _ if self.hybrid.is_some() => self.prepare_hybrid(query),
                 QueryBody::Text(text) => self.prepare_text(&query.id, text),
                 QueryBody::Weighted(tokens) => self.prepare_tokens(&query.id, tokens, scale),
             };
@@ -97,38 +142,87 @@ impl<'a> QuerySide<'a> {
     fn prepare_tokens(&self, id: &str, tokens: &[(String, f64)], scale: f64) -> Result<Prepared> {
         let (terms, dropped) = integer_terms(tokens, scale).map_err(Error::Usage)?;
         let query = self.query(&terms)?;
-        Ok(Prepared { id: id.to_owned(), query, dropped, encoding: Duration::ZERO })
+        Ok(Prepared {
+            id: id.to_owned(),
+            query,
+            dropped,
+            encoding: Duration::ZERO,
+            rounding: Rounding::default(),
+        })
     }
 
     /// Prepares one text.
     pub fn prepare_text(&self, id: &str, text: &str) -> Result<Prepared> {
+        if self.hybrid.is_some() {
+            let (id, body) = (id.to_owned(), QueryBody::Text(text.to_owned()));
+            return self.prepare_hybrid(&QueryInput { id, line: 0, body, bm25: None });
+        }
         let start = Instant::now();
         let (terms, dropped) = self.text_terms(text)?;
         let encoding = start.elapsed();
-        Ok(Prepared { id: id.to_owned(), query: self.query(&terms)?, dropped, encoding })
+        Ok(Prepared {
+            id: id.to_owned(),
+            query: self.query(&terms)?,
+            dropped,
+            encoding,
+            rounding: Rounding::default(),
+        })
     }
 
-    fn text_terms(&self, text: &str) -> Result<(Vec<(String, u32)>, u32)> {
+    fn prepare_hybrid(&self, query: &QueryInput) -> Result<Prepared> {
+        let Some(Hybrid { analyzer, weight }) = &self.hybrid else {
+            return Err(Error::Internal("the index is not hybrid".into()));
+        };
+        let start = Instant::now();
+        let learned = match &query.body {
+            _ if *weight == 0.0 => Vec::new(),
+            QueryBody::Weighted(tokens) => tokens.clone(),
+            QueryBody::Text(text) => self.encode(text)?,
+        };
+        let bm25 = match query.bm25.as_ref().unwrap_or(&query.body) {
+            QueryBody::Text(text) => self.bm25_tokens(1, analyzer, text),
+            QueryBody::Weighted(tokens) if query.bm25.is_some() => tokens.clone(),
+            QueryBody::Weighted(_) => return Err(Error::Usage(NO_BM25_PART.into())),
+        };
+        let encoding = match (&query.body, &query.bm25) {
+            (QueryBody::Weighted(_), Some(QueryBody::Weighted(_))) => Duration::ZERO,
+            _ => start.elapsed(),
+        };
+        let (terms, dropped, rounding) =
+            hybrid::query(self.index, *weight, &Parts { learned, bm25 })?;
+        Ok(Prepared { id: query.id.clone(), query: terms, dropped, encoding, rounding })
+    }
+
+    /// A text through the model: tokens with the weights that it gives.
+    #[cfg_attr(not(feature = "tokenize"), expect(unused_variables))]
+    fn encode(&self, text: &str) -> Result<Vec<(String, f64)>> {
         match &self.texts {
-            Texts::Unsupported => Err(Error::Usage(unsupported())),
-            Texts::Bm25(analyzer) => Ok((self.bm25_terms(analyzer, text), 0)),
             #[cfg(feature = "tokenize")]
             Texts::Model(encoder) => {
-                let tokens: Vec<(String, f64)> =
-                    encoder.encode(text)?.into_iter().map(|(t, w)| (t, f64::from(w))).collect();
-                integer_terms(&tokens, TEXT_SCALE).map_err(Error::Usage)
+                Ok(encoder.encode(text)?.into_iter().map(|(t, w)| (t, f64::from(w))).collect())
             }
+            _ if self.hybrid.is_some() => Err(Error::Usage(NO_LEARNED_PART.into())),
+            _ => Err(Error::Usage(unsupported())),
         }
     }
 
-    fn bm25_terms(&self, analyzer: &Analyzer, text: &str) -> Vec<(String, u32)> {
+    fn text_terms(&self, text: &str) -> Result<(Vec<(String, u32)>, u32)> {
+        let Texts::Bm25(analyzer) = &self.texts else {
+            return integer_terms(&self.encode(text)?, TEXT_SCALE).map_err(Error::Usage);
+        };
+        let rounded = |(token, weight): (String, f64)| (token, bm25::query_weight(weight));
+        Ok((self.bm25_tokens(0, analyzer, text).into_iter().map(rounded).collect(), 0))
+    }
+
+    /// The stems of a text with idf · qtf; with 1 where the index has no such term, so that
+    /// they are counted as unknown.
+    fn bm25_tokens(&self, field: u8, analyzer: &Analyzer, text: &str) -> Vec<(String, f64)> {
         let documents = self.index.meta().documents;
         let lexicon = self.index.lexicon();
         let weight = |(token, qtf): (String, u32)| {
-            // An unknown token keeps weight 1, so that it is counted as unknown.
-            let weight = lexicon.find(0, &token).map_or(1, |term| {
+            let weight = lexicon.find(field, &token).map_or(1.0, |term| {
                 let df = u64::from(self.index.term(term).df.get());
-                bm25::query_weight(bm25::idf(documents, df), qtf)
+                bm25::idf(documents, df) * f64::from(qtf)
             });
             (token, weight)
         };
@@ -162,6 +256,12 @@ fn unsupported() -> String {
         .into()
 }
 
+const NO_LEARNED_PART: &str = "the index is hybrid and the query has no learned part; give \
+     --query-model DIR, or JSON Lines with a vector beside the text";
+
+const NO_BM25_PART: &str = "the index is hybrid and the query has no BM25 part; give texts and \
+     --query-model DIR, or JSON Lines with a vector and a text or bm25";
+
 /// A usage error about one query becomes an error about its line.
 fn at_line(error: Error, path: &Path, line: u64) -> Error {
     match error {
@@ -173,7 +273,7 @@ fn at_line(error: Error, path: &Path, line: u64) -> Error {
 /// The analyzer parameters that a BM25 index was built with.
 fn bm25_params(index: &Index) -> Result<Option<Bm25Params>> {
     let Some(FieldKind::Bm25 { k1, b, avgdl, stemmer, stopwords }) =
-        index.meta().fields.first().map(|f| &f.kind)
+        index.meta().fields.last().map(|f| &f.kind)
     else {
         return Ok(None);
     };

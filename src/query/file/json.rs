@@ -1,4 +1,5 @@
-//! Queries as JSON Lines: `{"id": …, "vector": {token: weight}}` or `{"id": …, "text": …}`.
+//! Queries as JSON Lines: `{"id": …, "vector": {token: weight}}` or `{"id": …, "text": …}`;
+//! for hybrid indexes both, or two vectors, `vector` and `bm25`.
 
 use std::fmt;
 
@@ -9,12 +10,16 @@ use crate::corpus::json::{ID_NAMES, Key, Scalar, first_id, json_problem};
 
 const TEXT: usize = ID_NAMES.len() + 1;
 const VECTOR: usize = TEXT + 3;
-const NAMES: [&str; VECTOR + 1] =
-    [ID_NAMES[0], ID_NAMES[1], ID_NAMES[2], "qid", "text", "contents", "query", "vector"];
+const BM25: usize = VECTOR + 1;
+const NAMES: [&str; BM25 + 1] =
+    [ID_NAMES[0], ID_NAMES[1], ID_NAMES[2], "qid", "text", "contents", "query", "vector", "bm25"];
+
+/// Id, what is asked, and what is asked of the BM25 field if that is something else.
+type Parsed = (String, QueryBody, Option<QueryBody>);
 
 /// Parses one line. An object with both a text and a vector gives what `kind` asks for,
-/// by default the vector.
-pub(super) fn parse(line: &str, kind: QueryKind) -> Result<(String, QueryBody), String> {
+/// by default the vector, and the text is for BM25.
+pub(super) fn parse(line: &str, kind: QueryKind) -> Result<Parsed, String> {
     let mut json = serde_json::Deserializer::from_str(line);
     let object = Object
         .deserialize(&mut json)
@@ -25,18 +30,19 @@ pub(super) fn parse(line: &str, kind: QueryKind) -> Result<(String, QueryBody), 
     let id = first_id(scalars)?;
     let text = texts.into_iter().zip(&NAMES[TEXT..]).find_map(|(value, name)| Some((value?, name)));
     let wants_text = matches!(kind, QueryKind::Text | QueryKind::Repeated);
-    let body = match (object.vector, text) {
-        (Some(vector), _) if !wants_text => {
-            vector.iter().try_for_each(|(token, weight)| check_weight(token, *weight))?;
-            QueryBody::Weighted(vector)
+    let bm25 = object.bm25.map(checked).transpose()?;
+    let (body, text) = match (object.vector, text) {
+        (Some(vector), text) if !wants_text => {
+            let text = text.map(|(text, name)| text.into_text(name)).transpose()?;
+            (checked(vector)?, text.map(QueryBody::Text))
         }
         (_, Some((text, name))) if kind != QueryKind::Weighted => {
             let text = text.into_text(name)?;
-            if kind == QueryKind::Repeated {
-                QueryBody::Weighted(repeated(&text))
-            } else {
-                QueryBody::Text(text)
-            }
+            let body = match kind {
+                QueryKind::Repeated => QueryBody::Weighted(repeated(&text)),
+                _ => QueryBody::Text(text),
+            };
+            (body, None)
         }
         _ => {
             let wanted = match kind {
@@ -49,7 +55,12 @@ pub(super) fn parse(line: &str, kind: QueryKind) -> Result<(String, QueryBody), 
             return Err(format!("expected {wanted}, found none"));
         }
     };
-    Ok((id, body))
+    Ok((id, body, bm25.or(text)))
+}
+
+fn checked(vector: Vec<(String, f64)>) -> Result<QueryBody, String> {
+    vector.iter().try_for_each(|(token, weight)| check_weight(token, *weight))?;
+    Ok(QueryBody::Weighted(vector))
 }
 
 struct Object;
@@ -57,6 +68,7 @@ struct Object;
 struct Fields {
     scalars: Vec<Option<Scalar>>,
     vector: Option<Vec<(String, f64)>>,
+    bm25: Option<Vec<(String, f64)>>,
 }
 
 impl<'de> DeserializeSeed<'de> for Object {
@@ -75,10 +87,11 @@ impl<'de> Visitor<'de> for Object {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
-        let mut fields = Fields { scalars: vec![None; VECTOR], vector: None };
+        let mut fields = Fields { scalars: vec![None; VECTOR], vector: None, bm25: None };
         while let Some(slot) = map.next_key_seed(Key(&NAMES))? {
             match slot {
                 Some(VECTOR) => fields.vector = Some(map.next_value_seed(Pairs)?),
+                Some(BM25) => fields.bm25 = Some(map.next_value_seed(Pairs)?),
                 Some(slot) => fields.scalars[slot] = Some(map.next_value()?),
                 None => map.next_value::<IgnoredAny>().map(drop)?,
             }
@@ -102,7 +115,7 @@ impl<'de> Visitor<'de> for Pairs {
     type Value = Vec<(String, f64)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"vector\" to be an object of token: weight")
+        f.write_str("\"vector\" and \"bm25\" to be objects of token: weight")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {

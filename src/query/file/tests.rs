@@ -175,3 +175,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_stands_beside_a_vector_is_for_bm25() {
+    let lines = [
+        r#"{"id":"1","vector":{"a":0.5},"text":"free text"}"#,
+        r#"{"id":"2","bm25":{"b":2},"vector":{"a":0.5},"text":"free text"}"#,
+        r#"{"id":"3","bm25":{"b":2},"text":"free text"}"#,
+        r#"{"id":"4","vector":{"a":0.5}}"#,
+    ];
+    let file = read("q.jsonl", lines.join("\n"), QueryKind::Auto).unwrap();
+    let vector = |token: &str, weight| QueryBody::Weighted(vec![(token.to_owned(), weight)]);
+    let text = || QueryBody::Text("free text".into());
+    let found: Vec<_> = file.queries.into_iter().map(|q| (q.body, q.bm25)).collect();
+    let expected = [
+        (vector("a", 0.5), Some(text())),
+        (vector("a", 0.5), Some(vector("b", 2.0))),
+        (text(), Some(vector("b", 2.0))),
+        (vector("a", 0.5), None),
+    ];
+    assert_eq!(found, expected);
+    let message = read("q.jsonl", r#"{"id":"1","vector":{},"bm25":{"b":-1}}"#, QueryKind::Auto);
+    assert!(message.unwrap_err().contains("q.jsonl:1: "));
+}
