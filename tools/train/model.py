@@ -103,16 +103,6 @@ class Splade(nn.Module):
             table.copy_(table[position_group(torch.arange(len(table)))])
             self.positions_are_shared = False
 
-    @torch.no_grad()
-    def share_positions(self):
-        """Undoes `spread_positions`, so that an exported model can be trained further."""
-        if not self.positions_are_shared:
-            table = self.mlm.bert.embeddings.position_embeddings.weight
-            group = position_group(torch.arange(len(table)))
-            firsts = [int((group == g).nonzero()[0]) for g in range(int(group.max()) + 1)]
-            table[: len(firsts)] = table[firsts]
-            self.positions_are_shared = True
-
     def forward(self, ids, lengths, columns=None):
         return self.logits(ids, lengths, columns).relu().log1p()
 

@@ -10,7 +10,6 @@ from tokenizers import Tokenizer
 from transformers import BertForMaskedLM
 
 import evaluate
-import refine
 import train
 from data import Ragged, build_tokenizer
 from model import LEAST, MOST, MaxLogits, Splade, export, exported_query_weight, load, pad
@@ -67,24 +66,6 @@ class ExportTest(unittest.TestCase):
     def test_query_weights_are_capped_and_the_smallest_dropped(self):
         weights = [exported_query_weight(w) for w in (0.0, LEAST - 0.01, LEAST, 2.00004, MOST + 1)]
         self.assertEqual(weights, [0.0, 0.0, LEAST, 2.0, MOST])
-
-    def test_shared_positions_survive_being_spread(self):
-        model = Splade(torch.rand(30522))
-        table = model.mlm.bert.embeddings.position_embeddings.weight
-        before = table[:8].clone()
-        model.spread_positions()
-        self.assertFalse(torch.equal(before, table[:8]))
-        model.share_positions()
-        torch.testing.assert_close(before, table[:8])
-
-
-class RefineTest(unittest.TestCase):
-    def test_frequencies_count_as_in_bm25(self):
-        found = refine.frequency_weights([[101, 5, 7, 5, 102], [101, 9, 102]], [5, 9, 11])
-        k1, b, mean = refine.K1, refine.B, refine.MEAN_LENGTH
-        twice = 2 * (k1 + 1) / (2 + k1 * (1 - b + b * 3 / mean))
-        once = (k1 + 1) / (1 + k1 * (1 - b + b * 1 / mean))
-        torch.testing.assert_close(found, torch.tensor([[twice, 0, 0], [0, once, 0]]))
 
 
 class BatchTest(unittest.TestCase):

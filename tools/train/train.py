@@ -107,12 +107,12 @@ class TermControl:
     A fixed strength would have to be found by trial, again for every change of the recipe.
     """
 
-    def __init__(self, strength=3e-4, start=START_TERMS, final=FINAL_TERMS):
-        self.strength, self.start, self.final = strength, start, final
+    def __init__(self, strength=3e-4):
+        self.strength = strength
 
     def target(self, progress):
         part = min(progress / TERMS_REACHED, 1.0)
-        return self.start * (self.final / self.start) ** part
+        return START_TERMS * (FINAL_TERMS / START_TERMS) ** part
 
     def update(self, terms, progress):
         error = np.clip(np.log(max(terms, 1.0) / self.target(progress)), -1, 1)
