@@ -75,7 +75,7 @@ impl Facts {
         let per_million_documents = 67.5 + 86.8 * self.bitmaps + 50.0 * self.bytes;
         1.7 + per_million_documents * self.documents * 1e-6
             + 0.000_77 * self.stream
-            + 0.002_4 * self.packed
+            + 0.001_1 * self.packed
             + 0.12 * self.terms
             + 0.026 * self.k
     }

@@ -134,10 +134,20 @@ impl<'a> Selector<'a> {
     /// Moves the results into `hits`, best first.
     pub(super) fn drain_into(&mut self, hits: &mut Vec<Hit>) {
         let mut best = std::mem::take(&mut self.best);
-        let enters = |&key: &u64| self.bin(hit(key).score) >= self.floor;
-        best.extend(self.kept.iter().copied().filter(enters));
-        let keys = self.keys.iter().copied().filter(enters);
-        best.extend(keys.map(|key| Self::resolve(self.order, key)));
+        best.resize(self.kept.len() + self.keys.len(), 0);
+        let mut len = 0;
+        // Whether a candidate stays is a coin toss: no branch on it.
+        let mut take = |candidate: u64| {
+            best[len] = candidate;
+            len += usize::from(self.bin(hit(candidate).score) >= self.floor);
+            len
+        };
+        let resolved = self.kept.iter().fold(0, |_, &key| take(key));
+        let len = self.keys.iter().fold(resolved, |_, &key| take(key));
+        best.truncate(len);
+        for key in &mut best[resolved..] {
+            *key = Self::resolve(self.order, *key);
+        }
         sort_descending(&mut best, &mut self.spare);
         best.truncate(self.k);
         hits.extend(best.drain(..).map(hit));
