@@ -29,7 +29,7 @@ Example: compare BM25 and SPLADE on the questions of the demo
 
   run         queries  mrr@10  ndcg@10
   bm25.run        100  0.7318   0.6784
-  splade.run      100  0.8082   0.7445
+  splade.run      100  0.8147   0.7474
 
 --compare adds wins, losses and a p value. MS MARCO's own MRR@10 is that of a run in its
 format (search --format msmarco) with --complete --metrics mrr@10.")]
