@@ -125,6 +125,7 @@ fn the_demo_runs_from_anywhere_and_again() {
                 contains("MRR@10")
                     .and(contains("BM25"))
                     .and(contains("SPLADE"))
+                    .and(contains("hybrid"))
                     .and(contains("What to try next")),
             );
     }
@@ -133,5 +134,5 @@ fn the_demo_runs_from_anywhere_and_again() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     made.sort();
-    assert_eq!(made, ["bm25.spx", "splade.spx", "vectors"]);
+    assert_eq!(made, ["bm25.spx", "hybrid.spx", "splade.spx", "vectors"]);
 }

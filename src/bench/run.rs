@@ -15,7 +15,7 @@ use super::throughput::{Throughput, throughput};
 use crate::error::Result;
 use crate::index::Index;
 use crate::progress::Progress;
-use crate::query::{Algorithm, Counters, Query, SimdLevel, choose};
+use crate::query::{Algorithm, Counters, Query, SimdLevel};
 
 /// What to measure.
 #[derive(Debug, Clone)]
@@ -166,16 +166,6 @@ impl CaseReport {
     }
 }
 
-fn picked(case: &Case<'_>) -> BTreeMap<&'static str, usize> {
-    let mut picked = BTreeMap::new();
-    if case.algorithm == Algorithm::Auto {
-        for query in case.queries {
-            *picked.entry(choose(case.index, query, case.k).name()).or_default() += 1;
-        }
-    }
-    picked
-}
-
 /// Measures every subject × k × algorithm.
 ///
 /// # Errors
@@ -209,7 +199,7 @@ pub fn run(subjects: &[Subject<'_>], plan: &Plan, progress: &dyn Progress) -> Re
         reports.push(CaseReport {
             index: *at,
             algorithm: case.algorithm.name(),
-            picked: picked(case),
+            picked: case.algorithm.picked(case.index, case.queries.iter(), case.k),
             k: case.k,
             best: Summary::of_nanos(&times.best),
             mean: Summary::of_nanos(&times.mean),

@@ -36,7 +36,11 @@ struct Places {
     vectors: PathBuf,
     splade: PathBuf,
     bm25: PathBuf,
+    hybrid: PathBuf,
 }
+
+/// Name of a system before its query side is known.
+const SPLADE: &str = "SPLADE";
 
 /// Runs `splindex demo`.
 pub fn run(args: &DemoArgs, common: &Common) -> Result<ExitCode> {
@@ -45,7 +49,10 @@ pub fn run(args: &DemoArgs, common: &Common) -> Result<ExitCode> {
     std::fs::create_dir_all(&args.dir).map_err(|e| Error::io("create", &args.dir, e))?;
     remove_old_store(&places.vectors)?;
     let say = |text: &str| if common.quiet || common.json { Ok(()) } else { print(text) };
-    say("300 passages, 100 questions, two systems: a learned-sparse (SPLADE) index and BM25.\n\n")?;
+    say(
+        "300 passages, 100 questions, three systems: BM25, a learned-sparse (SPLADE) index, and both \
+         in one file.\n\n",
+    )?;
     for command in places.commands() {
         say(&format!("$ splindex {}\n", command.join(" ")))?;
         step(&command, common)?;
@@ -54,8 +61,8 @@ pub fn run(args: &DemoArgs, common: &Common) -> Result<ExitCode> {
     let bars = Bars::new(common);
     let mut report = suite::run(&places.suite(), default_cpu(), &bars)?;
     bars.finish();
-    // BM25's query side is its name.
-    if let Some(splade) = report.rows.last_mut() {
+    // The query side of the others is their name.
+    if let Some(splade) = report.rows.iter_mut().find(|row| row.name == SPLADE) {
         splade.name = format!("{}, {}", splade.name, splade.query_side);
     }
     if common.json {
@@ -103,18 +110,21 @@ impl Places {
             vectors: args.dir.join("vectors"),
             splade: args.dir.join("splade.spx"),
             bm25: args.dir.join("bm25.spx"),
+            hybrid: args.dir.join("hybrid.spx"),
         })
     }
 
-    fn commands(&self) -> [Vec<String>; 3] {
+    fn commands(&self) -> [Vec<String>; 4] {
         let command = |words: &[&dyn AsRef<std::ffi::OsStr>]| {
             words.iter().map(|word| word.as_ref().to_string_lossy().into_owned()).collect()
         };
-        let Places { collection, model, vectors, splade, bm25, .. } = self;
+        let Places { collection, model, vectors, splade, bm25, hybrid, .. } = self;
+        let texts = collection;
         [
             command(&[&"encode", &"--model", model, &"--input", collection, &"--output", vectors]),
             command(&[&"build", &"--input", vectors, &"--output", splade]),
             command(&[&"build", &"--bm25", &"--input", collection, &"--output", bm25]),
+            command(&[&"build", &"--input", vectors, &"--hybrid-text", texts, &"--output", hybrid]),
         ]
     }
 
@@ -130,8 +140,11 @@ impl Places {
             algorithm: None,
         };
         // A hundred results are a third of this collection.
-        let rows =
-            vec![row("BM25", &self.bm25, None), row("SPLADE", &self.splade, Some(&self.model))];
+        let rows = vec![
+            row("BM25", &self.bm25, None),
+            row(SPLADE, &self.splade, Some(&self.model)),
+            row("hybrid", &self.hybrid, Some(&self.model)),
+        ];
         let metrics = "mrr@10,recall@100,ndcg@10".into();
         Suite { k: 100, metrics, ..Suite::of_rows(rows) }
     }

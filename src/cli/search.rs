@@ -132,7 +132,9 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
     })?;
     bar.finish_and_clear();
     let hybrid = index.meta().is_hybrid();
-    summary(args, common, side.describe(&file), hybrid, &queries, elapsed)?;
+    let algorithm = args.algorithm.described(&index, queries.iter().map(|q| &q.query), args.k);
+    let answered = Answered { algorithm, query_side: side.describe(&file), hybrid, elapsed };
+    summary(args, common, &answered, &queries)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -239,14 +241,21 @@ fn write_to(
     }
 }
 
+/// How the queries were answered.
+struct Answered<'a> {
+    algorithm: String,
+    query_side: &'a str,
+    hybrid: bool,
+    elapsed: Duration,
+}
+
 fn summary(
     args: &SearchArgs,
     common: &Common,
-    query_side: &str,
-    hybrid: bool,
+    answered: &Answered<'_>,
     queries: &[Prepared],
-    elapsed: Duration,
 ) -> Result<()> {
+    let Answered { ref algorithm, query_side, hybrid, elapsed } = *answered;
     let unknown: u64 = queries.iter().map(|q| u64::from(q.query.unknown)).sum();
     let dropped: u64 = queries.iter().map(|q| u64::from(q.dropped)).sum();
     let encoding: Duration = queries.iter().map(|q| q.encoding).sum();
@@ -257,7 +266,7 @@ fn summary(
         let json = serde_json::json!({
             "index": args.index, "run": args.output, "format": args.format.unwrap_or_default().to_string(),
             "queries": queries.len(), "query_side": query_side, "k": args.k,
-            "algorithm": args.algorithm.name(), "unknown_tokens": unknown,
+            "algorithm": algorithm, "unknown_tokens": unknown,
             "zero_weight_tokens": dropped, "mean_us": mean(elapsed),
             "mean_encoding_us": mean(encoding),
             "rounding": rounding.map(|r| serde_json::json!({
@@ -280,7 +289,7 @@ fn summary(
         "{}: {} ({query_side}), {} at k = {}: {:.1} µs a query, {:.1} µs to encode; {}, {} of weight 0",
         args.index.display(),
         count(queries.len() as u64, "query", "queries"),
-        args.algorithm.name(),
+        algorithm,
         args.k,
         mean(elapsed),
         mean(encoding),

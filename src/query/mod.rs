@@ -24,6 +24,8 @@ pub use counters::Counters;
 pub use explain::{Contribution, Explainer};
 pub use kernels::SimdLevel;
 
+use std::collections::BTreeMap;
+
 use crate::error::{Error, Place, Result};
 use crate::format::postings::{Damaged, List};
 use crate::index::{Index, TermId};
@@ -202,6 +204,38 @@ impl Algorithm {
     /// itself.
     pub fn resolve(self, index: &Index, query: &Query, k: usize) -> Self {
         if self == Algorithm::Auto { choose(index, query, k) } else { self }
+    }
+
+    /// The algorithm by name; of [`Auto`](Self::Auto), with what it picks for `queries`:
+    /// "auto (windowed 98×, maxscore 2×)".
+    pub fn described<'q>(
+        self,
+        index: &Index,
+        queries: impl Iterator<Item = &'q Query>,
+        k: usize,
+    ) -> String {
+        let picked = self.picked(index, queries, k);
+        let counts: Vec<String> = picked.iter().map(|(name, n)| format!("{name} {n}×")).collect();
+        match counts.is_empty() {
+            true => self.name().to_owned(),
+            false => format!("{} ({})", self.name(), counts.join(", ")),
+        }
+    }
+
+    /// What [`Auto`](Self::Auto) picks, and for how many of `queries`; empty for others.
+    pub fn picked<'q>(
+        self,
+        index: &Index,
+        queries: impl Iterator<Item = &'q Query>,
+        k: usize,
+    ) -> BTreeMap<&'static str, usize> {
+        let mut picked = BTreeMap::new();
+        if self == Algorithm::Auto {
+            for query in queries {
+                *picked.entry(choose(index, query, k).name()).or_default() += 1;
+            }
+        }
+        picked
     }
 
     /// Whether the index has what the algorithm needs.
