@@ -81,7 +81,7 @@ pub struct BuildArgs {
     /// them
     #[arg(long, value_name = "I/N", value_parser = parse_shard, conflicts_with = "bm25")]
     shard: Option<Shard>,
-    /// Compare the index with float scores for these queries (qid<TAB>token:weight …):
+    /// Compare the index with float scores for these queries (weighted tokens):
     /// overlap of the best 10, 100, 1000
     #[arg(long, value_name = "QUERIES", conflicts_with = "bm25")]
     fidelity: Option<PathBuf>,

@@ -11,7 +11,7 @@
 //! upper part: bit (x_i >> l) + i is set for each i; at most 64 bytes
 //! ```
 //!
-//! Each part starts at a byte and is a stream of numbers ([`super::bits`]), but the low
+//! Each part starts at a byte and is a stream of numbers (`bits.rs`), but the low
 //! bits of a block of 128 are laid out as `BitPacker4x` does. A block of n < 8 is gap − 1
 //! in LEB128 of each posting, then the impacts.
 //!
