@@ -69,7 +69,9 @@ fn loads_are_measured_when_asked_for() {
     let case = &report["cases"][0];
     assert_eq!(case["throughput"]["threads"], 2);
     assert!(case["open_loop"]["achieved"].as_f64().unwrap() > 0.0);
-    assert_eq!(case["picked"].as_object().unwrap().values().next(), Some(&3.into()));
+    // Whatever auto picks, it picks something for each of the three queries.
+    let picked = case["picked"].as_object().unwrap().values();
+    assert_eq!(picked.map(|n| n.as_u64().unwrap()).sum::<u64>(), 3);
 }
 
 #[test]
