@@ -15,7 +15,7 @@ use super::throughput::{Throughput, throughput};
 use crate::error::Result;
 use crate::index::Index;
 use crate::progress::Progress;
-use crate::query::{Algorithm, Counters, Query, SimdLevel};
+use crate::query::{Algorithm, Counters, Query, SimdLevel, with_picks};
 
 /// What to measure.
 #[derive(Debug, Clone)]
@@ -157,12 +157,7 @@ pub struct CaseReport {
 impl CaseReport {
     /// The algorithm, and what `auto` picked.
     pub fn described(&self) -> String {
-        let picked: Vec<String> =
-            self.picked.iter().map(|(name, n)| format!("{name} {n}×")).collect();
-        match picked.is_empty() {
-            true => self.algorithm.to_owned(),
-            false => format!("{} ({})", self.algorithm, picked.join(", ")),
-        }
+        with_picks(self.algorithm, &self.picked)
     }
 }
 

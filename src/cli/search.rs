@@ -1,5 +1,6 @@
 //! `splindex-query search`: answers of a query file as a run.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use crate::eval::{RunFormat, RunWriter};
 use crate::index::{Index, Load};
 use crate::output::{OutputFile, refuse_inputs};
 use crate::query::file::{QueryKind, read_queries};
-use crate::query::{Algorithm, Hit, Searcher};
+use crate::query::{Algorithm, Hit, Searcher, with_picks};
 use crate::retrieve::{Prepared, QuerySide, Rounding};
 
 /// Answer a file of queries
@@ -132,8 +133,8 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
     })?;
     bar.finish_and_clear();
     let hybrid = index.meta().is_hybrid();
-    let algorithm = args.algorithm.described(&index, queries.iter().map(|q| &q.query), args.k);
-    let answered = Answered { algorithm, query_side: side.describe(&file), hybrid, elapsed };
+    let picked = args.algorithm.picked(&index, queries.iter().map(|q| &q.query), args.k);
+    let answered = Answered { picked, query_side: side.describe(&file), hybrid, elapsed };
     summary(args, common, &answered, &queries)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -243,7 +244,7 @@ fn write_to(
 
 /// How the queries were answered.
 struct Answered<'a> {
-    algorithm: String,
+    picked: BTreeMap<&'static str, usize>,
     query_side: &'a str,
     hybrid: bool,
     elapsed: Duration,
@@ -255,7 +256,7 @@ fn summary(
     answered: &Answered<'_>,
     queries: &[Prepared],
 ) -> Result<()> {
-    let Answered { ref algorithm, query_side, hybrid, elapsed } = *answered;
+    let Answered { ref picked, query_side, hybrid, elapsed } = *answered;
     let unknown: u64 = queries.iter().map(|q| u64::from(q.query.unknown)).sum();
     let dropped: u64 = queries.iter().map(|q| u64::from(q.dropped)).sum();
     let encoding: Duration = queries.iter().map(|q| q.encoding).sum();
@@ -266,7 +267,7 @@ fn summary(
         let json = serde_json::json!({
             "index": args.index, "run": args.output, "format": args.format.unwrap_or_default().to_string(),
             "queries": queries.len(), "query_side": query_side, "k": args.k,
-            "algorithm": algorithm, "unknown_tokens": unknown,
+            "algorithm": args.algorithm.name(), "picked": picked, "unknown_tokens": unknown,
             "zero_weight_tokens": dropped, "mean_us": mean(elapsed),
             "mean_encoding_us": mean(encoding),
             "rounding": rounding.map(|r| serde_json::json!({
@@ -289,7 +290,7 @@ fn summary(
         "{}: {} ({query_side}), {} at k = {}: {:.1} µs a query, {:.1} µs to encode; {}, {} of weight 0",
         args.index.display(),
         count(queries.len() as u64, "query", "queries"),
-        algorithm,
+        with_picks(args.algorithm.name(), picked),
         args.k,
         mean(elapsed),
         mean(encoding),

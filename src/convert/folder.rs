@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::in_the_way;
 use crate::error::{Error, Place, Result};
-use crate::output::TEMP_PREFIX;
+use crate::output::{TEMP_PREFIX, folder};
 
 /// A folder being filled beside its target; dropped before [`publish`](Self::publish), it
 /// leaves nothing.
@@ -24,7 +24,7 @@ impl NewFolder {
         if target.exists() && !empty {
             return Err(in_the_way(target));
         }
-        let dir = parent(target);
+        let dir = folder(target);
         if !dir.is_dir() {
             return Err(
                 Error::data(dir, Place::File, "no such folder to write to").hint("create it first")
@@ -44,7 +44,7 @@ impl NewFolder {
 
     /// Where the folder will be.
     pub(super) fn parent(&self) -> &Path {
-        parent(&self.target)
+        folder(&self.target)
     }
 
     /// Renames the folder to its target.
@@ -65,16 +65,11 @@ impl NewFolder {
         // It has moved: nothing is left to remove.
         let _ = temp.keep();
         #[cfg(unix)]
-        fs::File::open(parent(&target))
+        fs::File::open(folder(&target))
             .and_then(|dir| dir.sync_all())
             .map_err(|e| failed("flush", e))?;
         Ok(())
     }
-}
-
-/// The folder that a path lies in.
-pub(super) fn parent(path: &Path) -> &Path {
-    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]

@@ -168,7 +168,7 @@ fn write_file(
     progress: &dyn Progress,
 ) -> Result<ConvertReport> {
     let file = PackedFile::create(output)?;
-    let spill = Spill::collect(sources, folder::parent(output), progress)?;
+    let spill = Spill::collect(sources, crate::output::folder(output), progress)?;
     refuse_empty(&spill, inputs)?;
     let mut report = ConvertReport::of(&spill);
     if options.target == Target::Ciff {

@@ -176,6 +176,16 @@ algorithms! {
     Windowed = "windowed";
 }
 
+/// An algorithm's name with what it picked, as [`Algorithm::picked`] counts: "auto (windowed
+/// 98×, maxscore 2×)".
+pub fn with_picks(name: &str, picked: &BTreeMap<&'static str, usize>) -> String {
+    let counts: Vec<String> = picked.iter().map(|(name, n)| format!("{name} {n}×")).collect();
+    match counts.is_empty() {
+        true => name.to_owned(),
+        false => format!("{name} ({})", counts.join(", ")),
+    }
+}
+
 impl std::fmt::Display for Algorithm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
@@ -204,22 +214,6 @@ impl Algorithm {
     /// itself.
     pub fn resolve(self, index: &Index, query: &Query, k: usize) -> Self {
         if self == Algorithm::Auto { choose(index, query, k) } else { self }
-    }
-
-    /// The algorithm by name; of [`Auto`](Self::Auto), with what it picks for `queries`:
-    /// "auto (windowed 98×, maxscore 2×)".
-    pub fn described<'q>(
-        self,
-        index: &Index,
-        queries: impl Iterator<Item = &'q Query>,
-        k: usize,
-    ) -> String {
-        let picked = self.picked(index, queries, k);
-        let counts: Vec<String> = picked.iter().map(|(name, n)| format!("{name} {n}×")).collect();
-        match counts.is_empty() {
-            true => self.name().to_owned(),
-            false => format!("{} ({})", self.name(), counts.join(", ")),
-        }
     }
 
     /// What [`Auto`](Self::Auto) picks, and for how many of `queries`; empty for others.
