@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::progress::Bars;
+use super::approximate::ApproximateArgs;
 use super::{Common, out};
 use crate::bench::suite::{self, EncodedQueries, Suite};
 use crate::bench::{Plan, Subject, default_cpu, report, run as measure};
@@ -77,6 +78,8 @@ pub struct BenchArgs {
     /// Compare every list with the exhaustive one
     #[arg(long)]
     recall: bool,
+    #[command(flatten)]
+    approximate: ApproximateArgs,
     /// Count postings, blocks, windows and ranges, scored and skipped: means a query
     #[arg(long)]
     counters: bool,
@@ -216,6 +219,17 @@ fn plan(args: &BenchArgs, cpu: Option<usize>, common: &Common) -> Result<Plan> {
         "all" => Algorithm::ALL.iter().copied().filter(|&a| a != Algorithm::Auto).collect(),
         list => list.split(',').map(str::parse).collect::<Result<Vec<Algorithm>>>()?,
     };
+    let approximations = args.approximate.all()?;
+    for approximation in &approximations {
+        let useless: Vec<Error> =
+            algorithms.iter().filter_map(|&a| approximation.check(a).err()).collect();
+        // A setting that none of the algorithms has a use for is a mistake.
+        if useless.len() == algorithms.len()
+            && let Some(error) = useless.into_iter().next()
+        {
+            return Err(error);
+        }
+    }
     if args.k.contains(&0) {
         return Err(Error::Usage("--k must be at least 1".into()));
     }
@@ -228,6 +242,7 @@ fn plan(args: &BenchArgs, cpu: Option<usize>, common: &Common) -> Result<Plan> {
     Ok(Plan {
         ks: args.k.clone(),
         algorithms,
+        approximations,
         simd: args.simd.unwrap_or_else(SimdLevel::detect),
         runs: args.runs,
         cpu,

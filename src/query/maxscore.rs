@@ -40,18 +40,18 @@ impl<'a> MaxScore<'a> {
         let cursors = cursors.open(&self.lists, count)?;
         self.reset(cursors);
 
-        let mut essential = self.first_essential(0, top.enter());
+        let mut essential = self.first_essential(0, top.reach());
         let mut docid = self.least_docid(essential);
         while docid != END {
             let (sum, next) = self.score_essential(cursors, essential, docid, count)?;
-            let enter = top.enter();
+            let reach = top.reach();
             let whole = match essential {
                 0 => Some(sum),
-                _ => self.complete::<BLOCK_MAX, C>(cursors, essential, docid, sum, enter, count)?,
+                _ => self.complete::<BLOCK_MAX, C>(cursors, essential, docid, sum, reach, count)?,
             };
             if let Some(score) = whole {
                 top.offer(docid, score);
-                let first = self.first_essential(essential, top.enter());
+                let first = self.first_essential(essential, top.reach());
                 if first > essential {
                     essential = first;
                     docid = self.least_docid(essential);
@@ -109,7 +109,8 @@ impl<'a> MaxScore<'a> {
         Ok((score, next))
     }
 
-    /// Adds what the non-essential lists give `docid`; `None` as soon as it cannot enter.
+    /// Adds what the non-essential lists give `docid`; `None` as soon as its bound is below
+    /// `reach`.
     #[inline]
     fn complete<const BLOCK_MAX: bool, C: Count>(
         &mut self,
@@ -117,12 +118,12 @@ impl<'a> MaxScore<'a> {
         essential: usize,
         docid: u32,
         mut score: u32,
-        enter: u32,
+        reach: u32,
         count: &mut C,
     ) -> Result<Option<u32>, Damaged> {
         // What the lists that were not asked yet can add.
         let mut rest = self.upper[essential - 1];
-        if score + rest < enter {
+        if score + rest < reach {
             return Ok(None);
         }
         if BLOCK_MAX {
@@ -130,7 +131,7 @@ impl<'a> MaxScore<'a> {
                 let bound = &mut self.bounds[i];
                 bound.move_to(docid, &mut cursors[i]);
                 rest -= bound.list - bound.block;
-                if score + rest < enter {
+                if score + rest < reach {
                     return Ok(None);
                 }
             }
@@ -143,8 +144,9 @@ impl<'a> MaxScore<'a> {
                 score += cursor.score();
                 count.postings(1);
             }
-            if score + rest < enter {
-                return Ok(None);
+            if score + rest < reach {
+                // Nothing left to add: no bound but the score.
+                return Ok((rest == 0).then_some(score));
             }
         }
         Ok(Some(score))
