@@ -24,8 +24,7 @@ pub struct Plan {
     pub ks: Vec<usize>,
     /// Algorithms; every one is a case.
     pub algorithms: Vec<Algorithm>,
-    /// What answers may leave out; every setting is a case, of those that an algorithm has
-    /// no use for one.
+    /// What answers may leave out; every setting is a case.
     pub approximations: Vec<Approximation>,
     /// Best instruction set that the kernels may use.
     pub simd: SimdLevel,
@@ -186,16 +185,16 @@ pub fn run(subjects: &[Subject<'_>], plan: &Plan, progress: &dyn Progress) -> Re
                 if plan.skip_unable && algorithm.check(index).is_err() {
                     continue;
                 }
-                let mut settings = Vec::new();
-                for approximation in &plan.approximations {
-                    let approximation = approximation.for_algorithm(algorithm);
-                    if !settings.contains(&approximation) {
-                        settings.push(approximation);
-                    }
-                }
-                let simd = plan.simd;
-                let case = |approximation| Case { index, queries, k, algorithm, approximation, simd };
-                cases.extend(settings.into_iter().map(|setting| (at, case(setting))));
+                let case = Case {
+                    index,
+                    queries,
+                    k,
+                    algorithm,
+                    approximation: Approximation::EXACT,
+                    simd: plan.simd,
+                };
+                let with = |&approximation| (at, Case { approximation, ..case });
+                cases.extend(plan.approximations.iter().map(with));
             }
         }
     }

@@ -16,26 +16,27 @@ pub struct ApproximateArgs {
     /// Give this many candidates of a shortened query their scores for the whole query
     #[arg(long, value_name = "N", value_delimiter = ',')]
     rescore: Vec<usize>,
-    /// Prune by so many times the k-th score; not for exhaustive and windowed
-    #[arg(long, value_name = "X", value_delimiter = ',')]
-    threshold_factor: Vec<f64>,
-    /// Visit at most this share of the ranges (range_pruned, an index built with --ranges 64)
-    #[arg(long, value_name = "SHARE", value_delimiter = ',')]
-    range_budget: Vec<f64>,
 }
 
 impl ApproximateArgs {
     /// Every combination of the values given; the exact one if there are none.
     ///
     /// # Errors
-    /// A value that means nothing.
+    /// A value that means nothing, or rescoring of whole queries.
     pub fn all(&self) -> Result<Vec<Approximation>> {
         let all = vec![Approximation::EXACT];
         let all = each(all, &self.max_query_terms, Approximation::keeping_terms)?;
         let all = each(all, &self.query_mass, Approximation::keeping_mass)?;
         let all = each(all, &self.rescore, Approximation::rescoring)?;
-        let all = each(all, &self.threshold_factor, Approximation::overestimating)?;
-        each(all, &self.range_budget, Approximation::within_ranges)
+        if self.max_query_terms.is_empty() && self.query_mass.is_empty() && !self.rescore.is_empty()
+        {
+            return Err(Error::Usage(
+                "--rescore is for queries that --max-query-terms or --query-mass shorten; give one \
+                 of them"
+                    .into(),
+            ));
+        }
+        Ok(all)
     }
 
     /// The one combination.
@@ -61,7 +62,11 @@ fn each<T: Copy>(
     if values.is_empty() {
         return Ok(settings);
     }
-    settings.iter().flat_map(|&s| values.iter().map(move |&v| (s, v))).map(|(s, v)| set(s, v)).collect()
+    settings
+        .iter()
+        .flat_map(|&s| values.iter().map(move |&v| (s, v)))
+        .map(|(s, v)| set(s, v))
+        .collect()
 }
 
 #[cfg(test)]

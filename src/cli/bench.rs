@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::progress::Bars;
 use super::approximate::ApproximateArgs;
+use super::progress::Bars;
 use super::{Common, out};
 use crate::bench::suite::{self, EncodedQueries, Suite};
 use crate::bench::{Plan, Subject, default_cpu, report, run as measure};
@@ -220,16 +220,6 @@ fn plan(args: &BenchArgs, cpu: Option<usize>, common: &Common) -> Result<Plan> {
         list => list.split(',').map(str::parse).collect::<Result<Vec<Algorithm>>>()?,
     };
     let approximations = args.approximate.all()?;
-    for approximation in &approximations {
-        let useless: Vec<Error> =
-            algorithms.iter().filter_map(|&a| approximation.check(a).err()).collect();
-        // A setting that none of the algorithms has a use for is a mistake.
-        if useless.len() == algorithms.len()
-            && let Some(error) = useless.into_iter().next()
-        {
-            return Err(error);
-        }
-    }
     if args.k.contains(&0) {
         return Err(Error::Usage("--k must be at least 1".into()));
     }

@@ -52,7 +52,7 @@ pub struct SearchArgs {
     /// Results a query
     #[arg(long, value_name = "K", default_value_t = 1000)]
     k: usize,
-    /// auto, or the name of an algorithm; all return the same list
+    /// auto, or the name of an algorithm; all return the same list (unless it may be approximate)
     #[arg(long, value_name = "NAME", default_value = "auto")]
     algorithm: Algorithm,
     /// Directory of the model (or of its table of token weights) for text queries
@@ -106,7 +106,6 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
         return Err(Error::Usage("--k must be at least 1".into()));
     }
     let approximation = args.approximate.one()?;
-    approximation.check(args.algorithm)?;
     if args.explain && approximation.lowers_scores() {
         return Err(Error::Usage(
             "--explain tells what makes a whole score, and scores of shortened queries are not; \
@@ -148,7 +147,8 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
     let asked = queries.iter().map(|q| &q.query);
     let picked = args.algorithm.picked(&index, asked, args.k, &approximation);
     let approximate = Some(approximation).filter(|a| !a.is_exact());
-    let answered = Answered { picked, approximate, query_side: side.describe(&file), hybrid, elapsed };
+    let answered =
+        Answered { picked, approximate, query_side: side.describe(&file), hybrid, elapsed };
     summary(args, common, &answered, &queries)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -40,18 +40,18 @@ impl<'a> MaxScore<'a> {
         let cursors = cursors.open(&self.lists, count)?;
         self.reset(cursors);
 
-        let mut essential = self.first_essential(0, top.reach());
+        let mut essential = self.first_essential(0, top.enter());
         let mut docid = self.least_docid(essential);
         while docid != END {
             let (sum, next) = self.score_essential(cursors, essential, docid, count)?;
-            let reach = top.reach();
+            let enter = top.enter();
             let whole = match essential {
                 0 => Some(sum),
-                _ => self.complete::<BLOCK_MAX, C>(cursors, essential, docid, sum, reach, count)?,
+                _ => self.complete::<BLOCK_MAX, C>(cursors, essential, docid, sum, enter, count)?,
             };
             if let Some(score) = whole {
                 top.offer(docid, score);
-                let first = self.first_essential(essential, top.reach());
+                let first = self.first_essential(essential, top.enter());
                 if first > essential {
                     essential = first;
                     docid = self.least_docid(essential);
@@ -109,8 +109,7 @@ impl<'a> MaxScore<'a> {
         Ok((score, next))
     }
 
-    /// Adds what the non-essential lists give `docid`; `None` as soon as its bound is below
-    /// `reach`.
+    /// Adds what the non-essential lists give `docid`; `None` as soon as it cannot enter.
     #[inline]
     fn complete<const BLOCK_MAX: bool, C: Count>(
         &mut self,
@@ -118,12 +117,12 @@ impl<'a> MaxScore<'a> {
         essential: usize,
         docid: u32,
         mut score: u32,
-        reach: u32,
+        enter: u32,
         count: &mut C,
     ) -> Result<Option<u32>, Damaged> {
         // What the lists that were not asked yet can add.
         let mut rest = self.upper[essential - 1];
-        if score + rest < reach {
+        if score + rest < enter {
             return Ok(None);
         }
         if BLOCK_MAX {
@@ -131,7 +130,7 @@ impl<'a> MaxScore<'a> {
                 let bound = &mut self.bounds[i];
                 bound.move_to(docid, &mut cursors[i]);
                 rest -= bound.list - bound.block;
-                if score + rest < reach {
+                if score + rest < enter {
                     return Ok(None);
                 }
             }
@@ -144,9 +143,8 @@ impl<'a> MaxScore<'a> {
                 score += cursor.score();
                 count.postings(1);
             }
-            if score + rest < reach {
-                // Nothing left to add: no bound but the score.
-                return Ok((rest == 0).then_some(score));
+            if score + rest < enter {
+                return Ok(None);
             }
         }
         Ok(Some(score))

@@ -231,7 +231,7 @@ impl Algorithm {
         if self == Algorithm::Auto {
             for query in queries {
                 let kept = approximation.kept(index, query);
-                let runs = approximation.resolve(self, index, &kept, k);
+                let runs = choose(index, &kept, approximation.candidates(k));
                 *picked.entry(runs.name()).or_default() += 1;
             }
         }
@@ -268,6 +268,7 @@ pub struct Searcher<'a> {
     kept: Query,
     dropped: Vec<QueryTerm>,
     lists: Vec<Weighted<'a>>,
+    late: Vec<Weighted<'a>>,
     cursors: Cursors<'a>,
     top: TopK<'a>,
     selector: Selector<'a>,
@@ -292,6 +293,7 @@ impl<'a> Searcher<'a> {
             kept: Query::default(),
             dropped: Vec::new(),
             lists: Vec::new(),
+            late: Vec::new(),
             cursors: Cursors::default(),
             top: TopK::new(index.order()),
             selector: Selector::new(index.order()),
@@ -343,7 +345,7 @@ impl<'a> Searcher<'a> {
         let approximation = self.approximation;
         self.kept.terms.clone_from(&query.terms);
         approximation.cut(self.index, &mut self.kept, &mut self.dropped);
-        let algorithm = approximation.resolve(algorithm, self.index, &self.kept, k);
+        let algorithm = algorithm.resolve(self.index, &self.kept, approximation.candidates(k));
         algorithm.check(self.index)?;
         self.lists.clear();
         for &QueryTerm { term, weight } in &self.kept.terms {
@@ -376,11 +378,11 @@ impl<'a> Searcher<'a> {
         }
         let candidates = self.approximation.candidates(k).min(self.index.documents() as usize);
         self.run(None, candidates, algorithm, count)?;
-        let mut dropped = Vec::with_capacity(self.dropped.len());
+        self.late.clear();
         for &QueryTerm { term, weight } in &self.dropped {
-            dropped.push(Weighted { list: self.index.list(term).map_err(|_| Damaged)?, weight });
+            self.late.push(Weighted { list: self.index.list(term).map_err(|_| Damaged)?, weight });
         }
-        rescore::rescore(&dropped, &mut self.cursors, order, k, &mut self.hits, count)
+        rescore::rescore(&mut self.late, &mut self.cursors, order, k, &mut self.hits, count)
     }
 
     /// Documents are named and ties broken by `order`, or by docid.
@@ -393,9 +395,8 @@ impl<'a> Searcher<'a> {
     ) -> Result<(), Damaged> {
         let lists = &self.lists;
         let primed = primed(lists, k);
-        let factor = self.approximation.threshold_factor();
-        self.selector.set(order, factor);
-        self.top.set(order, factor);
+        self.selector.name_by(order);
+        self.top.name_by(order);
         let bound = || lists.iter().map(|l| l.weight * u32::from(l.list.max_impact)).sum();
         match algorithm {
             Algorithm::Auto => unreachable!("resolved by the caller"),
@@ -413,8 +414,7 @@ impl<'a> Searcher<'a> {
                 let maxima = index.range_maxima().ok_or(Damaged)?;
                 let of_terms = self.kept.terms.iter().map(|t| maxima.list(t.term));
                 self.selector.reset(k, primed, bound(), false);
-                let budget = self.approximation.budget(maxima.ranges() as usize);
-                self.ranged.search(lists, of_terms, k, budget, &mut self.selector, count)?;
+                self.ranged.search(lists, of_terms, k, &mut self.selector, count)?;
                 self.selector.drain_into(&mut self.hits);
                 return Ok(());
             }
@@ -445,9 +445,10 @@ impl<'a> Searcher<'a> {
 
     /// Which list was it? Decodes the query's lists again, off the hot path.
     fn name_damage(&self, query: &Query) -> Error {
-        let broken = query.terms.iter().find(|t| {
-            self.index.list(t.term).map_or(true, |list| list.decode_all().is_err())
-        });
+        let broken = query
+            .terms
+            .iter()
+            .find(|t| self.index.list(t.term).map_or(true, |list| list.decode_all().is_err()));
         self.index.damaged(broken.unwrap_or(&query.terms[0]).term)
     }
 }

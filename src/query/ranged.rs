@@ -4,8 +4,7 @@
 //!
 //! The ranges with the highest bounds are scored first, a few more than it takes to hold
 //! k results: they set the threshold. Then the others whose bounds still reach it follow
-//! in docid order, so that cursors only move forward. A budget leaves out those with the
-//! lowest bounds (anytime ranking, Mackenzie, Petri and Moffat, TOIS 2021).
+//! in docid order, so that cursors only move forward.
 
 use super::Weighted;
 use super::counters::Count;
@@ -17,9 +16,6 @@ use crate::format::postings::{Block, Damaged, Representation};
 use crate::format::ranges::{self, RANGE, RangeList};
 
 const DOCS: usize = RANGE as usize;
-
-/// Bins of histograms of bounds.
-const BINS: usize = 256;
 
 /// Buffers, reused from query to query.
 pub(super) struct Ranged<'a> {
@@ -54,14 +50,12 @@ impl<'a> Ranged<'a> {
         Ranged { level, bounds: Vec::new(), first: Vec::new(), scorer: RangeScorer::default() }
     }
 
-    /// `maxima` are those of `lists`, list by list; `None` stands for a damaged one. At most
-    /// `budget` ranges, at least one, are scored.
+    /// `maxima` are those of `lists`, list by list; `None` stands for a damaged one.
     pub(super) fn search<C: Count>(
         &mut self,
         lists: &[Weighted<'a>],
         maxima: impl Iterator<Item = Option<RangeList<'a>>>,
         k: usize,
-        budget: usize,
         selector: &mut Selector<'_>,
         count: &mut C,
     ) -> Result<(), Damaged> {
@@ -74,17 +68,13 @@ impl<'a> Ranged<'a> {
         }
         self.scorer.sort_lists(lists)?;
 
-        let mut admission = Admission::of(&self.bounds, budget);
-        let least = admission.least;
-        let cut = cut(&self.bounds, first_ranges(k), selector.enter().max(least));
+        let cut = cut(&self.bounds, first_ranges(k), selector.enter());
         self.first.clear();
-        kernels::scan::<false>(self.level, &mut self.bounds, cut, |range, bound| {
-            if admission.admits(bound) {
-                self.first.push(range);
-            }
+        kernels::scan::<false>(self.level, &mut self.bounds, cut, |range, _| {
+            self.first.push(range);
             cut
         });
-        let mut scored = self.first.len();
+        let mut scored = self.first.len() as u64;
         self.scorer.restart(count)?;
         for &range in &self.first {
             self.scorer.score(range, selector, count)?;
@@ -94,20 +84,13 @@ impl<'a> Ranged<'a> {
 
         self.scorer.restart(count)?;
         let mut outcome = Ok(());
-        kernels::scan::<false>(
-            self.level,
-            &mut self.bounds,
-            selector.reach().max(least),
-            |range, bound| {
-                if admission.admits(bound) {
-                    outcome = self.scorer.score(range, selector, count);
-                    scored += 1;
-                }
-                // An error ends the query: no bound reaches this.
-                if outcome.is_ok() { selector.reach().max(least) } else { i32::MAX as u32 }
-            },
-        );
-        count.ranges(scored as u64, (ranges - scored) as u64);
+        kernels::scan::<false>(self.level, &mut self.bounds, selector.enter(), |range, _| {
+            outcome = self.scorer.score(range, selector, count);
+            scored += 1;
+            // An error ends the query: no bound reaches this.
+            if outcome.is_ok() { selector.enter() } else { i32::MAX as u32 }
+        });
+        count.ranges(scored, ranges as u64 - scored);
         outcome
     }
 }
@@ -148,6 +131,7 @@ fn add_maxima<C: Count>(
 
 /// A bound that about `wanted` ranges reach, or `enter` if that is more: by a histogram.
 fn cut(bounds: &[u32], wanted: usize, enter: u32) -> u32 {
+    const BINS: usize = 256;
     let most = bounds.iter().copied().max().unwrap_or(0);
     let shift = (u32::BITS - most.leading_zeros()).saturating_sub(BINS.ilog2());
     let mut bins = [0u32; BINS];
@@ -160,61 +144,6 @@ fn cut(bounds: &[u32], wanted: usize, enter: u32) -> u32 {
         above += bins[bin] as usize;
     }
     ((bin as u32) << shift).max(enter)
-}
-
-/// Which ranges a budget admits: those above a bound, and some that have just that bound.
-struct Admission {
-    least: u32,
-    /// Ranges with the least bound that may still be scored.
-    ties: usize,
-}
-
-impl Admission {
-    /// Ranges without a posting are never worth a visit.
-    const ALL: Self = Admission { least: 1, ties: usize::MAX };
-
-    /// Admits the `budget` ranges with the highest bounds; of equal ones, the first asked
-    /// for. By a histogram, then one of the bin that the budget ends in, and so on.
-    fn of(bounds: &[u32], budget: usize) -> Self {
-        if budget >= bounds.len() {
-            return Self::ALL;
-        }
-        let (mut base, mut left) = (0, budget);
-        let most = bounds.iter().copied().max().unwrap_or(0);
-        // No bound of a sound index is higher.
-        let mut span = most.min(i32::MAX as u32) + 1;
-        loop {
-            let width = span.div_ceil(BINS as u32);
-            let mut bins = [0usize; BINS];
-            for &bound in bounds {
-                let offset = bound.wrapping_sub(base);
-                if offset < span {
-                    bins[(offset / width) as usize] += 1;
-                }
-            }
-            let ended = (0..BINS).rev().find(|&bin| {
-                let fits = bins[bin] <= left;
-                left -= if fits { bins[bin] } else { 0 };
-                !fits
-            });
-            let Some(bin) = ended else { return Self::ALL };
-            base += bin as u32 * width;
-            if left == 0 {
-                return Admission { least: base + width, ties: usize::MAX };
-            }
-            if width == 1 {
-                return if base == 0 { Self::ALL } else { Admission { least: base, ties: left } };
-            }
-            span = width;
-        }
-    }
-
-    fn admits(&mut self, bound: u32) -> bool {
-        let tie = bound == self.least;
-        let admitted = bound > self.least || tie && self.ties > 0;
-        self.ties -= usize::from(tie && admitted);
-        admitted
-    }
 }
 
 impl<'a> RangeScorer<'a> {
@@ -308,28 +237,4 @@ fn add_dense<C: Count>(
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn a_budget_admits_the_highest_bounds(
-            bounds in prop::collection::vec(
-                prop_oneof![0u32..5, 0u32..3_000, 0..i32::MAX as u32], 1..900),
-            budget in 1usize..900,
-        ) {
-            let mut sorted: Vec<u32> = bounds.iter().copied().filter(|&b| b > 0).collect();
-            sorted.sort_unstable_by(|a, b| b.cmp(a));
-            sorted.truncate(budget);
-            let mut admission = Admission::of(&bounds, budget);
-            let mut admitted: Vec<u32> =
-                bounds.into_iter().filter(|&bound| admission.admits(bound)).collect();
-            admitted.sort_unstable_by(|a, b| b.cmp(a));
-            prop_assert_eq!(admitted, sorted);
-        }
-    }
 }

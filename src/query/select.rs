@@ -8,7 +8,7 @@
 use std::cmp::Reverse;
 
 use super::Hit;
-use super::topk::{hit, key, overestimated};
+use super::topk::{hit, key};
 
 /// Bins between the first entering score and the query's bound: 16 KiB of counters. With
 /// more, the threshold follows the k-th score closer than the scores' own spacing.
@@ -35,8 +35,6 @@ pub(super) struct Selector<'a> {
     floor: usize,
     above: usize,
     enter: u32,
-    /// Factor of the threshold that bounds are compared with.
-    factor: f64,
 }
 
 impl<'a> Selector<'a> {
@@ -56,14 +54,12 @@ impl<'a> Selector<'a> {
             floor: 0,
             above: 0,
             enter: 1,
-            factor: 1.0,
         }
     }
 
-    /// How documents are named and ties broken, and by what the threshold of bounds exceeds
-    /// the k-th score; before [`reset`](Self::reset).
-    pub(super) fn set(&mut self, order: Option<&'a [u32]>, factor: f64) {
-        (self.order, self.factor) = (order, factor);
+    /// How documents are named and ties broken; before [`reset`](Self::reset).
+    pub(super) fn name_by(&mut self, order: Option<&'a [u32]>) {
+        self.order = order;
     }
 
     /// Starts a query for `k` ≥ 1 results: at least `k` documents score `primed`, none
@@ -86,16 +82,6 @@ impl<'a> Selector<'a> {
     #[inline]
     pub(super) fn enter(&self) -> u32 {
         self.enter
-    }
-
-    /// The least bound that is worth following: [`enter`](Self::enter), or more once k
-    /// candidates raised it and the threshold is overestimated.
-    #[inline]
-    pub(super) fn reach(&self) -> u32 {
-        match self.enter > self.base {
-            true => overestimated(self.enter, self.factor),
-            false => self.enter,
-        }
     }
 
     /// Takes a document whose score is at least [`enter`](Self::enter).

@@ -15,18 +15,7 @@ pub(super) struct TopK<'a> {
     order: Option<&'a [u32]>,
     k: usize,
     enter: u32,
-    /// Factor of the threshold that bounds are compared with.
-    factor: f64,
-    reach: u32,
     heap: BinaryHeap<Reverse<u64>>,
-}
-
-/// `enter` times `factor`, which is at least 1; no score reaches more than `i32::MAX`.
-pub(super) fn overestimated(enter: u32, factor: f64) -> u32 {
-    match factor > 1.0 {
-        true => (f64::from(enter) * factor).min(f64::from(i32::MAX)) as u32,
-        false => enter,
-    }
 }
 
 /// Greater is better: the score above the complemented ordinal.
@@ -40,20 +29,18 @@ pub(super) fn hit(key: u64) -> Hit {
 
 impl<'a> TopK<'a> {
     pub(super) fn new(order: Option<&'a [u32]>) -> Self {
-        TopK { order, k: 0, enter: 1, factor: 1.0, reach: 1, heap: BinaryHeap::new() }
+        TopK { order, k: 0, enter: 1, heap: BinaryHeap::new() }
     }
 
-    /// How documents are named and ties broken, and by what the threshold of bounds exceeds
-    /// the k-th score; before [`reset`](Self::reset).
-    pub(super) fn set(&mut self, order: Option<&'a [u32]>, factor: f64) {
-        (self.order, self.factor) = (order, factor);
+    /// How documents are named and ties broken; before [`reset`](Self::reset).
+    pub(super) fn name_by(&mut self, order: Option<&'a [u32]>) {
+        self.order = order;
     }
 
     /// Empties the heap for `k` ≥ 1 results; at least `k` documents score `primed`.
     pub(super) fn reset(&mut self, k: usize, primed: u32) {
         self.k = k;
         self.enter = primed.max(1);
-        self.reach = self.enter;
         self.heap.clear();
     }
 
@@ -61,13 +48,6 @@ impl<'a> TopK<'a> {
     #[inline]
     pub(super) fn enter(&self) -> u32 {
         self.enter
-    }
-
-    /// The least bound that is worth following: [`enter`](Self::enter), or more once k
-    /// documents are held and the threshold is overestimated.
-    #[inline]
-    pub(super) fn reach(&self) -> u32 {
-        self.reach
     }
 
     /// Offers a document; documents must come in increasing docid order.
@@ -93,7 +73,6 @@ impl<'a> TopK<'a> {
         {
             let ties_lose = u32::from(self.order.is_none());
             self.enter = self.enter.max((worst >> 32) as u32 + ties_lose);
-            self.reach = overestimated(self.enter, self.factor);
         }
     }
 

@@ -36,12 +36,12 @@ impl Wand {
         self.bounds.extend(cursors.iter().map(Bound::of));
         // No document before this one can enter, wherever cursors stand.
         let mut floor = 0;
-        while let Some((pivot, docid, mut bound)) = self.pivot(floor, top.reach()) {
+        while let Some((pivot, docid, mut bound)) = self.pivot(floor, top.enter()) {
             if BLOCK_MAX {
                 let until;
                 (bound, until) = self.block_bound(cursors, pivot, docid);
-                if bound < top.reach() {
-                    let target = self.beyond(cursors, pivot, bound, until, top.reach());
+                if bound < top.enter() {
+                    let target = self.beyond(cursors, pivot, bound, until, top.enter());
                     // Of a damaged file a bound may end before it begins.
                     floor = target.max(docid + 1);
                     self.skip(cursors, pivot, floor, count)?;
@@ -136,7 +136,7 @@ impl Wand {
         count: &mut C,
     ) -> Result<(), Damaged> {
         // From the pivot down: those on the document first, they need no search.
-        for (left, word) in self.order.0[..=pivot].iter_mut().enumerate().rev() {
+        for word in self.order.0[..=pivot].iter_mut().rev() {
             let i = cursor_of(*word);
             let (cursor, most) = (&mut cursors[i], &self.bounds[i]);
             bound -= if BLOCK_MAX { most.block } else { most.list };
@@ -147,8 +147,7 @@ impl Wand {
                 cursor.next(count)?;
             }
             *word = word_of(cursor.docid, i);
-            // What is left at the end is no bound but the score.
-            if left > 0 && bound < top.reach() {
+            if bound < top.enter() {
                 return Ok(());
             }
         }
