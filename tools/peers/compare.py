@@ -36,8 +36,8 @@ def arguments():
     parser.add_argument("--engines", default="splindex,pisa,sindi,splade-index")
     parser.add_argument("--algorithm", default="all", help="splindex's algorithms")
     parser.add_argument("--simd", help="splindex's instruction set: scalar, avx2 or avx512")
-    parser.add_argument("--approximate", default=[], action="append", metavar="FLAGS",
-                        help="also splindex with these flags of approximate answers, lists allowed; repeatable")
+    flags = "also splindex with these flags of approximate answers, lists allowed; repeatable"
+    parser.add_argument("--approximate", default=[], action="append", metavar="FLAGS", help=flags)
     parser.add_argument("--layouts", help="of splindex, separated by ';' (default: fast; fast, dense bytes; small)")
     parser.add_argument("--ranges", action="store_true", help="splindex's indexes with range maxima")
     parser.add_argument("--checked", type=int, default=50, help="queries checked by brute force (default 50)")
