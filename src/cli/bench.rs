@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::approximate::ApproximateArgs;
 use super::progress::Bars;
 use super::{Common, out};
 use crate::bench::suite::{self, EncodedQueries, Suite};
@@ -77,6 +78,8 @@ pub struct BenchArgs {
     /// Compare every list with the exhaustive one
     #[arg(long)]
     recall: bool,
+    #[command(flatten)]
+    approximate: ApproximateArgs,
     /// Count postings, blocks, windows and ranges, scored and skipped: means a query
     #[arg(long)]
     counters: bool,
@@ -216,6 +219,7 @@ fn plan(args: &BenchArgs, cpu: Option<usize>, common: &Common) -> Result<Plan> {
         "all" => Algorithm::ALL.iter().copied().filter(|&a| a != Algorithm::Auto).collect(),
         list => list.split(',').map(str::parse).collect::<Result<Vec<Algorithm>>>()?,
     };
+    let approximations = args.approximate.all()?;
     if args.k.contains(&0) {
         return Err(Error::Usage("--k must be at least 1".into()));
     }
@@ -228,6 +232,7 @@ fn plan(args: &BenchArgs, cpu: Option<usize>, common: &Common) -> Result<Plan> {
     Ok(Plan {
         ks: args.k.clone(),
         algorithms,
+        approximations,
         simd: args.simd.unwrap_or_else(SimdLevel::detect),
         runs: args.runs,
         cpu,

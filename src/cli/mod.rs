@@ -1,5 +1,6 @@
 //! The command line: arguments, one file a command, and everything that prints.
 
+mod approximate;
 mod common;
 mod progress;
 
