@@ -147,7 +147,7 @@ fn modernbert_in_packed_rows_equals_the_padded_and_masked_graph() {
 fn the_kernels_equal_the_graph_in_candle() {
     let texts = texts();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    for model in ["bert", "distilbert", "roberta"] {
+    for model in ["bert", "distilbert", "roberta", "modernbert"] {
         let encode = |arithmetic| {
             let options =
                 EncoderOptions { max_length: MAX_LENGTH, arithmetic, ..EncoderOptions::default() };
