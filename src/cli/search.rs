@@ -55,8 +55,9 @@ pub struct SearchArgs {
     /// auto, or the name of an algorithm; all return the same list (unless it may be approximate)
     #[arg(long, value_name = "NAME", default_value = "auto")]
     algorithm: Algorithm,
-    /// Directory of the model (or of its table of token weights) for text queries
-    #[arg(long, value_name = "DIR")]
+    /// Model directory, or hub id (naver/splade-v3), that turns query texts into weighted tokens: a
+    /// model or a table of token weights; BM25 indexes need none
+    #[arg(long, value_name = "DIR|HUB_ID")]
     query_model: Option<PathBuf>,
     /// Weight h of the learned part in a hybrid index: BM25 + h · learned [default: 0.5]
     #[arg(long, value_name = "H")]
