@@ -123,7 +123,7 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
     }
     let index = Index::open_with(&args.index, args.load)?;
     let file = read_queries(&args.queries, args.query_kind)?;
-    let mut side = query_side(args, &index)?;
+    let mut side = QuerySide::load(&index, args.query_model.as_deref())?;
     if let Some(h) = args.hybrid_weight {
         side = side.weighing(h)?;
     }
@@ -152,20 +152,6 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
         Answered { picked, approximate, query_side: side.describe(&file), hybrid, elapsed };
     summary(args, common, &answered, &queries)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn query_side<'a>(args: &SearchArgs, index: &'a Index) -> Result<QuerySide<'a>> {
-    #[cfg(feature = "tokenize")]
-    if let Some(dir) = &args.query_model {
-        let options = crate::encode::EncoderOptions::default();
-        let encoder = crate::encode::QueryEncoder::load(dir, &options)?;
-        return QuerySide::with_encoder(index, encoder);
-    }
-    #[cfg(not(feature = "tokenize"))]
-    if args.query_model.is_some() {
-        return Err(crate::retrieve::without_models());
-    }
-    QuerySide::of_index(index)
 }
 
 fn answer(
