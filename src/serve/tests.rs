@@ -12,7 +12,7 @@ use crate::vectors::testing::{Memory, Vectors};
 /// `documents` with a term in every second, every third … of them.
 fn vectors(documents: u32) -> Vectors {
     let terms = |i: u32| {
-        let terms = (1..20).filter(move |t| i % t == 0);
+        let terms = (1..20).filter(move |t| i.is_multiple_of(*t));
         terms.map(|t| (format!("t{t}"), 1.0 + (i * t % 200) as f32)).collect::<BTreeMap<_, _>>()
     };
     (0..documents).map(|i| (format!("d{i}"), terms(i))).collect()
