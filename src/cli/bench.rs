@@ -50,8 +50,9 @@ pub struct BenchArgs {
     /// Factor of query weights that are not all integers
     #[arg(long, value_name = "S", default_value_t = TEXT_SCALE)]
     query_scale: f64,
-    /// Directory that turns query texts into weighted tokens; BM25 indexes need none
-    #[arg(long, value_name = "DIR")]
+    /// Model directory, or hub id (naver/splade-v3), that turns query texts into weighted tokens: a
+    /// model or a table of token weights; BM25 indexes need none
+    #[arg(long, value_name = "DIR|HUB_ID")]
     query_model: Option<PathBuf>,
     /// Weight h of the learned part in hybrid indexes: BM25 + h · learned [default: 0.5]
     #[arg(long, value_name = "H")]

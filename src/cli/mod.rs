@@ -16,6 +16,8 @@ mod explain;
 pub mod inspect;
 pub mod merge;
 pub mod search;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod shell;
 #[cfg(feature = "encode")]
 mod stop;

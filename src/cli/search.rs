@@ -55,8 +55,9 @@ pub struct SearchArgs {
     /// auto, or the name of an algorithm; all return the same list (unless it may be approximate)
     #[arg(long, value_name = "NAME", default_value = "auto")]
     algorithm: Algorithm,
-    /// Directory of the model (or of its table of token weights) for text queries
-    #[arg(long, value_name = "DIR")]
+    /// Model directory, or hub id (naver/splade-v3), that turns query texts into weighted tokens: a
+    /// model or a table of token weights; BM25 indexes need none
+    #[arg(long, value_name = "DIR|HUB_ID")]
     query_model: Option<PathBuf>,
     /// Weight h of the learned part in a hybrid index: BM25 + h · learned [default: 0.5]
     #[arg(long, value_name = "H")]
@@ -122,7 +123,7 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
     }
     let index = Index::open_with(&args.index, args.load)?;
     let file = read_queries(&args.queries, args.query_kind)?;
-    let mut side = query_side(args, &index)?;
+    let mut side = QuerySide::load(&index, args.query_model.as_deref())?;
     if let Some(h) = args.hybrid_weight {
         side = side.weighing(h)?;
     }
@@ -151,20 +152,6 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
         Answered { picked, approximate, query_side: side.describe(&file), hybrid, elapsed };
     summary(args, common, &answered, &queries)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn query_side<'a>(args: &SearchArgs, index: &'a Index) -> Result<QuerySide<'a>> {
-    #[cfg(feature = "tokenize")]
-    if let Some(dir) = &args.query_model {
-        let options = crate::encode::EncoderOptions::default();
-        let encoder = crate::encode::QueryEncoder::load(dir, &options)?;
-        return QuerySide::with_encoder(index, encoder);
-    }
-    #[cfg(not(feature = "tokenize"))]
-    if args.query_model.is_some() {
-        return Err(crate::retrieve::without_models());
-    }
-    QuerySide::of_index(index)
 }
 
 fn answer(
