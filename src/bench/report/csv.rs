@@ -7,13 +7,13 @@ use crate::query::Counters;
 
 pub(super) fn cases(report: &Report) -> String {
     let mut text = String::from(
-        "index,content_id,algorithm,approximate,k,runs,mean_us,p50_us,p90_us,p95_us,p99_us,max_us,\
+        "index,content_id,algorithm,k,runs,mean_us,p50_us,p90_us,p95_us,p99_us,max_us,\
          mean_of_means_us,recall,identical,queries,bytes_per_posting,file_bytes",
     );
     for name in Counters::NAMES {
         write!(text, ",{name}_per_query").expect("strings take all text");
     }
-    text.push('\n');
+    text.push_str(",approximate\n");
     for case in &report.cases {
         let (index, best) = (&report.indexes[case.index], &case.best);
         let (recall, identical) = match case.agreement {
@@ -31,17 +31,17 @@ pub(super) fn cases(report: &Report) -> String {
         line(
             &mut text,
             format_args!(
-                "{},{},{},{},{},{},{},{recall},{identical},{},{:.4},{}{work}",
+                "{},{},{},{},{},{},{recall},{identical},{},{:.4},{}{work},{}",
                 field(&index.name),
                 index.content_id,
                 case.algorithm,
-                approximate(case),
                 case.k,
                 report.protocol.runs,
                 numbers.join(","),
                 index.queries.len(),
                 index.space.bytes_per_posting,
                 index.space.file_bytes,
+                approximate(case),
             ),
         );
     }
@@ -50,7 +50,7 @@ pub(super) fn cases(report: &Report) -> String {
 
 pub(super) fn queries(report: &Report) -> String {
     let mut text = String::from(
-        "index,algorithm,approximate,k,query,terms,unknown,postings,encoding_ns,best_ns,mean_ns\n",
+        "index,algorithm,k,query,terms,unknown,postings,encoding_ns,best_ns,mean_ns,approximate\n",
     );
     for case in &report.cases {
         let index = &report.indexes[case.index];
@@ -60,14 +60,14 @@ pub(super) fn queries(report: &Report) -> String {
             line(
                 &mut text,
                 format_args!(
-                    "{name},{},{},{},{id},{},{},{},{},{best},{mean}",
+                    "{name},{},{},{id},{},{},{},{},{best},{mean},{}",
                     case.algorithm,
-                    approximate(case),
                     case.k,
                     query.terms,
                     query.unknown,
                     query.postings,
                     query.encoding,
+                    approximate(case),
                 ),
             );
         }
