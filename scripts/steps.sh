@@ -14,7 +14,7 @@ step() {
     echo "-- $name: $*"
     [ -e "$dir/figures.tsv" ] ||
         printf 'step\tseconds\tCPU seconds\tresident MiB\tdisk MiB\n' >"$dir/figures.tsv"
-    local before start pid peak=0 disk=0 now resident seconds cpu
+    local before start pid peak=0 disk=0 now resident seconds cpu=0
     before=$(used) start=$(date +%s.%N)
     # shellcheck disable=SC2086
     ${RUN:-} "$@" >"$dir/$name.out" 2>"$dir/$name.log" &
