@@ -1,15 +1,11 @@
 //! Plain Rust: the definition of every kernel.
 
-use super::{Accumulators, CHUNK, ChunkBytes, Lane, Stage};
+use super::{Accumulators, CHUNK, ChunkBytes, Lane};
+use crate::format::WINDOW;
 
-const MASK: usize = size_of::<Accumulators>() / size_of::<u32>() - 1;
+const MASK: usize = WINDOW as usize - 1;
 
-pub(super) fn scatter(
-    run: &[[u8; 2]],
-    weight: u32,
-    _: &mut Stage,
-    accumulators: &mut Accumulators,
-) {
+pub(super) fn scatter(run: &[[u8; 2]], weight: u32, accumulators: &mut Accumulators) {
     // One before the window; the first gap is at least 1.
     let mut position = usize::MAX;
     for &[gap, impact] in run {
@@ -20,18 +16,22 @@ pub(super) fn scatter(
     }
 }
 
-pub(super) fn scatter_block(
+pub(super) fn scatter_until(
     docids: &[u32],
     impacts: &[u8],
     first: u32,
     weight: u32,
-    _: &mut Stage,
-    accumulators: &mut Accumulators,
-) {
-    for (docid, &impact) in docids.iter().zip(impacts) {
-        let score = &mut accumulators[docid.wrapping_sub(first) as usize & MASK];
-        *score = score.wrapping_add(weight.wrapping_mul(u32::from(impact)));
+    accumulators: &mut [u32],
+) -> usize {
+    for (i, (docid, &impact)) in docids.iter().zip(impacts).enumerate() {
+        match accumulators.get_mut(docid.wrapping_sub(first) as usize) {
+            Some(score) => {
+                *score = score.wrapping_add(weight.wrapping_mul(u32::from(impact)));
+            }
+            None => return i,
+        }
     }
+    docids.len()
 }
 
 pub(super) fn expand(
@@ -52,11 +52,11 @@ pub(super) fn expand(
     Some(taken as usize)
 }
 
-pub(super) fn multiply_add(pairs: &[[Lane<'_>; 2]], out: &mut [u32; CHUNK]) {
+pub(super) fn multiply_add(lanes: &[Lane<'_>], out: &mut [u32; CHUNK]) {
     out.fill(0);
-    for lane in pairs.iter().flatten() {
+    for lane in lanes {
         for (sum, &impact) in out.iter_mut().zip(lane.impacts) {
-            *sum = sum.wrapping_add(lane.weight as u32 * u32::from(impact));
+            *sum = sum.wrapping_add(u32::from(lane.weight) * u32::from(impact));
         }
     }
 }
