@@ -10,6 +10,7 @@
 use super::Weighted;
 use super::kernels::{
     self, Accumulators, CHUNK, ChunkBytes, Lane, MAX_LANE_WEIGHT, MAX_LANES, NO_IMPACTS, SimdLevel,
+    Stage,
 };
 use super::select::Selector;
 use crate::format::WINDOW;
@@ -26,6 +27,7 @@ pub(super) struct Windowed<'a> {
     /// Impacts of the bitmap terms in the current chunk.
     expanded: Vec<ChunkBytes>,
     lanes: Vec<(usize, u16)>,
+    stage: Stage,
 }
 
 /// A packed list between two windows: the block that the border cut.
@@ -53,6 +55,7 @@ impl<'a> Windowed<'a> {
             dense: Vec::new(),
             expanded: Vec::new(),
             lanes: Vec::new(),
+            stage: Stage::default(),
         }
     }
 
@@ -139,7 +142,7 @@ impl<'a> Windowed<'a> {
             let this = next;
             next = run(i + 1);
             kernels::prefetch(next.as_flattened());
-            kernels::scatter(self.level, this, *weight, &mut self.accumulators);
+            kernels::scatter(self.level, this, *weight, &mut self.stage, &mut self.accumulators);
         }
         for cursor in &mut self.packed {
             cursor.add_window(self.level, first, &mut self.accumulators[..len as usize])?;

@@ -3,7 +3,9 @@
 use std::arch::x86_64::*;
 
 use super::tables::SPREAD;
-use super::{Accumulators, CHUNK, ChunkBytes, Group, Lane, MAX_LANES, NO_IMPACTS, scalar};
+use super::{
+    Accumulators, CHUNK, ChunkBytes, Group, Lane, MAX_LANES, NO_IMPACTS, STAGE, Stage, ones, scalar,
+};
 use crate::format::WINDOW;
 
 #[target_feature(enable = "avx2,popcnt")]
@@ -12,11 +14,9 @@ pub(super) fn expand(
     impacts: &[u8],
     out: &mut ChunkBytes,
 ) -> Option<usize> {
-    // Counted here, where the instruction for it may be used.
-    let taken: u32 = words.iter().map(|&w| u64::from_le_bytes(w).count_ones()).sum();
-    let taken = taken as usize;
-    // What follows loads past the last impact it uses.
-    if impacts.len() < taken + 64 {
+    // What follows loads past the last impact it uses. Only near a list's end are they
+    // counted first.
+    if impacts.len() < CHUNK + 64 && impacts.len() < ones(words) + 64 {
         return scalar::expand(words, impacts, out);
     }
     let mut next = impacts.as_ptr();
@@ -30,7 +30,7 @@ pub(super) fn expand(
             next = next.add(masks.count_ones() as usize);
         }
     }
-    Some(taken)
+    Some(next as usize - impacts.as_ptr() as usize)
 }
 
 /// A weight as two that a signed 16-bit multiplication takes; only 65,535 is no such sum.
@@ -40,26 +40,38 @@ pub(super) fn halves(weight: u32) -> Option<i32> {
     (high <= i16::MAX as u32).then_some((low | high << 16) as i32)
 }
 
-/// Adds the first `fours` fours of a group whose products stand as shuffles inside 16
-/// bytes leave them: first those of the lower four of every eight postings, then the rest.
+/// Adds the first `fours` fours of a stage. The products of every `N` stand as shuffles
+/// inside 16 bytes leave them: first those of the lower four of every eight postings, then
+/// the rest.
 ///
 /// # Safety
 /// The positions of these postings must be below the window.
 #[inline(always)]
 pub(super) unsafe fn add_fours<const N: usize>(
-    group: &Group<N>,
+    stage: &Stage,
     fours: usize,
     accumulators: &mut Accumulators,
 ) {
-    let products = group.products.as_chunks::<4>().0;
-    for (four, positions) in group.positions.as_chunks::<4>().0[..fours].iter().enumerate() {
-        let products = products[four % 2 * (N / 8) + four / 2];
-        for (&position, product) in positions.iter().zip(products) {
-            debug_assert!(u32::from(position) < WINDOW);
-            // SAFETY: the caller promises it; a check here costs as much as the addition.
-            let score = unsafe { accumulators.get_unchecked_mut(usize::from(position)) };
-            *score = score.wrapping_add(product);
+    let groups = stage.positions.as_chunks::<N>().0.iter().zip(stage.products.as_chunks::<N>().0);
+    let mut add = |positions: &[u16; N], products: &[u32; N], fours: usize| {
+        let products = products.as_chunks::<4>().0;
+        for (four, positions) in positions.as_chunks::<4>().0[..fours].iter().enumerate() {
+            let products = products[four % 2 * (N / 8) + four / 2];
+            for (&position, product) in positions.iter().zip(products) {
+                debug_assert!(u32::from(position) < WINDOW);
+                // SAFETY: the caller promises it; a check here costs as much as the addition.
+                let score = unsafe { accumulators.get_unchecked_mut(usize::from(position)) };
+                *score = score.wrapping_add(product);
+            }
         }
+    };
+    let mut left = fours;
+    for (positions, products) in groups {
+        if left < N / 4 {
+            return add(positions, products, left);
+        }
+        add(positions, products, N / 4);
+        left -= N / 4;
     }
 }
 
@@ -77,9 +89,14 @@ pub(super) const fn impacts_of_four(upper: bool) -> [i8; 16] {
 /// A running sum of gaps and the products by vectors, then additions one by one: the
 /// scalar form takes ten operations a posting, this one five.
 #[target_feature(enable = "avx2")]
-pub(super) fn scatter(run: &[[u8; 2]], weight: u32, accumulators: &mut Accumulators) {
+pub(super) fn scatter(
+    run: &[[u8; 2]],
+    weight: u32,
+    stage: &mut Stage,
+    accumulators: &mut Accumulators,
+) {
     let Some(weights) = halves(weight) else {
-        return scalar::scatter(run, weight, accumulators);
+        return scalar::scatter(run, weight, stage, accumulators);
     };
     let weights = _mm256_set1_epi32(weights);
     let top = _mm256_set1_epi16(0x0F0E);
@@ -91,38 +108,38 @@ pub(super) fn scatter(run: &[[u8; 2]], weight: u32, accumulators: &mut Accumulat
     });
     // One before the window; the first gap is at least 1.
     let mut before = _mm256_set1_epi16(-1);
-    let mut out = Group::<16>::default();
-    for group in run.chunks(16) {
-        let mut padded = [[0; 2]; 16];
-        let whole = group.first_chunk().unwrap_or_else(|| {
-            padded[..group.len()].copy_from_slice(group);
-            &padded
-        });
-        // SAFETY: the group has 32 bytes.
-        let pairs = unsafe { _mm256_loadu_si256(whole.as_ptr().cast()) };
-        let mut sum = _mm256_and_si256(pairs, _mm256_set1_epi16(0xFF));
-        sum = _mm256_add_epi16(sum, _mm256_bslli_epi128::<2>(sum));
-        sum = _mm256_add_epi16(sum, _mm256_bslli_epi128::<4>(sum));
-        sum = _mm256_add_epi16(sum, _mm256_bslli_epi128::<8>(sum));
-        let lower_sums = _mm256_permute2x128_si256::<0x08>(sum, sum);
-        sum = _mm256_add_epi16(sum, _mm256_shuffle_epi8(lower_sums, top));
-        sum = _mm256_add_epi16(sum, before);
-        before = _mm256_shuffle_epi8(_mm256_permute4x64_epi64::<0xFF>(sum), top_of_8);
-        let position = _mm256_and_si256(sum, _mm256_set1_epi16((WINDOW - 1) as i16));
-        let low = _mm256_madd_epi16(_mm256_shuffle_epi8(pairs, lower), weights);
-        let high = _mm256_madd_epi16(_mm256_shuffle_epi8(pairs, upper), weights);
-        // SAFETY: 16 positions of two bytes, 16 products of four; positions were masked.
-        unsafe {
-            _mm256_storeu_si256(out.positions.as_mut_ptr().cast(), position);
-            let products = out.products.as_mut_ptr();
-            _mm256_storeu_si256(products.cast(), low);
-            _mm256_storeu_si256(products.add(8).cast(), high);
-            match group.len() {
-                16 => add_fours(&out, 4, accumulators),
-                // What was padded adds nothing.
-                len => add_fours(&out, len.div_ceil(4), accumulators),
+    for run in run.chunks(STAGE) {
+        let out = stage.positions.as_chunks_mut::<16>().0.iter_mut();
+        let out = out.zip(stage.products.as_chunks_mut::<16>().0);
+        for (group, (positions, products)) in run.chunks(16).zip(out) {
+            let mut padded = [[0; 2]; 16];
+            let group = group.first_chunk().unwrap_or_else(|| {
+                padded[..group.len()].copy_from_slice(group);
+                &padded
+            });
+            // SAFETY: the group has 32 bytes.
+            let pairs = unsafe { _mm256_loadu_si256(group.as_ptr().cast()) };
+            let mut sum = _mm256_and_si256(pairs, _mm256_set1_epi16(0xFF));
+            sum = _mm256_add_epi16(sum, _mm256_bslli_epi128::<2>(sum));
+            sum = _mm256_add_epi16(sum, _mm256_bslli_epi128::<4>(sum));
+            sum = _mm256_add_epi16(sum, _mm256_bslli_epi128::<8>(sum));
+            let lower_sums = _mm256_permute2x128_si256::<0x08>(sum, sum);
+            sum = _mm256_add_epi16(sum, _mm256_shuffle_epi8(lower_sums, top));
+            sum = _mm256_add_epi16(sum, before);
+            before = _mm256_shuffle_epi8(_mm256_permute4x64_epi64::<0xFF>(sum), top_of_8);
+            let position = _mm256_and_si256(sum, _mm256_set1_epi16((WINDOW - 1) as i16));
+            let low = _mm256_madd_epi16(_mm256_shuffle_epi8(pairs, lower), weights);
+            let high = _mm256_madd_epi16(_mm256_shuffle_epi8(pairs, upper), weights);
+            // SAFETY: 16 positions of two bytes, 16 products of four.
+            unsafe {
+                _mm256_storeu_si256(positions.as_mut_ptr().cast(), position);
+                let products = products.as_mut_ptr();
+                _mm256_storeu_si256(products.cast(), low);
+                _mm256_storeu_si256(products.add(8).cast(), high);
             }
         }
+        // SAFETY: positions were masked; what was padded adds nothing.
+        unsafe { add_fours::<16>(stage, run.len().div_ceil(4), accumulators) };
     }
 }
 

@@ -3,7 +3,9 @@
 use std::arch::x86_64::*;
 
 use super::avx2::{add_fours, halves, impacts_of_four};
-use super::{Accumulators, CHUNK, ChunkBytes, Group, Lane, MAX_LANES, NO_IMPACTS, scalar};
+use super::{
+    Accumulators, CHUNK, ChunkBytes, Group, Lane, MAX_LANES, NO_IMPACTS, STAGE, Stage, ones, scalar,
+};
 use crate::format::WINDOW;
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
@@ -12,11 +14,9 @@ pub(super) fn expand(
     impacts: &[u8],
     out: &mut ChunkBytes,
 ) -> Option<usize> {
-    // Counted here, where the instruction for it may be used.
-    let taken: u32 = words.iter().map(|&w| u64::from_le_bytes(w).count_ones()).sum();
-    let taken = taken as usize;
-    // What follows loads past the last impact it uses.
-    if impacts.len() < taken + 64 {
+    // What follows loads past the last impact it uses. Only near a list's end are they
+    // counted first.
+    if impacts.len() < CHUNK + 64 && impacts.len() < ones(words) + 64 {
         return scalar::expand(words, impacts, out);
     }
     let mut next = impacts.as_ptr();
@@ -31,15 +31,20 @@ pub(super) fn expand(
             next = next.add(mask.count_ones() as usize);
         }
     }
-    Some(taken)
+    Some(next as usize - impacts.as_ptr() as usize)
 }
 
 /// A running sum of gaps and the products by vectors, then additions one by one: the
 /// scalar form takes ten operations a posting, this one five.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-pub(super) fn scatter(run: &[[u8; 2]], weight: u32, accumulators: &mut Accumulators) {
+pub(super) fn scatter(
+    run: &[[u8; 2]],
+    weight: u32,
+    stage: &mut Stage,
+    accumulators: &mut Accumulators,
+) {
     let Some(weights) = halves(weight) else {
-        return scalar::scatter(run, weight, accumulators);
+        return scalar::scatter(run, weight, stage, accumulators);
     };
     let weights = _mm512_set1_epi32(weights);
     // The last sum of each of the four lanes below, one and two lanes down.
@@ -56,34 +61,34 @@ pub(super) fn scatter(run: &[[u8; 2]], weight: u32, accumulators: &mut Accumulat
     });
     // One before the window; the first gap is at least 1.
     let mut before = _mm512_set1_epi16(-1);
-    let mut out = Group::<32>::default();
-    for group in run.chunks(32) {
-        let loaded = (u32::MAX >> (32 - group.len() as u32)) as __mmask32;
-        // SAFETY: masked to the group; the rest adds nothing.
-        let pairs = unsafe { _mm512_maskz_loadu_epi16(loaded, group.as_ptr().cast()) };
-        let mut sum = _mm512_and_si512(pairs, _mm512_set1_epi16(0xFF));
-        sum = _mm512_add_epi16(sum, _mm512_bslli_epi128::<2>(sum));
-        sum = _mm512_add_epi16(sum, _mm512_bslli_epi128::<4>(sum));
-        sum = _mm512_add_epi16(sum, _mm512_bslli_epi128::<8>(sum));
-        sum = _mm512_add_epi16(sum, _mm512_maskz_permutexvar_epi16(0xFFFF_FF00, one, sum));
-        sum = _mm512_add_epi16(sum, _mm512_maskz_permutexvar_epi16(0xFFFF_0000, two, sum));
-        sum = _mm512_add_epi16(sum, before);
-        before = _mm512_permutexvar_epi16(last, sum);
-        let position = _mm512_and_si512(sum, _mm512_set1_epi16((WINDOW - 1) as i16));
-        let low = _mm512_madd_epi16(_mm512_shuffle_epi8(pairs, lower), weights);
-        let high = _mm512_madd_epi16(_mm512_shuffle_epi8(pairs, upper), weights);
-        // SAFETY: 32 positions of two bytes, 32 products of four; positions were masked.
-        unsafe {
-            _mm512_storeu_si512(out.positions.as_mut_ptr().cast(), position);
-            let products = out.products.as_mut_ptr();
-            _mm512_storeu_si512(products.cast(), low);
-            _mm512_storeu_si512(products.add(16).cast(), high);
-            match group.len() {
-                32 => add_fours(&out, 8, accumulators),
-                // What was padded adds nothing.
-                len => add_fours(&out, len.div_ceil(4), accumulators),
+    for run in run.chunks(STAGE) {
+        let out = stage.positions.as_chunks_mut::<32>().0.iter_mut();
+        let out = out.zip(stage.products.as_chunks_mut::<32>().0);
+        for (group, (positions, products)) in run.chunks(32).zip(out) {
+            let loaded = (u32::MAX >> (32 - group.len() as u32)) as __mmask32;
+            // SAFETY: masked to the group; the rest adds nothing.
+            let pairs = unsafe { _mm512_maskz_loadu_epi16(loaded, group.as_ptr().cast()) };
+            let mut sum = _mm512_and_si512(pairs, _mm512_set1_epi16(0xFF));
+            sum = _mm512_add_epi16(sum, _mm512_bslli_epi128::<2>(sum));
+            sum = _mm512_add_epi16(sum, _mm512_bslli_epi128::<4>(sum));
+            sum = _mm512_add_epi16(sum, _mm512_bslli_epi128::<8>(sum));
+            sum = _mm512_add_epi16(sum, _mm512_maskz_permutexvar_epi16(0xFFFF_FF00, one, sum));
+            sum = _mm512_add_epi16(sum, _mm512_maskz_permutexvar_epi16(0xFFFF_0000, two, sum));
+            sum = _mm512_add_epi16(sum, before);
+            before = _mm512_permutexvar_epi16(last, sum);
+            let position = _mm512_and_si512(sum, _mm512_set1_epi16((WINDOW - 1) as i16));
+            let low = _mm512_madd_epi16(_mm512_shuffle_epi8(pairs, lower), weights);
+            let high = _mm512_madd_epi16(_mm512_shuffle_epi8(pairs, upper), weights);
+            // SAFETY: 32 positions of two bytes, 32 products of four.
+            unsafe {
+                _mm512_storeu_si512(positions.as_mut_ptr().cast(), position);
+                let products = products.as_mut_ptr();
+                _mm512_storeu_si512(products.cast(), low);
+                _mm512_storeu_si512(products.add(16).cast(), high);
             }
         }
+        // SAFETY: positions were masked; what was padded adds nothing.
+        unsafe { add_fours::<32>(stage, run.len().div_ceil(4), accumulators) };
     }
 }
 

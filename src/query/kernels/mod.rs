@@ -30,10 +30,17 @@ pub(super) const NO_IMPACTS: ChunkBytes = [0; CHUNK];
 /// Positions in the window and score parts of some postings: stands between the vector
 /// half and the scalar half of a scatter.
 #[repr(align(64))]
-struct Group<const N: usize> {
+pub(super) struct Group<const N: usize> {
     positions: [u16; N],
     products: [u32; N],
 }
+
+/// Postings that a scatter prepares by vectors before it adds them one by one. With 32 the
+/// additions wait for the vectors just stored: a third slower.
+const STAGE: usize = 256;
+
+/// See [`STAGE`].
+pub(super) type Stage = Group<STAGE>;
 
 impl<const N: usize> Default for Group<N> {
     fn default() -> Self {
@@ -86,9 +93,10 @@ pub(super) fn scatter(
     level: SimdLevel,
     run: &[[u8; 2]],
     weight: u32,
+    stage: &mut Stage,
     accumulators: &mut Accumulators,
 ) {
-    dispatch!(level, scatter(run, weight, accumulators));
+    dispatch!(level, scatter(run, weight, stage, accumulators));
 }
 
 /// Asks for bytes that will be read soon, at most 2 KiB of them: a list's bytes for one
@@ -133,6 +141,11 @@ pub(super) fn expand(
     out: &mut ChunkBytes,
 ) -> Option<usize> {
     dispatch!(level, expand(words, impacts, out))
+}
+
+/// Documents of a bitmap's chunk.
+fn ones(words: &[[u8; 8]; CHUNK / 64]) -> usize {
+    words.iter().map(|&word| u64::from_le_bytes(word).count_ones() as usize).sum()
 }
 
 /// A dense term in one chunk: its impacts, and a weight of at most [`MAX_LANE_WEIGHT`].
@@ -304,7 +317,7 @@ mod tests {
             for level in SimdLevel::available() {
                 let mut sums = vec![0; WINDOW as usize];
                 let accumulators: &mut Accumulators = (&mut sums[..]).try_into().unwrap();
-                scatter(level, &run, weight, accumulators);
+                scatter(level, &run, weight, &mut Stage::default(), accumulators);
                 prop_assert!(sums == expected, "{:?}", level);
             }
         }

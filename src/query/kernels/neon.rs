@@ -3,7 +3,7 @@
 use std::arch::aarch64::*;
 
 use super::tables::SPREAD;
-use super::{Accumulators, CHUNK, ChunkBytes, Group, Lane, scalar};
+use super::{Accumulators, CHUNK, ChunkBytes, Group, Lane, STAGE, Stage, ones, scalar};
 use crate::format::WINDOW;
 
 #[target_feature(enable = "neon")]
@@ -12,10 +12,9 @@ pub(super) fn expand(
     impacts: &[u8],
     out: &mut ChunkBytes,
 ) -> Option<usize> {
-    let taken: u32 = words.iter().map(|&w| u64::from_le_bytes(w).count_ones()).sum();
-    let taken = taken as usize;
-    // What follows loads past the last impact it uses.
-    if impacts.len() < taken + 8 {
+    // What follows loads past the last impact it uses. Only near a list's end are they
+    // counted first.
+    if impacts.len() < CHUNK + 8 && impacts.len() < ones(words) + 8 {
         return scalar::expand(words, impacts, out);
     }
     let mut next = impacts.as_ptr();
@@ -28,7 +27,7 @@ pub(super) fn expand(
             next = next.add(masks.count_ones() as usize);
         }
     }
-    Some(taken)
+    Some(next as usize - impacts.as_ptr() as usize)
 }
 
 /// A running sum of eight gaps.
@@ -56,30 +55,37 @@ fn store_products(impacts: uint16x8_t, weight: u16, out: &mut [u32; 8]) {
 
 /// A running sum of gaps and the products by vectors, then additions one by one.
 #[target_feature(enable = "neon")]
-pub(super) fn scatter(run: &[[u8; 2]], weight: u32, accumulators: &mut Accumulators) {
+pub(super) fn scatter(
+    run: &[[u8; 2]],
+    weight: u32,
+    stage: &mut Stage,
+    accumulators: &mut Accumulators,
+) {
     let Ok(weight) = u16::try_from(weight) else {
-        return scalar::scatter(run, weight, accumulators);
+        return scalar::scatter(run, weight, stage, accumulators);
     };
     let mask = vdupq_n_u16((WINDOW - 1) as u16);
     // One before the window; the first gap is at least 1.
     let mut before = vdupq_n_u16(u16::MAX);
-    let mut out = Group::<8>::default();
-    for group in run.chunks(8) {
-        let mut padded = [[0; 2]; 8];
-        let whole = group.first_chunk().unwrap_or_else(|| {
-            padded[..group.len()].copy_from_slice(group);
-            &padded
-        });
-        // SAFETY: the group has 16 bytes, eight pairs.
-        let uint8x8x2_t(gaps, impacts) = unsafe { vld2_u8(whole.as_ptr().cast()) };
-        let sum = running_sum(vmovl_u8(gaps), before);
-        before = vdupq_laneq_u16::<7>(sum);
-        store_products(vmovl_u8(impacts), weight, &mut out.products);
-        // SAFETY: eight positions of two bytes; positions were masked.
-        unsafe {
-            vst1q_u16(out.positions.as_mut_ptr(), vandq_u16(sum, mask));
-            out.add(group.len(), accumulators);
+    for run in run.chunks(STAGE) {
+        let out = stage.positions.as_chunks_mut::<8>().0.iter_mut();
+        let out = out.zip(stage.products.as_chunks_mut::<8>().0);
+        for (group, (positions, products)) in run.chunks(8).zip(out) {
+            let mut padded = [[0; 2]; 8];
+            let group = group.first_chunk().unwrap_or_else(|| {
+                padded[..group.len()].copy_from_slice(group);
+                &padded
+            });
+            // SAFETY: the group has 16 bytes, eight pairs.
+            let uint8x8x2_t(gaps, impacts) = unsafe { vld2_u8(group.as_ptr().cast()) };
+            let sum = running_sum(vmovl_u8(gaps), before);
+            before = vdupq_laneq_u16::<7>(sum);
+            // SAFETY: eight positions of two bytes.
+            unsafe { vst1q_u16(positions.as_mut_ptr(), vandq_u16(sum, mask)) };
+            store_products(vmovl_u8(impacts), weight, products);
         }
+        // SAFETY: positions were masked.
+        unsafe { stage.add(run.len(), accumulators) };
     }
 }
 

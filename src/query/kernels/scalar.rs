@@ -1,11 +1,16 @@
 //! Plain Rust: the definition of every kernel.
 
-use super::{Accumulators, CHUNK, ChunkBytes, Lane};
+use super::{Accumulators, CHUNK, ChunkBytes, Lane, Stage, ones};
 use crate::format::WINDOW;
 
 const MASK: usize = WINDOW as usize - 1;
 
-pub(super) fn scatter(run: &[[u8; 2]], weight: u32, accumulators: &mut Accumulators) {
+pub(super) fn scatter(
+    run: &[[u8; 2]],
+    weight: u32,
+    _: &mut Stage,
+    accumulators: &mut Accumulators,
+) {
     // One before the window; the first gap is at least 1.
     let mut position = usize::MAX;
     for &[gap, impact] in run {
@@ -39,8 +44,8 @@ pub(super) fn expand(
     impacts: &[u8],
     out: &mut ChunkBytes,
 ) -> Option<usize> {
-    let taken: u32 = words.iter().map(|&w| u64::from_le_bytes(w).count_ones()).sum();
-    let mut impacts = impacts.get(..taken as usize)?.iter();
+    let taken = ones(words);
+    let mut impacts = impacts.get(..taken)?.iter();
     for (&word, out) in words.iter().zip(out.as_chunks_mut::<64>().0) {
         let mut bits = u64::from_le_bytes(word);
         out.fill(0);
@@ -49,7 +54,7 @@ pub(super) fn expand(
             bits &= bits - 1;
         }
     }
-    Some(taken as usize)
+    Some(taken)
 }
 
 pub(super) fn multiply_add(lanes: &[Lane<'_>], out: &mut [u32; CHUNK]) {
