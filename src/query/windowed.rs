@@ -145,7 +145,8 @@ impl<'a> Windowed<'a> {
             kernels::scatter(self.level, this, *weight, &mut self.stage, &mut self.accumulators);
         }
         for cursor in &mut self.packed {
-            cursor.add_window(self.level, first, &mut self.accumulators[..len as usize])?;
+            let accumulators = &mut self.accumulators[..len as usize];
+            cursor.add_window(self.level, first, &mut self.stage, accumulators)?;
         }
         Ok(())
     }
@@ -221,13 +222,15 @@ impl PackedCursor<'_> {
         &mut self,
         level: SimdLevel,
         first: u32,
+        stage: &mut Stage,
         accumulators: &mut [u32],
     ) -> Result<(), Damaged> {
         loop {
             let rest = self.at..self.block.len;
             let (docids, impacts) = (&self.block.docids[rest.clone()], &self.block.impacts[rest]);
+            let weight = self.weight;
             self.at +=
-                kernels::scatter_until(level, docids, impacts, first, self.weight, accumulators);
+                kernels::scatter_until(level, docids, impacts, first, weight, stage, accumulators);
             if self.at < self.block.len || self.next_block == self.list.blocks() {
                 return Ok(());
             }

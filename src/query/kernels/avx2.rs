@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use super::tables::SPREAD;
 use super::{
-    Accumulators, CHUNK, ChunkBytes, Group, Lane, MAX_LANES, NO_IMPACTS, STAGE, Stage, ones, scalar,
+    Accumulators, CHUNK, ChunkBytes, Lane, MAX_LANES, NO_IMPACTS, STAGE, Stage, ones, scalar,
 };
 use crate::format::WINDOW;
 
@@ -150,13 +150,18 @@ pub(super) fn scatter_until(
     impacts: &[u8],
     first: u32,
     weight: u32,
+    stage: &mut Stage,
     accumulators: &mut [u32],
 ) -> usize {
     let (groups, few) = docids.as_chunks::<16>();
     let last = _mm256_set1_epi32(accumulators.len() as i32 - 1);
     let (first8, weight8) = (_mm256_set1_epi32(first as i32), _mm256_set1_epi32(weight as i32));
-    let mut out = Group::<16>::default();
-    for (i, (docids, impacts)) in groups.iter().zip(impacts.as_chunks::<16>().0).enumerate() {
+    let out = stage.positions.as_chunks_mut::<16>().0.iter_mut();
+    let out = out.zip(stage.products.as_chunks_mut::<16>().0);
+    let mut done = 0;
+    for ((docids, impacts), (positions, products)) in
+        groups.iter().zip(impacts.as_chunks::<16>().0).zip(out)
+    {
         // SAFETY: all are arrays of 16.
         let inside = unsafe {
             let at = docids.as_ptr();
@@ -169,23 +174,26 @@ pub(super) fn scatter_until(
             let inside = (inside(low) | inside(high) << 8).trailing_ones() as usize;
             // Saturated where it is outside, and not used there.
             let both = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi32(low, high));
-            _mm256_storeu_si256(out.positions.as_mut_ptr().cast(), both);
+            _mm256_storeu_si256(positions.as_mut_ptr().cast(), both);
             let impacts = _mm_loadu_si128(impacts.as_ptr().cast());
             let low = _mm256_cvtepu8_epi32(impacts);
             let high = _mm256_cvtepu8_epi32(_mm_srli_si128::<8>(impacts));
-            let products = out.products.as_mut_ptr();
+            let products = products.as_mut_ptr();
             _mm256_storeu_si256(products.cast(), _mm256_mullo_epi32(low, weight8));
             _mm256_storeu_si256(products.add(8).cast(), _mm256_mullo_epi32(high, weight8));
             inside
         };
-        // SAFETY: these positions are below the number of accumulators.
-        unsafe { out.add(inside, accumulators) };
+        done += inside;
         if inside < 16 {
-            return 16 * i + inside;
+            break;
         }
     }
-    let done = 16 * groups.len();
-    done + scalar::scatter_until(few, &impacts[done..], first, weight, accumulators)
+    // SAFETY: these positions are below the number of accumulators.
+    unsafe { stage.add(done, accumulators) };
+    if done < 16 * groups.len() {
+        return done;
+    }
+    done + scalar::scatter_until(few, &impacts[done..], first, weight, stage, accumulators)
 }
 
 #[target_feature(enable = "avx2")]

@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use super::avx2::{add_fours, halves, impacts_of_four};
 use super::{
-    Accumulators, CHUNK, ChunkBytes, Group, Lane, MAX_LANES, NO_IMPACTS, STAGE, Stage, ones, scalar,
+    Accumulators, CHUNK, ChunkBytes, Lane, MAX_LANES, NO_IMPACTS, STAGE, Stage, ones, scalar,
 };
 use crate::format::WINDOW;
 
@@ -100,13 +100,17 @@ pub(super) fn scatter_until(
     impacts: &[u8],
     first: u32,
     weight: u32,
+    stage: &mut Stage,
     accumulators: &mut [u32],
 ) -> usize {
     let limit = _mm512_set1_epi32(accumulators.len() as i32);
     let (first16, weight16) = (_mm512_set1_epi32(first as i32), _mm512_set1_epi32(weight as i32));
-    let mut out = Group::<16>::default();
+    let out = stage.positions.as_chunks_mut::<16>().0.iter_mut();
+    let out = out.zip(stage.products.as_chunks_mut::<16>().0);
     let mut done = 0;
-    for (docids, impacts) in docids.chunks(16).zip(impacts.chunks(16)) {
+    for ((docids, impacts), (positions, products)) in
+        docids.chunks(16).zip(impacts.chunks(16)).zip(out)
+    {
         let loaded = (0xFFFF >> (16 - docids.len().min(impacts.len()))) as __mmask16;
         // SAFETY: masked to the chunks, and to the arrays of 16.
         let inside = unsafe {
@@ -114,18 +118,17 @@ pub(super) fn scatter_until(
             let impacts = _mm_maskz_loadu_epi8(loaded, impacts.as_ptr().cast());
             let position = _mm512_sub_epi32(docids, first16);
             let product = _mm512_mullo_epi32(_mm512_cvtepu8_epi32(impacts), weight16);
-            let out_positions = out.positions.as_mut_ptr();
-            _mm256_storeu_si256(out_positions.cast(), _mm512_cvtepi32_epi16(position));
-            _mm512_storeu_si512(out.products.as_mut_ptr().cast(), product);
+            _mm256_storeu_si256(positions.as_mut_ptr().cast(), _mm512_cvtepi32_epi16(position));
+            _mm512_storeu_si512(products.as_mut_ptr().cast(), product);
             _mm512_mask_cmplt_epu32_mask(loaded, position, limit).trailing_ones() as usize
         };
-        // SAFETY: these positions are below the number of accumulators.
-        unsafe { out.add(inside, accumulators) };
         done += inside;
         if inside < 16 {
             break;
         }
     }
+    // SAFETY: these positions are below the number of accumulators.
+    unsafe { stage.add(done, accumulators) };
     done
 }
 

@@ -27,39 +27,48 @@ pub(super) type ChunkBytes = [u8; CHUNK];
 
 pub(super) const NO_IMPACTS: ChunkBytes = [0; CHUNK];
 
+/// Postings that a scatter prepares by vectors before it adds them one by one. With 32
+/// the additions wait for the vectors just stored, and long queries take 20 % longer; 128
+/// and 512 are no different.
+const STAGE: usize = 256;
+
 /// Positions in the window and score parts of some postings: stands between the vector
 /// half and the scalar half of a scatter.
 #[repr(align(64))]
-pub(super) struct Group<const N: usize> {
-    positions: [u16; N],
-    products: [u32; N],
+pub(super) struct Stage {
+    positions: [u16; STAGE],
+    products: [u32; STAGE],
 }
 
-/// Postings that a scatter prepares by vectors before it adds them one by one. With 32 the
-/// additions wait for the vectors just stored: a third slower.
-const STAGE: usize = 256;
-
-/// See [`STAGE`].
-pub(super) type Stage = Group<STAGE>;
-
-impl<const N: usize> Default for Group<N> {
+impl Default for Stage {
     fn default() -> Self {
-        Group { positions: [0; N], products: [0; N] }
+        Stage { positions: [0; STAGE], products: [0; STAGE] }
     }
 }
 
-impl<const N: usize> Group<N> {
+impl Stage {
     /// Adds the first `len` postings.
     ///
     /// # Safety
     /// Their positions must be below the number of accumulators.
     #[inline(always)]
     unsafe fn add(&self, len: usize, accumulators: &mut [u32]) {
-        for (&position, &product) in self.positions[..len].iter().zip(&self.products) {
+        let mut one = |position: u16, product: u32| {
             debug_assert!(usize::from(position) < accumulators.len());
             // SAFETY: the caller promises it; a check here costs as much as the addition.
             let score = unsafe { accumulators.get_unchecked_mut(usize::from(position)) };
             *score = score.wrapping_add(product);
+        };
+        let (fours, few) = self.positions[..len].as_chunks::<4>();
+        let (product_fours, few_products) = self.products[..len].as_chunks::<4>();
+        for (positions, products) in fours.iter().zip(product_fours) {
+            one(positions[0], products[0]);
+            one(positions[1], products[1]);
+            one(positions[2], products[2]);
+            one(positions[3], products[3]);
+        }
+        for (&position, &product) in few.iter().zip(few_products) {
+            one(position, product);
         }
     }
 }
@@ -123,11 +132,12 @@ pub(super) fn scatter_until(
     impacts: &[u8],
     first: u32,
     weight: u32,
+    stage: &mut Stage,
     accumulators: &mut [u32],
 ) -> usize {
     assert!(docids.len() <= BLOCK && impacts.len() == docids.len());
     assert!(accumulators.len() <= WINDOW as usize);
-    dispatch!(level, scatter_until(docids, impacts, first, weight, accumulators))
+    dispatch!(level, scatter_until(docids, impacts, first, weight, stage, accumulators))
 }
 
 /// Spreads the impacts of a bitmap's documents to one byte each: `out[d]` is the next
@@ -296,7 +306,9 @@ mod tests {
             }
             for level in SimdLevel::available() {
                 let mut sums = vec![0; len as usize];
-                prop_assert_eq!(scatter_until(level, &docids, &impacts, first, weight, &mut sums), inside);
+                let mut stage = Stage::default();
+                let done = scatter_until(level, &docids, &impacts, first, weight, &mut stage, &mut sums);
+                prop_assert_eq!(done, inside);
                 prop_assert!(sums == expected, "{:?}", level);
             }
         }

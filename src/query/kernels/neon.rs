@@ -3,7 +3,7 @@
 use std::arch::aarch64::*;
 
 use super::tables::SPREAD;
-use super::{Accumulators, CHUNK, ChunkBytes, Group, Lane, STAGE, Stage, ones, scalar};
+use super::{Accumulators, CHUNK, ChunkBytes, Lane, STAGE, Stage, ones, scalar};
 use crate::format::WINDOW;
 
 #[target_feature(enable = "neon")]
@@ -96,35 +96,44 @@ pub(super) fn scatter_until(
     impacts: &[u8],
     first: u32,
     weight: u32,
+    stage: &mut Stage,
     accumulators: &mut [u32],
 ) -> usize {
     let Ok(weight) = u16::try_from(weight) else {
-        return scalar::scatter_until(docids, impacts, first, weight, accumulators);
+        return scalar::scatter_until(docids, impacts, first, weight, stage, accumulators);
     };
     let (groups, few) = docids.as_chunks::<8>();
     let (first4, limit) = (vdupq_n_u32(first), vdupq_n_u32(accumulators.len() as u32));
-    let mut out = Group::<8>::default();
-    for (i, (docids, impacts)) in groups.iter().zip(impacts.as_chunks::<8>().0).enumerate() {
+    let out = stage.positions.as_chunks_mut::<8>().0.iter_mut();
+    let out = out.zip(stage.products.as_chunks_mut::<8>().0);
+    let mut done = 0;
+    for ((docids, impacts), (positions, products)) in
+        groups.iter().zip(impacts.as_chunks::<8>().0).zip(out)
+    {
         // SAFETY: all are arrays of 8.
         let inside = unsafe {
             let low = vsubq_u32(vld1q_u32(docids.as_ptr()), first4);
             let high = vsubq_u32(vld1q_u32(docids.as_ptr().add(4)), first4);
             let both = vcombine_u16(vmovn_u32(low), vmovn_u32(high));
-            vst1q_u16(out.positions.as_mut_ptr(), both);
-            store_products(vmovl_u8(vld1_u8(impacts.as_ptr())), weight, &mut out.products);
+            vst1q_u16(positions.as_mut_ptr(), both);
+            store_products(vmovl_u8(vld1_u8(impacts.as_ptr())), weight, products);
             let (low, high) = (vcltq_u32(low, limit), vcltq_u32(high, limit));
             // A byte of ones for each posting inside.
             let inside = vmovn_u16(vcombine_u16(vmovn_u32(low), vmovn_u32(high)));
             vget_lane_u64::<0>(vreinterpret_u64_u8(inside)).trailing_ones() as usize / 8
         };
-        // SAFETY: these positions are below the number of accumulators.
-        unsafe { out.add(inside, accumulators) };
+        done += inside;
         if inside < 8 {
-            return 8 * i + inside;
+            break;
         }
     }
-    let done = 8 * groups.len();
-    done + scalar::scatter_until(few, &impacts[done..], first, weight.into(), accumulators)
+    // SAFETY: these positions are below the number of accumulators.
+    unsafe { stage.add(done, accumulators) };
+    if done < 8 * groups.len() {
+        return done;
+    }
+    let weight = weight.into();
+    done + scalar::scatter_until(few, &impacts[done..], first, weight, stage, accumulators)
 }
 
 #[target_feature(enable = "neon")]

@@ -26,6 +26,7 @@ pub(super) fn scatter_until(
     impacts: &[u8],
     first: u32,
     weight: u32,
+    _: &mut Stage,
     accumulators: &mut [u32],
 ) -> usize {
     for (i, (docid, &impact)) in docids.iter().zip(impacts).enumerate() {
