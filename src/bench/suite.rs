@@ -20,7 +20,7 @@ use crate::index::Index;
 use crate::page;
 use crate::progress::Progress;
 use crate::query::file::{QueryFile, QueryKind, read_queries};
-use crate::query::{Algorithm, Query, SimdLevel};
+use crate::query::{Algorithm, Approximation, Query, SimdLevel};
 use crate::retrieve::{Prepared, QuerySide, TEXT_SCALE};
 use crate::table::{Table, escape, group, micros};
 
@@ -270,13 +270,15 @@ pub fn run(suite: &Suite, cpu: Option<usize>, progress: &dyn Progress) -> Result
         .iter()
         .map(|r| {
             let Ready { index, queries, algorithm, .. } = r;
-            Case { index, queries, k: suite.k, algorithm: *algorithm, simd }
+            let (k, approximation) = (suite.k, Approximation::EXACT);
+            Case { index, queries, k, algorithm: *algorithm, approximation, simd }
         })
         .collect();
     let times = closed_loop(&cases, suite.runs, cpu, progress)?;
     let mut rows = Vec::new();
-    for ((row, ready), times) in suite.rows.iter().zip(&ready).zip(times) {
-        rows.push(ready.report(suite, row, &measures, Summary::of_nanos(&times.best))?);
+    for (((row, ready), case), times) in suite.rows.iter().zip(&ready).zip(&cases).zip(times) {
+        let lists = answers(case)?;
+        rows.push(ready.report(row, &measures, &lists, Summary::of_nanos(&times.best))?);
     }
     let measures = measures.iter().map(label).collect();
     Ok(SuiteReport { started, machine, k: suite.k, runs: suite.runs, cpu, measures, rows })
@@ -308,13 +310,12 @@ impl<'a> Ready<'a> {
 
     fn report(
         &self,
-        suite: &Suite,
         row: &Row,
         measures: &[Measure],
+        lists: &[Vec<crate::query::Hit>],
         retrieval: Summary,
     ) -> Result<SuiteRow> {
         let names = self.index.names();
-        let lists = answers(self.index, &self.queries, suite.k, self.algorithm)?;
         let ranking = |hits: &Vec<crate::query::Hit>| -> Vec<&str> {
             hits.iter().map(|hit| names.get(hit.ordinal)).collect()
         };
