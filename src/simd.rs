@@ -7,11 +7,20 @@ use crate::error::{Error, Result};
 pub enum SimdLevel {
     /// Plain Rust.
     Scalar,
-    /// AVX2 with BMI and POPCNT.
+    /// ARM's vectors of 128 bits, which every 64-bit ARM has.
+    Neon,
+    /// AVX2 with POPCNT.
     Avx2,
-    /// AVX-512 F, BW, VL and VBMI2 (Ice Lake, Zen 4 and later).
+    /// AVX-512 F, BW, VL, VBMI2 and VNNI (Ice Lake, Zen 4 and later).
     Avx512,
 }
+
+#[cfg(target_arch = "x86_64")]
+const OF_THIS_ARCHITECTURE: &[SimdLevel] = &[SimdLevel::Scalar, SimdLevel::Avx2, SimdLevel::Avx512];
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+const OF_THIS_ARCHITECTURE: &[SimdLevel] = &[SimdLevel::Scalar, SimdLevel::Neon];
+#[cfg(not(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little"))))]
+const OF_THIS_ARCHITECTURE: &[SimdLevel] = &[SimdLevel::Scalar];
 
 impl SimdLevel {
     /// The best level of this machine.
@@ -23,6 +32,7 @@ impl SimdLevel {
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512vl")
                 && is_x86_feature_detected!("avx512vbmi2")
+                && is_x86_feature_detected!("avx512vnni")
                 && is_x86_feature_detected!("popcnt")
             {
                 return SimdLevel::Avx512;
@@ -31,24 +41,43 @@ impl SimdLevel {
                 return SimdLevel::Avx2;
             }
         }
+        #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+        if std::arch::is_aarch64_feature_detected!("neon") {
+            return SimdLevel::Neon;
+        }
         SimdLevel::Scalar
     }
 
     /// Every level of this machine, the least first.
     pub fn available() -> impl Iterator<Item = SimdLevel> {
         let best = SimdLevel::detect();
-        [SimdLevel::Scalar, SimdLevel::Avx2, SimdLevel::Avx512]
-            .into_iter()
-            .filter(move |&level| level <= best)
+        OF_THIS_ARCHITECTURE.iter().copied().filter(move |&level| level <= best)
+    }
+
+    /// This level, or the machine's best where it has no such instructions: what kernels
+    /// may be called with.
+    #[inline]
+    pub fn or_best(self) -> Self {
+        let best = SimdLevel::detect();
+        let usable = self <= best && OF_THIS_ARCHITECTURE.contains(&self);
+        if usable { self } else { best }
     }
 
     /// Its name in reports and in `--simd`.
     pub fn name(self) -> &'static str {
         match self {
             SimdLevel::Scalar => "scalar",
+            SimdLevel::Neon => "neon",
             SimdLevel::Avx2 => "avx2",
             SimdLevel::Avx512 => "avx512",
         }
+    }
+
+    /// Lets tests see that a kernel ran at this level.
+    #[inline(always)]
+    pub(crate) fn trace(self) {
+        #[cfg(test)]
+        tests::USED.with_borrow_mut(|used| used.push(self));
     }
 }
 
@@ -57,23 +86,41 @@ impl std::str::FromStr for SimdLevel {
 
     /// A level that this machine has.
     fn from_str(name: &str) -> Result<Self> {
-        let level = match name {
-            "scalar" => SimdLevel::Scalar,
-            "avx2" => SimdLevel::Avx2,
-            "avx512" => SimdLevel::Avx512,
-            _ => {
-                return Err(Error::Usage(format!(
-                    "unknown instruction set {name:?}; known are scalar, avx2 and avx512"
-                )));
-            }
-        };
-        let best = SimdLevel::detect();
-        if level > best {
+        let all = [SimdLevel::Scalar, SimdLevel::Neon, SimdLevel::Avx2, SimdLevel::Avx512];
+        let Some(level) = all.into_iter().find(|level| level.name() == name) else {
             return Err(Error::Usage(format!(
-                "this machine has no {name}; its best instruction set is {}",
-                best.name()
+                "unknown instruction set {name:?}; known are scalar, neon, avx2 and avx512"
             )));
+        };
+        if SimdLevel::available().any(|available| available == level) {
+            return Ok(level);
         }
-        Ok(level)
+        Err(Error::Usage(format!(
+            "this machine has no {name}; its best instruction set is {}",
+            SimdLevel::detect().name()
+        )))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    thread_local! {
+        pub(crate) static USED: RefCell<Vec<SimdLevel>> = const { RefCell::new(Vec::new()) };
+    }
+
+    #[test]
+    fn only_levels_of_this_machine_are_parsed_or_used() {
+        let available: Vec<SimdLevel> = SimdLevel::available().collect();
+        assert_eq!(available.last(), Some(&SimdLevel::detect()));
+        for level in [SimdLevel::Scalar, SimdLevel::Neon, SimdLevel::Avx2, SimdLevel::Avx512] {
+            let there = available.contains(&level);
+            assert_eq!(level.name().parse::<SimdLevel>().ok(), there.then_some(level));
+            assert_eq!(level.or_best(), if there { level } else { SimdLevel::detect() });
+        }
+        assert!("sse2".parse::<SimdLevel>().is_err());
     }
 }

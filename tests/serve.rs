@@ -20,7 +20,8 @@ fn stdout(dir: &Path, program: &str, words: &str) -> String {
 }
 
 fn bm25(dir: &Path, documents: u32) {
-    let line = |i: u32| format!("d{i}\tword{} whale {} blue\n", i % 7, "sea ".repeat(i as usize % 5));
+    let line =
+        |i: u32| format!("d{i}\tword{} whale {} blue\n", i % 7, "sea ".repeat(i as usize % 5));
     std::fs::write(dir.join("t.tsv"), (0..documents).map(line).collect::<String>()).unwrap();
     stdout(dir, SPLINDEX, "build --bm25 --input t.tsv --output x.spx --quiet");
 }
@@ -95,9 +96,8 @@ fn answers_are_those_of_search() {
         for hit in answer["hits"].as_array().unwrap() {
             let (qid, docid) = (&answer["qid"], &hit["docid"]);
             let (rank, score) = (&hit["rank"], &hit["score"]);
-            found += &format!(
-                "{{\"qid\":{qid},\"docid\":{docid},\"rank\":{rank},\"score\":{score}}}\n"
-            );
+            found +=
+                &format!("{{\"qid\":{qid},\"docid\":{docid},\"rank\":{rank},\"score\":{score}}}\n");
         }
     }
     assert_eq!(found, run);

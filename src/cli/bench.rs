@@ -70,7 +70,7 @@ pub struct BenchArgs {
     /// Core of the measuring thread, or none [default: the last]
     #[arg(long, value_name = "N|none")]
     cpu: Option<String>,
-    /// Best instruction set to use: scalar, avx2 or avx512 [default: this machine's best]
+    /// Best instruction set to use: scalar, neon, avx2 or avx512 [default: this machine's best]
     #[arg(long, value_name = "LEVEL")]
     simd: Option<SimdLevel>,
     /// How index bytes get into memory: mmap, populate or ram

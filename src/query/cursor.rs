@@ -3,6 +3,7 @@
 use super::Weighted;
 use super::counters::Count;
 use crate::format::postings::{Block, Damaged, List};
+use crate::simd::SimdLevel;
 
 /// Docid of a cursor past its last posting; above every docid of an index.
 pub(super) const END: u32 = u32::MAX;
@@ -26,10 +27,17 @@ pub(super) struct Cursor<'a> {
 
 /// Cursors that outlive their queries: each holds a decoded block, which is not worth
 /// clearing anew for every term of every query.
-#[derive(Default)]
-pub(super) struct Cursors<'a>(Vec<Cursor<'a>>);
+pub(super) struct Cursors<'a> {
+    level: SimdLevel,
+    cursors: Vec<Cursor<'a>>,
+}
 
 impl<'a> Cursors<'a> {
+    /// Cursors that decode with no more than `level`.
+    pub(super) fn new(level: SimdLevel) -> Self {
+        Cursors { level, cursors: Vec::new() }
+    }
+
     /// One cursor a list, at its first posting.
     pub(super) fn open<C: Count>(
         &mut self,
@@ -37,22 +45,22 @@ impl<'a> Cursors<'a> {
         count: &mut C,
     ) -> Result<&mut [Cursor<'a>], Damaged> {
         for (i, &list) in lists.iter().enumerate() {
-            if i == self.0.len() {
-                self.0.push(Cursor::unopened(list));
+            if i == self.cursors.len() {
+                self.cursors.push(Cursor::unopened(list, self.level));
             }
-            self.0[i].open(list, count)?;
+            self.cursors[i].open(list, count)?;
         }
         Ok(self.opened(lists.len()))
     }
 
     /// The cursors of the `lists` lists that were opened last.
     pub(super) fn opened(&mut self, lists: usize) -> &mut [Cursor<'a>] {
-        &mut self.0[..lists]
+        &mut self.cursors[..lists]
     }
 }
 
 impl<'a> Cursor<'a> {
-    fn unopened(Weighted { list, weight }: Weighted<'a>) -> Self {
+    fn unopened(Weighted { list, weight }: Weighted<'a>, level: SimdLevel) -> Self {
         Cursor {
             docid: 0,
             max_score: 0,
@@ -63,7 +71,7 @@ impl<'a> Cursor<'a> {
             shallow: 0,
             bounds: 0,
             list,
-            decoded: Block::default(),
+            decoded: Block::with_simd(level),
         }
     }
 

@@ -4,16 +4,18 @@ use std::cmp::Reverse;
 
 use super::{Hit, Weighted};
 use crate::format::postings::{Block, Damaged};
+use crate::simd::SimdLevel;
 
 pub(super) fn search(
     lists: &[Weighted<'_>],
     order: Option<&[u32]>,
+    level: SimdLevel,
     k: usize,
     hits: &mut Vec<Hit>,
 ) -> Result<(), Damaged> {
     let documents = lists.first().map_or(0, |l| l.list.documents as usize);
     let mut scores = vec![0u32; documents];
-    let mut block = Block::default();
+    let mut block = Block::with_simd(level);
     for Weighted { list, weight } in lists {
         for b in 0..list.blocks() {
             list.decode(b, &mut block)?;

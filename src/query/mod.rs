@@ -263,6 +263,7 @@ struct Weighted<'a> {
 /// thread.
 pub struct Searcher<'a> {
     index: &'a Index,
+    level: SimdLevel,
     approximation: Approximation,
     /// The query as it is searched, and the terms that an approximation leaves out.
     kept: Query,
@@ -285,16 +286,18 @@ impl<'a> Searcher<'a> {
         Self::with_simd(index, SimdLevel::detect())
     }
 
-    /// A searcher whose kernels use no more than `level`.
+    /// A searcher whose kernels use no more than `level`, and than this machine has.
     pub fn with_simd(index: &'a Index, level: SimdLevel) -> Self {
+        let level = level.or_best();
         Searcher {
             index,
+            level,
             approximation: Approximation::EXACT,
             kept: Query::default(),
             dropped: Vec::new(),
             lists: Vec::new(),
             late: Vec::new(),
-            cursors: Cursors::default(),
+            cursors: Cursors::new(level),
             top: TopK::new(index.order()),
             selector: Selector::new(index.order()),
             windowed: Windowed::new(level),
@@ -401,7 +404,7 @@ impl<'a> Searcher<'a> {
         match algorithm {
             Algorithm::Auto => unreachable!("resolved by the caller"),
             Algorithm::Exhaustive => {
-                return exhaustive::search(lists, order, k, &mut self.hits);
+                return exhaustive::search(lists, order, self.level, k, &mut self.hits);
             }
             Algorithm::Windowed => {
                 self.selector.reset(k, primed, bound(), true);
@@ -461,4 +464,57 @@ fn primed(lists: &[Weighted<'_>], k: usize) -> u32 {
         stored.map_or(0, |i| l.weight * u32::from(l.list.kth_impacts[i]))
     };
     lists.iter().map(promise).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::{BuildOptions, Collection, build};
+    use crate::format::Codec;
+    use crate::progress::Silent;
+
+    /// Documents with terms of every representation.
+    fn index(codec: Codec, dir: &tempfile::TempDir) -> Index {
+        let mut collection = Collection::default();
+        for d in 0..20_000u32 {
+            let mut vector = vec![("everywhere".to_owned(), 1.0 + (d % 7) as f32)];
+            let mut add = |name: &str, one_in: u32, weight: f32| {
+                if d.wrapping_mul(2_654_435_761) >> 8 & 0xFFFF < 65_536 / one_in {
+                    vector.push((name.to_owned(), weight));
+                }
+            };
+            add("often", 3, 2.0 + (d % 5) as f32);
+            add("sometimes", 20, 3.0 + (d % 11) as f32);
+            add("rarely", 200, 9.0);
+            let vector = vector.iter().map(|(token, weight)| (token.as_str(), *weight));
+            collection.push(&d.to_string(), vector).unwrap();
+        }
+        let path = dir.path().join(codec.name());
+        let options = BuildOptions { codec, ranges: true, ..Default::default() };
+        build(&collection, None, &options, &path, &Silent).unwrap();
+        Index::open(&path).unwrap()
+    }
+
+    #[test]
+    fn every_algorithm_keeps_to_the_level_of_its_searcher() {
+        let dir = tempfile::tempdir().unwrap();
+        for codec in [Codec::Fast, Codec::Small] {
+            let index = index(codec, &dir);
+            let terms = [("everywhere", 3), ("often", 50), ("sometimes", 40_000), ("rarely", 99)];
+            let query = Query::new(&index, 0, terms).unwrap();
+            assert_eq!(query.terms.len(), 4);
+            let mut expected = None;
+            for level in SimdLevel::available() {
+                let mut searcher = Searcher::with_simd(&index, level);
+                for &algorithm in Algorithm::ALL {
+                    crate::simd::tests::USED.take();
+                    let hits = searcher.search(&query, 10, algorithm).unwrap().to_vec();
+                    let used = crate::simd::tests::USED.take();
+                    assert!(!used.is_empty(), "{algorithm}");
+                    assert!(used.iter().all(|&used| used == level), "{algorithm} {level:?}");
+                    assert_eq!(*expected.get_or_insert_with(|| hits.clone()), hits, "{algorithm}");
+                }
+            }
+        }
+    }
 }

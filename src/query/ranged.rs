@@ -20,6 +20,8 @@ const DOCS: usize = RANGE as usize;
 /// Buffers, reused from query to query.
 pub(super) struct Ranged<'a> {
     level: SimdLevel,
+    /// A block of a list without maxima.
+    block: Block,
     /// What the query can score in each range.
     bounds: Vec<u32>,
     first: Vec<u32>,
@@ -27,7 +29,6 @@ pub(super) struct Ranged<'a> {
 }
 
 /// Scores the documents of one range.
-#[derive(Default)]
 struct RangeScorer<'a> {
     sparse: Vec<Weighted<'a>>,
     dense: Vec<(DenseList<'a>, u32)>,
@@ -47,7 +48,9 @@ fn first_ranges(k: usize) -> usize {
 
 impl<'a> Ranged<'a> {
     pub(super) fn new(level: SimdLevel) -> Self {
-        Ranged { level, bounds: Vec::new(), first: Vec::new(), scorer: RangeScorer::default() }
+        let (bounds, first) = (Vec::new(), Vec::new());
+        let (block, scorer) = (Block::with_simd(level), RangeScorer::new(level));
+        Ranged { level, block, bounds, first, scorer }
     }
 
     /// `maxima` are those of `lists`, list by list; `None` stands for a damaged one.
@@ -64,7 +67,8 @@ impl<'a> Ranged<'a> {
         self.bounds.clear();
         self.bounds.resize(ranges, 0);
         for (list, maxima) in lists.iter().zip(maxima) {
-            add_maxima(list, maxima.ok_or(Damaged)?, &mut self.bounds, count)?;
+            let maxima = maxima.ok_or(Damaged)?;
+            add_maxima(list, maxima, &mut self.block, &mut self.bounds, count)?;
         }
         self.scorer.sort_lists(lists)?;
 
@@ -99,6 +103,7 @@ impl<'a> Ranged<'a> {
 fn add_maxima<C: Count>(
     &Weighted { list, weight }: &Weighted<'_>,
     maxima: RangeList<'_>,
+    block: &mut Block,
     bounds: &mut [u32],
     count: &mut C,
 ) -> Result<(), Damaged> {
@@ -108,9 +113,8 @@ fn add_maxima<C: Count>(
         Some(())
     };
     if maxima.is_absent() {
-        let mut block = Block::default();
         for b in 0..list.blocks() {
-            list.decode(b, &mut block)?;
+            list.decode(b, block)?;
             count.block();
             let mut found = ranges::maxima(&block.docids[..block.len], &block.impacts);
             found.try_for_each(|(range, max)| add(range, max)).ok_or(Damaged)?;
@@ -147,6 +151,10 @@ fn cut(bounds: &[u32], wanted: usize, enter: u32) -> u32 {
 }
 
 impl<'a> RangeScorer<'a> {
+    fn new(level: SimdLevel) -> Self {
+        RangeScorer { sparse: Vec::new(), dense: Vec::new(), cursors: Cursors::new(level) }
+    }
+
     fn sort_lists(&mut self, lists: &[Weighted<'a>]) -> Result<(), Damaged> {
         self.sparse.clear();
         self.dense.clear();

@@ -8,7 +8,10 @@
 //! 32-bit scores.
 
 use super::Weighted;
-use super::kernels::{self, Accumulators, CHUNK, ChunkBytes, Lane, SimdLevel, Stage};
+use super::kernels::{
+    self, Accumulators, CHUNK, ChunkBytes, Lane, MAX_LANE_WEIGHT, MAX_LANES, NO_IMPACTS, SimdLevel,
+    Stage,
+};
 use super::select::Selector;
 use crate::format::WINDOW;
 use crate::format::postings::dense::Bitmap;
@@ -23,7 +26,7 @@ pub(super) struct Windowed<'a> {
     dense: Vec<DenseTerm<'a>>,
     /// Impacts of the bitmap terms in the current chunk.
     expanded: Vec<ChunkBytes>,
-    lanes: Vec<(usize, i16)>,
+    lanes: Vec<(usize, u16)>,
     stage: Stage,
 }
 
@@ -40,8 +43,6 @@ enum DenseTerm<'a> {
     Bitmap(Bitmap<'a>),
     Bytes(&'a [u8]),
 }
-
-const NO_IMPACTS: ChunkBytes = [0; CHUNK];
 
 impl<'a> Windowed<'a> {
     pub(super) fn new(level: SimdLevel) -> Self {
@@ -65,17 +66,31 @@ impl<'a> Windowed<'a> {
     ) -> Result<(), Damaged> {
         self.sort_lists(lists)?;
         let documents = lists.first().map_or(0, |l| l.list.documents);
+        let outcome = if self.dense.is_empty() {
+            self.scan_windows::<true>(documents, selector)
+        } else {
+            // Dense terms set the accumulators of every window.
+            self.scan_windows::<false>(documents, selector)
+        };
+        if outcome.is_err() || !self.dense.is_empty() {
+            // The next query must find empty accumulators.
+            self.accumulators.fill(0);
+        }
+        outcome
+    }
+
+    fn scan_windows<const CLEAR: bool>(
+        &mut self,
+        documents: u32,
+        selector: &mut Selector<'_>,
+    ) -> Result<(), Damaged> {
         for window in 0..documents.div_ceil(WINDOW) {
             let first = window * WINDOW;
             let len = (documents - first).min(WINDOW);
-            if let Err(damaged) = self.score_window(window as usize, first, len) {
-                // The next query must find empty accumulators.
-                self.accumulators.fill(0);
-                return Err(damaged);
-            }
+            self.score_window(window as usize, first, len)?;
             let threshold = selector.enter();
             let scores = &mut self.accumulators[..len as usize];
-            kernels::scan::<true>(self.level, scores, threshold, |position, score| {
+            kernels::scan::<CLEAR>(self.level, scores, threshold, |position, score| {
                 selector.push(first + position, score);
                 selector.enter()
             });
@@ -102,11 +117,10 @@ impl<'a> Windowed<'a> {
                 Representation::Bitmap => DenseTerm::Bitmap(list.bitmap().ok_or(Damaged)?),
                 Representation::Bytes => DenseTerm::Bytes(list.impact_bytes().ok_or(Damaged)?),
             };
-            // 65,535 = 32,767 + 32,767 + 1: three lanes at most.
             let mut rest = weight;
             while rest > 0 {
-                let weight = rest.min(i16::MAX as u32);
-                self.lanes.push((self.dense.len(), weight as i16));
+                let weight = rest.min(MAX_LANE_WEIGHT.into());
+                self.lanes.push((self.dense.len(), weight as u16));
                 rest -= weight;
             }
             self.dense.push(dense);
@@ -131,7 +145,8 @@ impl<'a> Windowed<'a> {
             kernels::scatter(self.level, this, *weight, &mut self.stage, &mut self.accumulators);
         }
         for cursor in &mut self.packed {
-            cursor.add_until(self.level, first, len, &mut self.stage, &mut self.accumulators)?;
+            let accumulators = &mut self.accumulators[..len as usize];
+            cursor.add_window(self.level, first, &mut self.stage, accumulators)?;
         }
         Ok(())
     }
@@ -146,21 +161,17 @@ impl<'a> Windowed<'a> {
                 term.expand(self.level, start, expanded)?;
             }
             // Queries have a dozen dense terms, so one round is the rule.
-            let mut pairs = [[Lane { impacts: &NO_IMPACTS, weight: 0 }; 2]; MAX_PAIRS];
-            for (round, lanes) in self.lanes.chunks(2 * MAX_PAIRS).enumerate() {
-                for (i, lane) in lanes.iter().enumerate() {
-                    let impacts = &self.expanded[lane.0];
-                    pairs[i / 2][i % 2] = Lane { impacts, weight: lane.1 };
+            let mut lanes = [Lane::default(); MAX_LANES];
+            for (round, terms) in self.lanes.chunks(MAX_LANES).enumerate() {
+                for (lane, &(term, weight)) in lanes.iter_mut().zip(terms) {
+                    *lane = Lane { impacts: &self.expanded[term], weight };
                 }
-                if lanes.len() % 2 == 1 {
-                    pairs[lanes.len() / 2][1] = Lane { impacts: &NO_IMPACTS, weight: 0 };
-                }
-                let pairs = &pairs[..lanes.len().div_ceil(2)];
+                let lanes = &lanes[..terms.len()];
                 if round == 0 {
-                    kernels::multiply_add(self.level, pairs, out);
+                    kernels::multiply_add(self.level, lanes, out);
                 } else {
                     let mut more = [0; CHUNK];
-                    kernels::multiply_add(self.level, pairs, &mut more);
+                    kernels::multiply_add(self.level, lanes, &mut more);
                     out.iter_mut().zip(more).for_each(|(sum, more)| *sum = sum.wrapping_add(more));
                 }
             }
@@ -168,9 +179,6 @@ impl<'a> Windowed<'a> {
         Ok(())
     }
 }
-
-/// Pairs of dense lanes that one pass over a chunk takes.
-const MAX_PAIRS: usize = 16;
 
 impl DenseTerm<'_> {
     /// Impacts of documents `start`.. of a chunk, 0 where the term is not.
@@ -208,32 +216,21 @@ impl DenseTerm<'_> {
 }
 
 impl PackedCursor<'_> {
-    /// Adds the postings of a window; they follow those of the window before.
-    fn add_until(
+    /// Adds the postings of the documents from `first` on that have an accumulator; they
+    /// follow those of the window before.
+    fn add_window(
         &mut self,
         level: SimdLevel,
         first: u32,
-        len: u32,
         stage: &mut Stage,
-        accumulators: &mut Accumulators,
+        accumulators: &mut [u32],
     ) -> Result<(), Damaged> {
         loop {
-            let docids = &self.block.docids[self.at..self.block.len];
-            let inside = match docids.last() {
-                // Most blocks end in the window that they begin in.
-                Some(&last) if last - first >= len => docids.partition_point(|d| d - first < len),
-                _ => docids.len(),
-            };
-            kernels::scatter_block(
-                level,
-                &docids[..inside],
-                &self.block.impacts[self.at..self.at + inside],
-                first,
-                self.weight,
-                stage,
-                accumulators,
-            );
-            self.at += inside;
+            let rest = self.at..self.block.len;
+            let (docids, impacts) = (&self.block.docids[rest.clone()], &self.block.impacts[rest]);
+            let weight = self.weight;
+            self.at +=
+                kernels::scatter_until(level, docids, impacts, first, weight, stage, accumulators);
             if self.at < self.block.len || self.next_block == self.list.blocks() {
                 return Ok(());
             }

@@ -155,9 +155,7 @@ async fn answer(
 }
 
 fn hits(answer: &Answer, serving: &Serving) -> serde_json::Value {
-    let hit = |(rank, (id, score)): (usize, &(String, u32))| {
-        json!({ "rank": rank + 1, "docid": id, "score": score })
-    };
+    let hit = |(rank, (id, score)): (usize, &(String, u32))| json!({ "rank": rank + 1, "docid": id, "score": score });
     json!({
         "qid": answer.query,
         "hits": answer.hits.iter().enumerate().map(hit).collect::<Vec<_>>(),

@@ -101,7 +101,10 @@ impl<'a> Worker<'a> {
                 unknown: query.query.unknown,
                 encoding: query.encoding,
                 retrieval,
-                hits: hits.iter().map(|hit| (names.get(hit.ordinal).to_owned(), hit.score)).collect(),
+                hits: hits
+                    .iter()
+                    .map(|hit| (names.get(hit.ordinal).to_owned(), hit.score))
+                    .collect(),
             });
         }
         Ok(answers)

@@ -142,8 +142,7 @@ impl Default for Block {
 impl Block {
     /// An empty block that decodes with no more than `level`, and than this machine has.
     pub fn with_simd(level: SimdLevel) -> Self {
-        let level = level.min(SimdLevel::detect());
-        Block { docids: [0; BLOCK], impacts: [0; BLOCK], len: 0, level }
+        Block { docids: [0; BLOCK], impacts: [0; BLOCK], len: 0, level: level.or_best() }
     }
 
     fn push(&mut self, docid: u32, impact: u8) -> Option<()> {

@@ -2,27 +2,11 @@
 
 use std::arch::x86_64::*;
 
-use super::{Accumulators, CHUNK, ChunkBytes, Lane, STAGE, Stage, scalar};
-use crate::format::WINDOW;
-
-/// For each 8-bit mask, where each of 8 documents finds its impact among the next ones;
-/// 0x80 makes the shuffle write 0.
-static SPREAD: [[u8; 8]; 256] = {
-    let mut table = [[0x80; 8]; 256];
-    let mut mask = 0;
-    while mask < 256 {
-        let (mut bit, mut next) = (0, 0);
-        while bit < 8 {
-            if mask >> bit & 1 == 1 {
-                table[mask][bit] = next;
-                next += 1;
-            }
-            bit += 1;
-        }
-        mask += 1;
-    }
-    table
+use super::tables::SPREAD;
+use super::{
+    Accumulators, CHUNK, ChunkBytes, Lane, MAX_LANES, NO_IMPACTS, STAGE, Stage, ones, scalar,
 };
+use crate::format::WINDOW;
 
 #[target_feature(enable = "avx2,popcnt")]
 pub(super) fn expand(
@@ -30,11 +14,9 @@ pub(super) fn expand(
     impacts: &[u8],
     out: &mut ChunkBytes,
 ) -> Option<usize> {
-    // Counted here, where the instruction for it may be used.
-    let taken: u32 = words.iter().map(|&w| u64::from_le_bytes(w).count_ones()).sum();
-    let taken = taken as usize;
-    // What follows loads past the last impact it uses.
-    if impacts.len() < taken + 64 {
+    // What follows loads past the last impact it uses. Only near a list's end are they
+    // counted first.
+    if impacts.len() < CHUNK + 64 && impacts.len() < ones(words) + 64 {
         return scalar::expand(words, impacts, out);
     }
     let mut next = impacts.as_ptr();
@@ -48,32 +30,60 @@ pub(super) fn expand(
             next = next.add(masks.count_ones() as usize);
         }
     }
-    Some(taken)
+    Some(next as usize - impacts.as_ptr() as usize)
 }
 
-/// Adds prepared postings. `positions` must be below the window.
+/// A weight as two that a signed 16-bit multiplication takes; only 65,535 is no such sum.
+pub(super) fn halves(weight: u32) -> Option<i32> {
+    let low = weight.min(i16::MAX as u32);
+    let high = weight - low;
+    (high <= i16::MAX as u32).then_some((low | high << 16) as i32)
+}
+
+/// Adds the first `fours` fours of a stage. The products of every `N` stand as shuffles
+/// inside 16 bytes leave them: first those of the lower four of every eight postings, then
+/// the rest.
 ///
 /// # Safety
-/// As said.
+/// The positions of these postings must be below the window.
 #[inline(always)]
-pub(super) unsafe fn add(positions: &[u16], products: &[u32], accumulators: &mut Accumulators) {
-    let mut one = |position: u16, product: u32| {
-        debug_assert!(u32::from(position) < WINDOW);
-        // SAFETY: the caller promises it; a check here costs as much as the addition.
-        let score = unsafe { accumulators.get_unchecked_mut(usize::from(position)) };
-        *score = score.wrapping_add(product);
+pub(super) unsafe fn add_fours<const N: usize>(
+    stage: &Stage,
+    fours: usize,
+    accumulators: &mut Accumulators,
+) {
+    let groups = stage.positions.as_chunks::<N>().0.iter().zip(stage.products.as_chunks::<N>().0);
+    let mut add = |positions: &[u16; N], products: &[u32; N], fours: usize| {
+        let products = products.as_chunks::<4>().0;
+        for (four, positions) in positions.as_chunks::<4>().0[..fours].iter().enumerate() {
+            let products = products[four % 2 * (N / 8) + four / 2];
+            for (&position, product) in positions.iter().zip(products) {
+                debug_assert!(u32::from(position) < WINDOW);
+                // SAFETY: the caller promises it; a check here costs as much as the addition.
+                let score = unsafe { accumulators.get_unchecked_mut(usize::from(position)) };
+                *score = score.wrapping_add(product);
+            }
+        }
     };
-    let (fours, few) = positions.as_chunks::<4>();
-    let (product_fours, few_products) = products[..positions.len()].as_chunks::<4>();
-    for (positions, products) in fours.iter().zip(product_fours) {
-        one(positions[0], products[0]);
-        one(positions[1], products[1]);
-        one(positions[2], products[2]);
-        one(positions[3], products[3]);
+    let mut left = fours;
+    for (positions, products) in groups {
+        if left < N / 4 {
+            return add(positions, products, left);
+        }
+        add(positions, products, N / 4);
+        left -= N / 4;
     }
-    for (&position, &product) in few.iter().zip(few_products) {
-        one(position, product);
+}
+
+/// For 8 pairs in 16 bytes: twice the impact of each of the lower or upper four, as 16 bits.
+pub(super) const fn impacts_of_four(upper: bool) -> [i8; 16] {
+    let mut bytes = [-128; 16];
+    let mut i = 0;
+    while i < 8 {
+        bytes[2 * i] = (i / 2 * 2 + 1 + if upper { 8 } else { 0 }) as i8;
+        i += 1;
     }
+    bytes
 }
 
 /// A running sum of gaps and the products by vectors, then additions one by one: the
@@ -85,9 +95,17 @@ pub(super) fn scatter(
     stage: &mut Stage,
     accumulators: &mut Accumulators,
 ) {
-    let weight = _mm256_set1_epi32(weight as i32);
+    let Some(weights) = halves(weight) else {
+        return scalar::scatter(run, weight, stage, accumulators);
+    };
+    let weights = _mm256_set1_epi32(weights);
     let top = _mm256_set1_epi16(0x0F0E);
     let top_of_8 = _mm256_set1_epi16(0x0706);
+    let [lower, upper] = [false, true].map(|upper| {
+        let bytes = impacts_of_four(upper);
+        // SAFETY: 16 bytes.
+        _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) })
+    });
     // One before the window; the first gap is at least 1.
     let mut before = _mm256_set1_epi16(-1);
     for run in run.chunks(STAGE) {
@@ -105,50 +123,56 @@ pub(super) fn scatter(
             sum = _mm256_add_epi16(sum, _mm256_bslli_epi128::<2>(sum));
             sum = _mm256_add_epi16(sum, _mm256_bslli_epi128::<4>(sum));
             sum = _mm256_add_epi16(sum, _mm256_bslli_epi128::<8>(sum));
-            let lower = _mm256_permute2x128_si256::<0x08>(sum, sum);
-            sum = _mm256_add_epi16(sum, _mm256_shuffle_epi8(lower, top));
+            let lower_sums = _mm256_permute2x128_si256::<0x08>(sum, sum);
+            sum = _mm256_add_epi16(sum, _mm256_shuffle_epi8(lower_sums, top));
             sum = _mm256_add_epi16(sum, before);
             before = _mm256_shuffle_epi8(_mm256_permute4x64_epi64::<0xFF>(sum), top_of_8);
             let position = _mm256_and_si256(sum, _mm256_set1_epi16((WINDOW - 1) as i16));
-            let impacts = _mm256_srli_epi16::<8>(pairs);
-            let low = _mm256_cvtepu16_epi32(_mm256_castsi256_si128(impacts));
-            let high = _mm256_cvtepu16_epi32(_mm256_extracti128_si256::<1>(impacts));
+            let low = _mm256_madd_epi16(_mm256_shuffle_epi8(pairs, lower), weights);
+            let high = _mm256_madd_epi16(_mm256_shuffle_epi8(pairs, upper), weights);
             // SAFETY: 16 positions of two bytes, 16 products of four.
             unsafe {
                 _mm256_storeu_si256(positions.as_mut_ptr().cast(), position);
                 let products = products.as_mut_ptr();
-                _mm256_storeu_si256(products.cast(), _mm256_mullo_epi32(low, weight));
-                _mm256_storeu_si256(products.add(8).cast(), _mm256_mullo_epi32(high, weight));
+                _mm256_storeu_si256(products.cast(), low);
+                _mm256_storeu_si256(products.add(8).cast(), high);
             }
         }
-        // SAFETY: positions were masked.
-        unsafe { add(&stage.positions[..run.len()], &stage.products, accumulators) };
+        // SAFETY: positions were masked; what was padded adds nothing.
+        unsafe { add_fours::<16>(stage, run.len().div_ceil(4), accumulators) };
     }
 }
 
 /// Positions and products by vectors, then additions one by one.
-#[target_feature(enable = "avx2")]
-pub(super) fn scatter_block(
+#[target_feature(enable = "avx2,popcnt")]
+pub(super) fn scatter_until(
     docids: &[u32],
     impacts: &[u8],
     first: u32,
     weight: u32,
     stage: &mut Stage,
-    accumulators: &mut Accumulators,
-) {
-    let (groups, few_docids) = docids.as_chunks::<16>();
-    let (impact_groups, few_impacts) = impacts.as_chunks::<16>();
-    let mask = _mm256_set1_epi32(WINDOW as i32 - 1);
+    accumulators: &mut [u32],
+) -> usize {
+    let (groups, few) = docids.as_chunks::<16>();
+    let last = _mm256_set1_epi32(accumulators.len() as i32 - 1);
     let (first8, weight8) = (_mm256_set1_epi32(first as i32), _mm256_set1_epi32(weight as i32));
     let out = stage.positions.as_chunks_mut::<16>().0.iter_mut();
     let out = out.zip(stage.products.as_chunks_mut::<16>().0);
-    for ((docids, impacts), (positions, products)) in groups.iter().zip(impact_groups).zip(out) {
+    let mut done = 0;
+    for ((docids, impacts), (positions, products)) in
+        groups.iter().zip(impacts.as_chunks::<16>().0).zip(out)
+    {
         // SAFETY: all are arrays of 16.
-        unsafe {
+        let inside = unsafe {
             let at = docids.as_ptr();
             let (low, high) = (_mm256_loadu_si256(at.cast()), _mm256_loadu_si256(at.add(8).cast()));
-            let low = _mm256_and_si256(_mm256_sub_epi32(low, first8), mask);
-            let high = _mm256_and_si256(_mm256_sub_epi32(high, first8), mask);
+            let (low, high) = (_mm256_sub_epi32(low, first8), _mm256_sub_epi32(high, first8));
+            let inside = |position| {
+                let inside = _mm256_cmpeq_epi32(_mm256_min_epu32(position, last), position);
+                _mm256_movemask_ps(_mm256_castsi256_ps(inside)) as u32
+            };
+            let inside = (inside(low) | inside(high) << 8).trailing_ones() as usize;
+            // Saturated where it is outside, and not used there.
             let both = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi32(low, high));
             _mm256_storeu_si256(positions.as_mut_ptr().cast(), both);
             let impacts = _mm_loadu_si128(impacts.as_ptr().cast());
@@ -157,22 +181,35 @@ pub(super) fn scatter_block(
             let products = products.as_mut_ptr();
             _mm256_storeu_si256(products.cast(), _mm256_mullo_epi32(low, weight8));
             _mm256_storeu_si256(products.add(8).cast(), _mm256_mullo_epi32(high, weight8));
+            inside
+        };
+        done += inside;
+        if inside < 16 {
+            break;
         }
     }
-    // SAFETY: positions were masked.
-    unsafe { add(&stage.positions[..groups.len() * 16], &stage.products, accumulators) };
-    scalar::scatter_block(few_docids, few_impacts, first, weight, stage, accumulators);
+    // SAFETY: these positions are below the number of accumulators.
+    unsafe { stage.add(done, accumulators) };
+    if done < 16 * groups.len() {
+        return done;
+    }
+    done + scalar::scatter_until(few, &impacts[done..], first, weight, stage, accumulators)
 }
 
 #[target_feature(enable = "avx2")]
-pub(super) fn multiply_add(pairs: &[[Lane<'_>; 2]], out: &mut [u32; CHUNK]) {
+pub(super) fn multiply_add(lanes: &[Lane<'_>], out: &mut [u32; CHUNK]) {
     let zero = _mm256_setzero_si256();
+    let mut pairs = [(&NO_IMPACTS, &NO_IMPACTS, zero); MAX_LANES / 2];
+    for (pair, lanes) in pairs.iter_mut().zip(lanes.chunks(2)) {
+        let (a, b) = (lanes[0], lanes.get(1).copied().unwrap_or_default());
+        let weights = i32::from(a.weight) | i32::from(b.weight) << 16;
+        *pair = (a.impacts, b.impacts, _mm256_set1_epi32(weights));
+    }
+    let pairs = &pairs[..lanes.len().div_ceil(2)];
     for (group, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
         let mut sums = [zero; 4];
-        for [a, b] in pairs {
-            let weights = _mm256_set1_epi32(i32::from(a.weight) | i32::from(b.weight) << 16);
-            let (a, b) =
-                (&a.impacts.as_chunks::<32>().0[group], &b.impacts.as_chunks::<32>().0[group]);
+        for (a, b, weights) in pairs {
+            let (a, b) = (&a.as_chunks::<32>().0[group], &b.as_chunks::<32>().0[group]);
             // SAFETY: both are arrays of 32 bytes.
             let (a, b) = unsafe {
                 (_mm256_loadu_si256(a.as_ptr().cast()), _mm256_loadu_si256(b.as_ptr().cast()))
@@ -187,7 +224,7 @@ pub(super) fn multiply_add(pairs: &[[Lane<'_>; 2]], out: &mut [u32; CHUNK]) {
                 _mm256_unpackhi_epi8(high, zero),
             ];
             for (sum, wide) in sums.iter_mut().zip(wide) {
-                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(wide, weights));
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(wide, *weights));
             }
         }
         // Each vector holds documents 4i..4i+4 of the lower and of the upper half.
@@ -213,28 +250,29 @@ pub(super) fn scan<const CLEAR: bool>(
     // Scores are below 2^31, so signed compares are right; ≥ t is > t − 1.
     let mut below = _mm256_set1_epi32((threshold - 1) as i32);
     for (group, scores) in groups.iter_mut().enumerate() {
-        let at = scores.as_mut_ptr();
+        let at = scores.as_ptr();
         // SAFETY: the group has 32 scores.
-        let any = unsafe {
-            let load =
-                |i: usize| _mm256_cmpgt_epi32(_mm256_loadu_si256(at.add(8 * i).cast()), below);
-            _mm256_or_si256(_mm256_or_si256(load(0), load(1)), _mm256_or_si256(load(2), load(3)))
+        let eights =
+            [0, 8, 16, 24].map(|i| unsafe { _mm256_loadu_si256(at.wrapping_add(i).cast()) });
+        let above = |scores| {
+            let above = _mm256_cmpgt_epi32(scores, below);
+            _mm256_movemask_ps(_mm256_castsi256_ps(above)) as u32
         };
-        if _mm256_testz_si256(any, any) == 0 {
-            for i in 0..4 {
-                // SAFETY: as above.
-                let scores8 = unsafe { _mm256_loadu_si256(at.add(8 * i).cast()) };
-                let above = _mm256_cmpgt_epi32(scores8, below);
-                let mut mask = _mm256_movemask_ps(_mm256_castsi256_ps(above)) as u32;
-                while mask != 0 {
-                    let position = 8 * i + mask.trailing_zeros() as usize;
-                    mask &= mask - 1;
-                    if scores[position] >= threshold {
-                        threshold = found((group * 32 + position) as u32, scores[position]);
-                    }
+        let most = _mm256_max_epi32(
+            _mm256_max_epi32(eights[0], eights[1]),
+            _mm256_max_epi32(eights[2], eights[3]),
+        );
+        if above(most) != 0 {
+            let [a, b, c, d] = eights.map(above);
+            let mut mask = a | b << 8 | c << 16 | d << 24;
+            while mask != 0 {
+                let position = mask.trailing_zeros() as usize;
+                mask &= mask - 1;
+                if scores[position] >= threshold {
+                    threshold = found((group * 32 + position) as u32, scores[position]);
                 }
-                below = _mm256_set1_epi32((threshold - 1) as i32);
             }
+            below = _mm256_set1_epi32((threshold - 1) as i32);
         }
         if CLEAR {
             scores.fill(0);

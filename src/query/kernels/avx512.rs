@@ -2,8 +2,10 @@
 
 use std::arch::x86_64::*;
 
-use super::avx2::add;
-use super::{Accumulators, CHUNK, ChunkBytes, Lane, STAGE, Stage, scalar};
+use super::avx2::{add_fours, halves, impacts_of_four};
+use super::{
+    Accumulators, CHUNK, ChunkBytes, Lane, MAX_LANES, NO_IMPACTS, STAGE, Stage, ones, scalar,
+};
 use crate::format::WINDOW;
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
@@ -12,11 +14,9 @@ pub(super) fn expand(
     impacts: &[u8],
     out: &mut ChunkBytes,
 ) -> Option<usize> {
-    // Counted here, where the instruction for it may be used.
-    let taken: u32 = words.iter().map(|&w| u64::from_le_bytes(w).count_ones()).sum();
-    let taken = taken as usize;
-    // What follows loads past the last impact it uses.
-    if impacts.len() < taken + 64 {
+    // What follows loads past the last impact it uses. Only near a list's end are they
+    // counted first.
+    if impacts.len() < CHUNK + 64 && impacts.len() < ones(words) + 64 {
         return scalar::expand(words, impacts, out);
     }
     let mut next = impacts.as_ptr();
@@ -31,7 +31,7 @@ pub(super) fn expand(
             next = next.add(mask.count_ones() as usize);
         }
     }
-    Some(taken)
+    Some(next as usize - impacts.as_ptr() as usize)
 }
 
 /// A running sum of gaps and the products by vectors, then additions one by one: the
@@ -43,15 +43,22 @@ pub(super) fn scatter(
     stage: &mut Stage,
     accumulators: &mut Accumulators,
 ) {
-    let weight = _mm512_set1_epi32(weight as i32);
-    // The last sum of each of the four lanes below, one, two and three lanes down.
-    let tops = _mm512_set1_epi64(0);
+    let Some(weights) = halves(weight) else {
+        return scalar::scatter(run, weight, stage, accumulators);
+    };
+    let weights = _mm512_set1_epi32(weights);
+    // The last sum of each of the four lanes below, one and two lanes down.
     let down = |lanes: i64| {
         let top = |lane: i64| (8 * (lane - lanes) + 7).max(0) * 0x0001_0001_0001_0001;
         _mm512_setr_epi64(top(0), top(0), top(1), top(1), top(2), top(2), top(3), top(3))
     };
-    let (one, two, three) = (down(1), down(2), down(3));
+    let (one, two) = (down(1), down(2));
     let last = _mm512_set1_epi16(31);
+    let [lower, upper] = [false, true].map(|upper| {
+        let bytes = impacts_of_four(upper);
+        // SAFETY: 16 bytes.
+        _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) })
+    });
     // One before the window; the first gap is at least 1.
     let mut before = _mm512_set1_epi16(-1);
     for run in run.chunks(STAGE) {
@@ -65,102 +72,147 @@ pub(super) fn scatter(
             sum = _mm512_add_epi16(sum, _mm512_bslli_epi128::<2>(sum));
             sum = _mm512_add_epi16(sum, _mm512_bslli_epi128::<4>(sum));
             sum = _mm512_add_epi16(sum, _mm512_bslli_epi128::<8>(sum));
-            let below = _mm512_add_epi16(
-                _mm512_mask_permutexvar_epi16(tops, 0xFFFF_FF00, one, sum),
-                _mm512_mask_permutexvar_epi16(tops, 0xFFFF_0000, two, sum),
-            );
-            let lowest = _mm512_mask_permutexvar_epi16(tops, 0xFF00_0000, three, sum);
-            sum = _mm512_add_epi16(sum, _mm512_add_epi16(below, lowest));
+            sum = _mm512_add_epi16(sum, _mm512_maskz_permutexvar_epi16(0xFFFF_FF00, one, sum));
+            sum = _mm512_add_epi16(sum, _mm512_maskz_permutexvar_epi16(0xFFFF_0000, two, sum));
             sum = _mm512_add_epi16(sum, before);
             before = _mm512_permutexvar_epi16(last, sum);
             let position = _mm512_and_si512(sum, _mm512_set1_epi16((WINDOW - 1) as i16));
-            let impacts = _mm512_srli_epi16::<8>(pairs);
-            let low = _mm512_cvtepu16_epi32(_mm512_castsi512_si256(impacts));
-            let high = _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64::<1>(impacts));
+            let low = _mm512_madd_epi16(_mm512_shuffle_epi8(pairs, lower), weights);
+            let high = _mm512_madd_epi16(_mm512_shuffle_epi8(pairs, upper), weights);
             // SAFETY: 32 positions of two bytes, 32 products of four.
             unsafe {
                 _mm512_storeu_si512(positions.as_mut_ptr().cast(), position);
                 let products = products.as_mut_ptr();
-                _mm512_storeu_si512(products.cast(), _mm512_mullo_epi32(low, weight));
-                _mm512_storeu_si512(products.add(16).cast(), _mm512_mullo_epi32(high, weight));
+                _mm512_storeu_si512(products.cast(), low);
+                _mm512_storeu_si512(products.add(16).cast(), high);
             }
         }
-        // SAFETY: positions were masked.
-        unsafe { add(&stage.positions[..run.len()], &stage.products, accumulators) };
+        // SAFETY: positions were masked; what was padded adds nothing.
+        unsafe { add_fours::<32>(stage, run.len().div_ceil(4), accumulators) };
     }
 }
 
 /// Positions and products by vectors, then additions one by one: faster than the scatter
 /// instruction.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-pub(super) fn scatter_block(
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
+pub(super) fn scatter_until(
     docids: &[u32],
     impacts: &[u8],
     first: u32,
     weight: u32,
     stage: &mut Stage,
-    accumulators: &mut Accumulators,
-) {
-    let (groups, few_docids) = docids.as_chunks::<16>();
-    let (impact_groups, few_impacts) = impacts.as_chunks::<16>();
-    let mask = _mm512_set1_epi32(WINDOW as i32 - 1);
+    accumulators: &mut [u32],
+) -> usize {
+    let limit = _mm512_set1_epi32(accumulators.len() as i32);
     let (first16, weight16) = (_mm512_set1_epi32(first as i32), _mm512_set1_epi32(weight as i32));
     let out = stage.positions.as_chunks_mut::<16>().0.iter_mut();
     let out = out.zip(stage.products.as_chunks_mut::<16>().0);
-    for ((docids, impacts), (positions, products)) in groups.iter().zip(impact_groups).zip(out) {
-        // SAFETY: all are arrays of 16.
-        unsafe {
-            let docids = _mm512_loadu_si512(docids.as_ptr().cast());
-            let impacts = _mm512_cvtepu8_epi32(_mm_loadu_si128(impacts.as_ptr().cast()));
-            let position = _mm512_and_si512(_mm512_sub_epi32(docids, first16), mask);
+    let mut done = 0;
+    for ((docids, impacts), (positions, products)) in
+        docids.chunks(16).zip(impacts.chunks(16)).zip(out)
+    {
+        let loaded = (0xFFFF >> (16 - docids.len().min(impacts.len()))) as __mmask16;
+        // SAFETY: masked to the chunks, and to the arrays of 16.
+        let inside = unsafe {
+            let docids = _mm512_maskz_loadu_epi32(loaded, docids.as_ptr().cast());
+            let impacts = _mm_maskz_loadu_epi8(loaded, impacts.as_ptr().cast());
+            let position = _mm512_sub_epi32(docids, first16);
+            let product = _mm512_mullo_epi32(_mm512_cvtepu8_epi32(impacts), weight16);
             _mm256_storeu_si256(positions.as_mut_ptr().cast(), _mm512_cvtepi32_epi16(position));
-            let product = _mm512_mullo_epi32(impacts, weight16);
             _mm512_storeu_si512(products.as_mut_ptr().cast(), product);
+            _mm512_mask_cmplt_epu32_mask(loaded, position, limit).trailing_ones() as usize
+        };
+        done += inside;
+        if inside < 16 {
+            break;
         }
     }
-    // SAFETY: positions were masked.
-    unsafe { add(&stage.positions[..groups.len() * 16], &stage.products, accumulators) };
-    scalar::scatter_block(few_docids, few_impacts, first, weight, stage, accumulators);
+    // SAFETY: these positions are below the number of accumulators.
+    unsafe { stage.add(done, accumulators) };
+    done
 }
 
-#[target_feature(enable = "avx512f,avx512bw")]
-pub(super) fn multiply_add(pairs: &[[Lane<'_>; 2]], out: &mut [u32; CHUNK]) {
-    // Two vectors of documents a round: half the loads of pointers and weights.
-    for (group, out) in out.as_chunks_mut::<128>().0.iter_mut().enumerate() {
-        let mut sums = [[_mm512_setzero_si512(); 4]; 2];
-        for [a, b] in pairs {
-            let weights = _mm512_set1_epi32(i32::from(a.weight) | i32::from(b.weight) << 16);
-            let a = a.impacts.as_chunks::<128>().0[group].as_chunks::<64>().0;
-            let b = b.impacts.as_chunks::<128>().0[group].as_chunks::<64>().0;
-            for (sums, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
-                add_products(a, b, weights, sums);
-            }
+/// Four lanes whose bytes one instruction multiplies: weights as 128 · high + low, each
+/// below 128.
+#[derive(Clone, Copy)]
+struct Quad<'a> {
+    impacts: [&'a ChunkBytes; 4],
+    low: i32,
+    high: i32,
+}
+
+impl<'a> Quad<'a> {
+    fn new(lanes: &[Lane<'a>]) -> Self {
+        let mut quad = Quad { impacts: [&NO_IMPACTS; 4], low: 0, high: 0 };
+        for (i, lane) in lanes.iter().enumerate() {
+            quad.impacts[i] = lane.impacts;
+            quad.low |= i32::from(lane.weight & 127) << (8 * i);
+            quad.high |= i32::from(lane.weight >> 7) << (8 * i);
         }
-        for (sums, out) in sums.into_iter().zip(out.as_chunks_mut::<64>().0) {
-            store_sums(sums, out);
-        }
+        quad
+    }
+
+    /// The impacts of 64 documents.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn load(&self, lane: usize, group: usize) -> __m512i {
+        let impacts = &self.impacts[lane].as_chunks::<64>().0[group];
+        // SAFETY: an array of 64 bytes.
+        unsafe { _mm512_loadu_si512(impacts.as_ptr().cast()) }
     }
 }
 
-/// Adds the products of 64 documents.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn add_products(a: &[u8; 64], b: &[u8; 64], weights: __m512i, sums: &mut [__m512i; 4]) {
+/// Bytes of four lanes interleaved, a document in 32 bits: one instruction multiplies and
+/// adds them, where pairs of 16 bits take three.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+pub(super) fn multiply_add(lanes: &[Lane<'_>], out: &mut [u32; CHUNK]) {
     let zero = _mm512_setzero_si512();
-    // SAFETY: both are arrays of 64 bytes.
-    let (a, b) =
-        unsafe { (_mm512_loadu_si512(a.as_ptr().cast()), _mm512_loadu_si512(b.as_ptr().cast())) };
-    // Interleaved bytes a0 b0 a1 b1 …, then widened to the 16-bit pairs that one
-    // multiply-add reduces to a document each.
-    let (low, high) = (_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b));
-    let wide = [
-        _mm512_unpacklo_epi8(low, zero),
-        _mm512_unpackhi_epi8(low, zero),
-        _mm512_unpacklo_epi8(high, zero),
-        _mm512_unpackhi_epi8(high, zero),
-    ];
-    for (sum, wide) in sums.iter_mut().zip(wide) {
-        *sum = _mm512_add_epi32(*sum, _mm512_madd_epi16(wide, weights));
+    let mut quads = [Quad::new(&[]); MAX_LANES / 4];
+    for (quad, lanes) in quads.iter_mut().zip(lanes.chunks(4)) {
+        *quad = Quad::new(lanes);
+    }
+    let quads = &quads[..lanes.len().div_ceil(4)];
+    // The last one may be half empty.
+    let (quads, pair) = match lanes.len() % 4 {
+        1 | 2 => (&quads[..quads.len() - 1], quads.last()),
+        _ => (quads, None),
+    };
+    for (group, out) in out.as_chunks_mut::<64>().0.iter_mut().enumerate() {
+        let (mut low_sums, mut high_sums) = ([zero; 4], [zero; 4]);
+        let mut add = |quad: &Quad<'_>, bytes: [__m512i; 4]| {
+            let (low, high) = (_mm512_set1_epi32(quad.low), _mm512_set1_epi32(quad.high));
+            for ((low_sum, high_sum), bytes) in low_sums.iter_mut().zip(&mut high_sums).zip(bytes) {
+                *low_sum = _mm512_dpbusd_epi32(*low_sum, bytes, low);
+                *high_sum = _mm512_dpbusd_epi32(*high_sum, bytes, high);
+            }
+        };
+        for quad in quads {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|lane| quad.load(lane, group));
+            let (ab, cd) = (_mm512_unpacklo_epi8(a, b), _mm512_unpacklo_epi8(c, d));
+            let (ab_high, cd_high) = (_mm512_unpackhi_epi8(a, b), _mm512_unpackhi_epi8(c, d));
+            let bytes = [
+                _mm512_unpacklo_epi16(ab, cd),
+                _mm512_unpackhi_epi16(ab, cd),
+                _mm512_unpacklo_epi16(ab_high, cd_high),
+                _mm512_unpackhi_epi16(ab_high, cd_high),
+            ];
+            add(quad, bytes);
+        }
+        if let Some(pair) = pair {
+            let (a, b) = (pair.load(0, group), pair.load(1, group));
+            let (ab, ab_high) = (_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b));
+            let bytes = [
+                _mm512_unpacklo_epi16(ab, zero),
+                _mm512_unpackhi_epi16(ab, zero),
+                _mm512_unpacklo_epi16(ab_high, zero),
+                _mm512_unpackhi_epi16(ab_high, zero),
+            ];
+            add(pair, bytes);
+        }
+        for (low_sum, high_sum) in low_sums.iter_mut().zip(high_sums) {
+            *low_sum = _mm512_add_epi32(*low_sum, _mm512_slli_epi32::<7>(high_sum));
+        }
+        store_sums(low_sums, out);
     }
 }
 
@@ -189,22 +241,27 @@ pub(super) fn scan<const CLEAR: bool>(
     mut threshold: u32,
     mut found: impl FnMut(u32, u32) -> u32,
 ) {
-    let (groups, rest) = accumulators.as_chunks_mut::<32>();
-    let tail = groups.len() as u32 * 32;
+    let (groups, rest) = accumulators.as_chunks_mut::<64>();
+    let tail = groups.len() as u32 * 64;
+    // Scores are below 2^31, so signed compares are right.
     let mut least = _mm512_set1_epi32(threshold as i32);
     for (group, scores) in groups.iter_mut().enumerate() {
         let at = scores.as_ptr();
-        // SAFETY: the group has 32 scores, two vectors of 16.
-        let (low, high) =
-            unsafe { (_mm512_loadu_si512(at.cast()), _mm512_loadu_si512(at.add(16).cast())) };
-        let mut mask = u32::from(_mm512_cmpge_epi32_mask(low, least))
-            | u32::from(_mm512_cmpge_epi32_mask(high, least)) << 16;
-        if mask != 0 {
+        let sixteens = [0, 16, 32, 48].map(|i| {
+            // SAFETY: the group has 64 scores, four vectors of 16.
+            unsafe { _mm512_loadu_si512(at.wrapping_add(i).cast()) }
+        });
+        let [a, b, c, d] = sixteens;
+        let most = _mm512_max_epi32(_mm512_max_epi32(a, b), _mm512_max_epi32(c, d));
+        if _mm512_cmpge_epi32_mask(most, least) != 0 {
+            let [a, b, c, d] =
+                sixteens.map(|scores| u64::from(_mm512_cmpge_epi32_mask(scores, least)));
+            let mut mask = a | b << 16 | c << 32 | d << 48;
             while mask != 0 {
                 let position = mask.trailing_zeros() as usize;
                 mask &= mask - 1;
                 if scores[position] >= threshold {
-                    threshold = found((group * 32 + position) as u32, scores[position]);
+                    threshold = found((group * 64 + position) as u32, scores[position]);
                 }
             }
             least = _mm512_set1_epi32(threshold as i32);

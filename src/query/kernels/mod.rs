@@ -6,7 +6,11 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+mod neon;
 mod scalar;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod tables;
 
 use crate::format::{BLOCK, WINDOW};
 pub use crate::simd::SimdLevel;
@@ -18,11 +22,19 @@ pub(super) type Accumulators = [u32; WINDOW as usize];
 /// ranks, and a divisor of the window.
 pub(super) const CHUNK: usize = 2048;
 
-/// Postings that the scatter kernels prepare by vectors before they add them one by one.
+/// One dense term's impacts in a chunk.
+pub(super) type ChunkBytes = [u8; CHUNK];
+
+pub(super) const NO_IMPACTS: ChunkBytes = [0; CHUNK];
+
+/// Postings that a scatter prepares by vectors before it adds them one by one. With 32
+/// the additions wait for the vectors just stored, and long queries take 20 % longer; 128
+/// and 512 are no different.
 const STAGE: usize = 256;
 
-/// Positions in the window and score parts of some postings: stages between the vector
+/// Positions in the window and score parts of some postings: stands between the vector
 /// half and the scalar half of a scatter.
+#[repr(align(64))]
 pub(super) struct Stage {
     positions: [u16; STAGE],
     products: [u32; STAGE],
@@ -34,25 +46,51 @@ impl Default for Stage {
     }
 }
 
-/// One dense term's impacts in a chunk.
-pub(super) type ChunkBytes = [u8; CHUNK];
+impl Stage {
+    /// Adds the first `len` postings.
+    ///
+    /// # Safety
+    /// Their positions must be below the number of accumulators.
+    #[inline(always)]
+    unsafe fn add(&self, len: usize, accumulators: &mut [u32]) {
+        let mut one = |position: u16, product: u32| {
+            debug_assert!(usize::from(position) < accumulators.len());
+            // SAFETY: the caller promises it; a check here costs as much as the addition.
+            let score = unsafe { accumulators.get_unchecked_mut(usize::from(position)) };
+            *score = score.wrapping_add(product);
+        };
+        let (fours, few) = self.positions[..len].as_chunks::<4>();
+        let (product_fours, few_products) = self.products[..len].as_chunks::<4>();
+        for (positions, products) in fours.iter().zip(product_fours) {
+            one(positions[0], products[0]);
+            one(positions[1], products[1]);
+            one(positions[2], products[2]);
+            one(positions[3], products[3]);
+        }
+        for (&position, &product) in few.iter().zip(few_products) {
+            one(position, product);
+        }
+    }
+}
 
-/// Chooses the form of a kernel. `level` never exceeds what `detect` found: the only
-/// ways to make one are `detect` and `from_str`, so the calls are sound.
+/// Chooses the form of a kernel. `level` is one that this machine has: searchers ask
+/// `SimdLevel::or_best`, so the calls are sound.
 macro_rules! dispatch {
-    ($level:expr, $kernel:ident $(::<$constant:ident>)? ($($argument:expr),*)) => {
+    ($level:expr, $kernel:ident $(::<$constant:ident>)? ($($argument:expr),*)) => {{
+        $level.trace();
         match $level {
-            SimdLevel::Scalar => scalar::$kernel $(::<$constant>)? ($($argument),*),
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: levels come from `detect` or are checked against it.
+            // SAFETY: the machine has it.
             SimdLevel::Avx2 => unsafe { avx2::$kernel $(::<$constant>)? ($($argument),*) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             SimdLevel::Avx512 => unsafe { avx512::$kernel $(::<$constant>)? ($($argument),*) },
-            #[cfg(not(target_arch = "x86_64"))]
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            // SAFETY: as above.
+            SimdLevel::Neon => unsafe { neon::$kernel $(::<$constant>)? ($($argument),*) },
             _ => scalar::$kernel $(::<$constant>)? ($($argument),*),
         }
-    };
+    }};
 }
 
 /// Adds weight · impact of every pair of a stream run to its document's accumulator.
@@ -84,20 +122,22 @@ pub(super) fn prefetch(bytes: &[u8]) {
     let _ = bytes;
 }
 
-/// Adds weight · impact of decoded postings to their documents' accumulators; `first` is
-/// the window's first docid. Positions are taken modulo the window.
+/// Adds weight · impact of decoded postings to their documents' accumulators, which begin
+/// at docid `first`, up to the first posting whose document has none; returns how many
+/// postings that were.
 #[inline]
-pub(super) fn scatter_block(
+pub(super) fn scatter_until(
     level: SimdLevel,
     docids: &[u32],
     impacts: &[u8],
     first: u32,
     weight: u32,
     stage: &mut Stage,
-    accumulators: &mut Accumulators,
-) {
+    accumulators: &mut [u32],
+) -> usize {
     assert!(docids.len() <= BLOCK && impacts.len() == docids.len());
-    dispatch!(level, scatter_block(docids, impacts, first, weight, stage, accumulators));
+    assert!(accumulators.len() <= WINDOW as usize);
+    dispatch!(level, scatter_until(docids, impacts, first, weight, stage, accumulators))
 }
 
 /// Spreads the impacts of a bitmap's documents to one byte each: `out[d]` is the next
@@ -113,18 +153,36 @@ pub(super) fn expand(
     dispatch!(level, expand(words, impacts, out))
 }
 
-/// A dense term in one chunk: its impacts, and a weight that fits a signed 16-bit
-/// multiplication. Heavier query weights are split over several lanes.
+/// Documents of a bitmap's chunk.
+fn ones(words: &[[u8; 8]; CHUNK / 64]) -> usize {
+    words.iter().map(|&word| u64::from_le_bytes(word).count_ones() as usize).sum()
+}
+
+/// A dense term in one chunk: its impacts, and a weight of at most [`MAX_LANE_WEIGHT`].
+/// Heavier query weights are split over several lanes.
 #[derive(Clone, Copy)]
 pub(super) struct Lane<'a> {
     pub(super) impacts: &'a ChunkBytes,
-    pub(super) weight: i16,
+    pub(super) weight: u16,
 }
 
-/// Sets every accumulator of a chunk to Σ weight · impact over pairs of lanes.
+impl Default for Lane<'_> {
+    fn default() -> Self {
+        Lane { impacts: &NO_IMPACTS, weight: 0 }
+    }
+}
+
+/// Two signed bytes of seven bits each, for the kernels that multiply bytes.
+pub(super) const MAX_LANE_WEIGHT: u16 = (1 << 14) - 1;
+
+/// Lanes that one pass over a chunk takes.
+pub(super) const MAX_LANES: usize = 32;
+
+/// Sets every accumulator of a chunk to Σ weight · impact over 1 to [`MAX_LANES`] lanes.
 #[inline]
-pub(super) fn multiply_add(level: SimdLevel, pairs: &[[Lane<'_>; 2]], out: &mut [u32; CHUNK]) {
-    dispatch!(level, multiply_add(pairs, out));
+pub(super) fn multiply_add(level: SimdLevel, lanes: &[Lane<'_>], out: &mut [u32; CHUNK]) {
+    assert!((1..=MAX_LANES).contains(&lanes.len()));
+    dispatch!(level, multiply_add(lanes, out));
 }
 
 /// Calls `found(position, score)` for every accumulator ≥ the threshold that the last
@@ -167,20 +225,20 @@ mod tests {
 
         #[test]
         fn multiply_add_is_the_same_on_every_level(
-            lanes in prop::collection::vec((chunk(), 0i16..=i16::MAX), 1..6),
+            lanes in prop::collection::vec((chunk(), 0..=MAX_LANE_WEIGHT), 1..12),
+            repeated in 1usize..4,
         ) {
-            let lane = |i: usize| Lane { impacts: &lanes[i].0, weight: lanes[i].1 };
-            let pairs: Vec<[Lane<'_>; 2]> =
-                (0..lanes.len()).map(|i| [lane(i), lane((i + 1) % lanes.len())]).collect();
+            let lanes: Vec<Lane<'_>> = std::iter::repeat_n(&lanes, repeated)
+                .flatten()
+                .map(|(impacts, weight)| Lane { impacts, weight: *weight })
+                .take(MAX_LANES)
+                .collect();
             for level in SimdLevel::available() {
                 let mut out = [5; CHUNK];
-                multiply_add(level, &pairs, &mut out);
+                multiply_add(level, &lanes, &mut out);
                 for (d, &sum) in out.iter().enumerate() {
-                    let expected: i64 = pairs
-                        .iter()
-                        .flatten()
-                        .map(|l| i64::from(l.weight) * i64::from(l.impacts[d]))
-                        .sum();
+                    let expected: i64 =
+                        lanes.iter().map(|l| i64::from(l.weight) * i64::from(l.impacts[d])).sum();
                     prop_assert_eq!(i64::from(sum), expected, "{:?}", level);
                 }
             }
@@ -220,20 +278,37 @@ mod tests {
 
     proptest! {
         #[test]
-        fn scatter_block_is_the_same_on_every_level(
-            postings in prop::collection::vec((any::<u32>(), any::<u8>()), 0..=BLOCK),
-            first in any::<u32>(),
+        fn scatter_until_is_the_same_on_every_level(
+            postings in prop::collection::vec((1u32..300, any::<u8>()), 0..=BLOCK),
+            first in prop_oneof![Just(0u32), any::<u32>()],
+            at in 0u32..WINDOW,
+            len in prop_oneof![Just(WINDOW), 1..=WINDOW],
             weight in 0u32..=65_535,
+            wild in prop::option::of((any::<prop::sample::Index>(), any::<u32>())),
         ) {
-            let (docids, impacts): (Vec<u32>, Vec<u8>) = postings.into_iter().unzip();
-            let mut expected = vec![0u32; WINDOW as usize];
-            for (docid, &impact) in docids.iter().zip(&impacts) {
-                expected[(docid.wrapping_sub(first) % WINDOW) as usize] += weight * u32::from(impact);
+            let start = first.wrapping_add(at);
+            let (mut docids, impacts): (Vec<u32>, Vec<u8>) = postings
+                .into_iter()
+                .scan(start, |next, (gap, impact)| {
+                    *next = next.wrapping_add(gap);
+                    Some((*next, impact))
+                })
+                .unzip();
+            // Order is what makes the result useful, not what makes it sound.
+            if let (Some((at, docid)), false) = (wild, docids.is_empty()) {
+                let at = at.index(docids.len());
+                docids[at] = docid;
+            }
+            let inside = docids.iter().take_while(|d| d.wrapping_sub(first) < len).count();
+            let mut expected = vec![0u32; len as usize];
+            for (docid, &impact) in docids.iter().zip(&impacts).take(inside) {
+                expected[docid.wrapping_sub(first) as usize] += weight * u32::from(impact);
             }
             for level in SimdLevel::available() {
-                let mut sums = vec![0; WINDOW as usize];
-                let accumulators: &mut Accumulators = (&mut sums[..]).try_into().unwrap();
-                scatter_block(level, &docids, &impacts, first, weight, &mut Stage::default(), accumulators);
+                let mut sums = vec![0; len as usize];
+                let mut stage = Stage::default();
+                let done = scatter_until(level, &docids, &impacts, first, weight, &mut stage, &mut sums);
+                prop_assert_eq!(done, inside);
                 prop_assert!(sums == expected, "{:?}", level);
             }
         }
@@ -243,7 +318,7 @@ mod tests {
         #[test]
         fn scatter_is_the_same_on_every_level(
             run in prop::collection::vec(prop_oneof![any::<[u8; 2]>(), Just([255, 0]), Just([1, 1])], 0..700),
-            weight in 0u32..=65_535,
+            weight in prop_oneof![0u32..=65_535, Just(32_767), Just(32_768), Just(65_534), Just(65_535)],
         ) {
             let mut expected = vec![0u32; WINDOW as usize];
             let mut position = WINDOW - 1;

@@ -1,8 +1,9 @@
 //! Plain Rust: the definition of every kernel.
 
-use super::{Accumulators, CHUNK, ChunkBytes, Lane, Stage};
+use super::{Accumulators, CHUNK, ChunkBytes, Lane, Stage, ones};
+use crate::format::WINDOW;
 
-const MASK: usize = size_of::<Accumulators>() / size_of::<u32>() - 1;
+const MASK: usize = WINDOW as usize - 1;
 
 pub(super) fn scatter(
     run: &[[u8; 2]],
@@ -20,18 +21,23 @@ pub(super) fn scatter(
     }
 }
 
-pub(super) fn scatter_block(
+pub(super) fn scatter_until(
     docids: &[u32],
     impacts: &[u8],
     first: u32,
     weight: u32,
     _: &mut Stage,
-    accumulators: &mut Accumulators,
-) {
-    for (docid, &impact) in docids.iter().zip(impacts) {
-        let score = &mut accumulators[docid.wrapping_sub(first) as usize & MASK];
-        *score = score.wrapping_add(weight.wrapping_mul(u32::from(impact)));
+    accumulators: &mut [u32],
+) -> usize {
+    for (i, (docid, &impact)) in docids.iter().zip(impacts).enumerate() {
+        match accumulators.get_mut(docid.wrapping_sub(first) as usize) {
+            Some(score) => {
+                *score = score.wrapping_add(weight.wrapping_mul(u32::from(impact)));
+            }
+            None => return i,
+        }
     }
+    docids.len()
 }
 
 pub(super) fn expand(
@@ -39,8 +45,8 @@ pub(super) fn expand(
     impacts: &[u8],
     out: &mut ChunkBytes,
 ) -> Option<usize> {
-    let taken: u32 = words.iter().map(|&w| u64::from_le_bytes(w).count_ones()).sum();
-    let mut impacts = impacts.get(..taken as usize)?.iter();
+    let taken = ones(words);
+    let mut impacts = impacts.get(..taken)?.iter();
     for (&word, out) in words.iter().zip(out.as_chunks_mut::<64>().0) {
         let mut bits = u64::from_le_bytes(word);
         out.fill(0);
@@ -49,14 +55,14 @@ pub(super) fn expand(
             bits &= bits - 1;
         }
     }
-    Some(taken as usize)
+    Some(taken)
 }
 
-pub(super) fn multiply_add(pairs: &[[Lane<'_>; 2]], out: &mut [u32; CHUNK]) {
+pub(super) fn multiply_add(lanes: &[Lane<'_>], out: &mut [u32; CHUNK]) {
     out.fill(0);
-    for lane in pairs.iter().flatten() {
+    for lane in lanes {
         for (sum, &impact) in out.iter_mut().zip(lane.impacts) {
-            *sum = sum.wrapping_add(lane.weight as u32 * u32::from(impact));
+            *sum = sum.wrapping_add(u32::from(lane.weight) * u32::from(impact));
         }
     }
 }

@@ -2,25 +2,8 @@
 
 use std::arch::x86_64::*;
 
+use super::tables::{BITS, SPREAD};
 use super::{BLOCK, Positions, UPPER};
-
-/// For each byte, the positions of its set bits.
-static BITS: [[u8; 8]; 256] = {
-    let mut table = [[0; 8]; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let (mut bit, mut next) = (0, 0);
-        while bit < 8 {
-            if byte >> bit & 1 == 1 {
-                table[byte][next] = bit;
-                next += 1;
-            }
-            bit += 1;
-        }
-        byte += 1;
-    }
-    table
-};
 
 /// Writes the positions of the first `wanted` set bits or more; false if there are fewer.
 #[target_feature(enable = "avx2,popcnt")]
@@ -100,25 +83,6 @@ pub(super) fn docids(
     }
     _mm256_testz_si256(wrong, wrong) == 1
 }
-
-/// Where the numbers of `bits` bits lie: for each of 8, the two bytes that hold it, and
-/// the factor that moves it to the top of 16 bits.
-static SPREAD: [([u8; 16], [u16; 8]); 9] = {
-    let mut table = [([0; 16], [0; 8]); 9];
-    let mut bits = 1;
-    while bits <= 8 {
-        let mut i = 0;
-        while i < 8 {
-            let at = i * bits;
-            table[bits].0[2 * i] = (at / 8) as u8;
-            table[bits].0[2 * i + 1] = (at / 8 + 1) as u8;
-            table[bits].1[i] = 1 << (16 - bits - at % 8);
-            i += 1;
-        }
-        bits += 1;
-    }
-    table
-};
 
 /// `stream` must have 15 · bits + 16 bytes.
 #[target_feature(enable = "avx2")]

@@ -7,7 +7,11 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+mod neon;
 mod scalar;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod tables;
 
 use crate::format::BLOCK;
 use crate::simd::SimdLevel;
@@ -35,15 +39,17 @@ pub fn docids(
     docids: &mut [u32; BLOCK],
 ) -> bool {
     assert!(postings <= BLOCK && low_bits < 32);
+    level.trace();
     match level {
-        SimdLevel::Scalar => scalar::docids(upper, low_bits, first, postings, docids),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: blocks are made with levels that the machine has.
         SimdLevel::Avx2 => unsafe { avx2::docids(upper, low_bits, first, postings, docids) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         SimdLevel::Avx512 => unsafe { avx512::docids(upper, low_bits, first, postings, docids) },
-        #[cfg(not(target_arch = "x86_64"))]
+        #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+        // SAFETY: as above.
+        SimdLevel::Neon => unsafe { neon::docids(upper, low_bits, first, postings, docids) },
         _ => scalar::docids(upper, low_bits, first, postings, docids),
     }
 }
@@ -57,12 +63,14 @@ pub fn unpack_impacts(level: SimdLevel, stream: &[u8], bits: u32, out: &mut [u8;
     if stream.len() < 15 * bits as usize + 16 {
         return scalar::unpack_impacts(stream, bits, out);
     }
+    level.trace();
     match level {
-        SimdLevel::Scalar => scalar::unpack_impacts(stream, bits, out),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: blocks are made with levels that the machine has; AVX-512 includes AVX2.
-        _ => unsafe { avx2::unpack_impacts(stream, bits, out) },
-        #[cfg(not(target_arch = "x86_64"))]
+        SimdLevel::Avx2 | SimdLevel::Avx512 => unsafe { avx2::unpack_impacts(stream, bits, out) },
+        #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+        // SAFETY: as above.
+        SimdLevel::Neon => unsafe { neon::unpack_impacts(stream, bits, out) },
         _ => scalar::unpack_impacts(stream, bits, out),
     }
 }
