@@ -32,6 +32,8 @@ pub mod progress;
 pub mod quantize;
 pub mod query;
 pub mod retrieve;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod simd;
 mod spill;
 pub mod synth;

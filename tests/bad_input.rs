@@ -492,3 +492,52 @@ fn search_prints_its_summary_as_json() {
     assert_eq!((&summary["queries"], &summary["unknown_tokens"]), (&1.into(), &1.into()));
     assert_eq!(summary["query_side"], "weighted tokens");
 }
+
+#[test]
+fn approximate_flags_without_a_meaning_are_refused() {
+    let shop = Workshop::new();
+    shop.index();
+    shop.file("q.tsv", "q1\tx:2 y:1\n");
+    for (flags, expected) in [
+        ("--query-mass 0", &["--query-mass must be above 0 and at most 1", "found 0"][..]),
+        ("--query-mass NaN", &["--query-mass must be", "found NaN"]),
+        ("--query-mass 1.5", &["--query-mass must be", "found 1.5"]),
+        ("--max-query-terms 0", &["--max-query-terms must be at least 1"]),
+        (
+            "--rescore 10",
+            &["--rescore is for queries that --max-query-terms or --query-mass shorten"],
+        ),
+        ("--max-query-terms 1 --rescore 0", &["--rescore must be at least 1"]),
+    ] {
+        for command in
+            ["search good.spx --queries q.tsv --output run", "bench good.spx --queries q.tsv"]
+        {
+            shop.refuses("splindex-query", &format!("{command} {flags}"), expected);
+        }
+    }
+    let search = "search good.spx --queries q.tsv --output run";
+    let explained = "--max-query-terms 1 --explain";
+    shop.refuses("splindex-query", &format!("{search} {explained}"), &["--explain", "--rescore"]);
+    let lists = format!("{search} --query-mass 0.5,0.9");
+    shop.refuses("splindex-query", &lists, &["one value each", "bench"]);
+}
+
+#[test]
+fn approximate_answers_are_marked_in_run_and_summary() {
+    let shop = Workshop::new();
+    shop.index();
+    shop.file("q.tsv", "q1\tx:2 y:1\n");
+    for (flags, tag, shown) in [
+        ("", "splindex", "auto"),
+        ("--query-mass 1", "splindex", "auto"),
+        ("--max-query-terms 1", "splindex-approximate", "approximate: 1 terms"),
+    ] {
+        let search = format!("search good.spx --queries q.tsv --output run --json {flags}");
+        let output = shop.run("splindex-query", &search);
+        let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(summary["approximate"].is_null(), tag == "splindex");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(shown), "{output:?}");
+        let run = fs::read_to_string(shop.path("run")).unwrap();
+        assert!(run.lines().all(|line| line.ends_with(&format!(" {tag}"))), "{run}");
+    }
+}

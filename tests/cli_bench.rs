@@ -75,6 +75,25 @@ fn loads_are_measured_when_asked_for() {
 }
 
 #[test]
+fn approximate_settings_are_cases_of_their_own_and_marked() {
+    let dir = files();
+    let words =
+        ["fast.spx", "--queries", "queries.tsv", "--k", "3", "--runs", "1", "--report", "out"];
+    let more = ["--algorithm", "windowed,wand", "--max-query-terms", "1,2", "--rescore", "5"];
+    let shown = ["--recall", "--json"];
+    let output = bench(dir.path(), &[&words[..], &more, &shown].concat()).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let cases = report["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 2 * 2);
+    assert_eq!(cases[0]["approximate"]["max_query_terms"], 1);
+    assert!(cases[0]["agreement"]["recall"].as_f64().unwrap() > 0.3);
+    for name in ["report.html", "report.md", "cases.csv", "queries.csv"] {
+        let text = std::fs::read_to_string(dir.path().join("out").join(name)).unwrap();
+        assert!(text.contains("1 terms, 5 rescored"), "{name}");
+    }
+}
+
+#[test]
 fn a_suite_prints_the_papers_table() {
     let dir = files();
     let row = |name: &str, index: &str| {

@@ -147,7 +147,9 @@ fn modernbert_in_packed_rows_equals_the_padded_and_masked_graph() {
 fn the_kernels_equal_the_graph_in_candle() {
     let texts = texts();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    for model in ["bert", "distilbert", "roberta"] {
+    // ModernBERT's four layers of wide random matrices amplify rounding.
+    let models = [("bert", 1e-5), ("distilbert", 1e-5), ("roberta", 1e-5), ("modernbert", 5e-5)];
+    for (model, tolerance) in models {
         let encode = |arithmetic| {
             let options =
                 EncoderOptions { max_length: MAX_LENGTH, arithmetic, ..EncoderOptions::default() };
@@ -160,7 +162,7 @@ fn the_kernels_equal_the_graph_in_candle() {
             // No weight of these is so small that rounding decides whether it is there.
             assert_eq!(terms(ours), terms(&candle), "{model}");
             for (a, b) in ours.iter().zip(&candle) {
-                assert!((a.1 - b.1).abs() < 1e-5, "{model}: {a:?}, candle {b:?}");
+                assert!((a.1 - b.1).abs() < tolerance, "{model}: {a:?}, candle {b:?}");
             }
         }
     }

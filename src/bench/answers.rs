@@ -5,21 +5,16 @@ use std::collections::HashSet;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::closed::Case;
 use crate::error::Result;
-use crate::index::Index;
-use crate::query::{Algorithm, Hit, Query, Searcher};
+use crate::query::{Hit, Query, Searcher};
 
-/// Answers of all queries, computed on all cores; no part of any timing.
-pub fn answers(
-    index: &Index,
-    queries: &[Query],
-    k: usize,
-    algorithm: Algorithm,
-) -> Result<Vec<Vec<Hit>>> {
+/// Answers of all queries of a case, computed on all cores; no part of any timing.
+pub fn answers(case: &Case<'_>) -> Result<Vec<Vec<Hit>>> {
     let ask = |searcher: &mut Searcher<'_>, query: &Query| {
-        searcher.search(query, k, algorithm).map(<[Hit]>::to_vec)
+        searcher.search(query, case.k, case.algorithm).map(<[Hit]>::to_vec)
     };
-    queries.par_iter().map_init(|| Searcher::new(index), ask).collect()
+    case.queries.par_iter().map_init(|| case.searcher(), ask).collect()
 }
 
 /// How far answers agree with exact ones.
@@ -53,15 +48,17 @@ impl Agreement {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::sample_index;
+    use super::super::tests::{sample_case, sample_index};
     use super::*;
+    use crate::query::Algorithm;
 
     #[test]
     fn every_algorithm_agrees_with_the_exhaustive_one() {
         let (_dir, index, queries) = sample_index();
-        let exact = answers(&index, &queries, 3, Algorithm::Exhaustive).unwrap();
+        let case = sample_case(&index, &queries);
+        let exact = answers(&case).unwrap();
         for &algorithm in Algorithm::ALL {
-            let found = answers(&index, &queries, 3, algorithm).unwrap();
+            let found = answers(&Case { algorithm, ..case }).unwrap();
             let agreement = Agreement::of(&exact, &found);
             assert_eq!(agreement, Agreement { recall: 1.0, identical: 4, queries: 4 });
         }

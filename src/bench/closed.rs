@@ -7,7 +7,7 @@ use super::pin;
 use crate::error::{Error, Result};
 use crate::index::Index;
 use crate::progress::Progress;
-use crate::query::{Algorithm, Query, Searcher, SimdLevel};
+use crate::query::{Algorithm, Approximation, Query, Searcher, SimdLevel};
 
 /// One thing to be timed: an index, its queries, a depth and an algorithm.
 #[derive(Debug, Clone, Copy)]
@@ -20,13 +20,15 @@ pub struct Case<'a> {
     pub k: usize,
     /// How they are found.
     pub algorithm: Algorithm,
+    /// What answers may leave out.
+    pub approximation: Approximation,
     /// Best instruction set that the kernels may use.
     pub simd: SimdLevel,
 }
 
 impl<'a> Case<'a> {
     pub(super) fn searcher(&self) -> Searcher<'a> {
-        Searcher::with_simd(self.index, self.simd)
+        Searcher::with_simd(self.index, self.simd).approximating(self.approximation)
     }
 }
 

@@ -38,12 +38,12 @@ mod tests {
     use crate::build::{BuildOptions, Collection, build};
     use crate::index::Index;
     use crate::progress::Silent;
-    use crate::query::{Algorithm, Query, SimdLevel};
+    use crate::query::{Algorithm, Approximation, Query, SimdLevel};
 
     /// The exhaustive algorithm at a depth of three.
     pub(super) fn sample_case<'a>(index: &'a Index, queries: &'a [Query]) -> Case<'a> {
         let (algorithm, simd) = (Algorithm::Exhaustive, SimdLevel::detect());
-        Case { index, queries, k: 3, algorithm, simd }
+        Case { index, queries, k: 3, algorithm, approximation: Approximation::EXACT, simd }
     }
 
     /// Five documents over four tokens, and four queries, one of them empty.

@@ -15,7 +15,7 @@ use super::throughput::{Throughput, throughput};
 use crate::error::Result;
 use crate::index::Index;
 use crate::progress::Progress;
-use crate::query::{Algorithm, Counters, Query, SimdLevel, with_picks};
+use crate::query::{Algorithm, Approximation, Counters, Query, SimdLevel, with_picks};
 
 /// What to measure.
 #[derive(Debug, Clone)]
@@ -24,6 +24,8 @@ pub struct Plan {
     pub ks: Vec<usize>,
     /// Algorithms; every one is a case.
     pub algorithms: Vec<Algorithm>,
+    /// What answers may leave out; every setting is a case.
+    pub approximations: Vec<Approximation>,
     /// Best instruction set that the kernels may use.
     pub simd: SimdLevel,
     /// Counted passes over the queries.
@@ -133,6 +135,8 @@ pub struct CaseReport {
     pub index: usize,
     /// Name of the algorithm.
     pub algorithm: &'static str,
+    /// What answers may leave out; `None` for an exact search.
+    pub approximate: Option<Approximation>,
     /// What `auto` ran, and for how many queries; empty for other algorithms.
     pub picked: BTreeMap<&'static str, usize>,
     /// Results a query.
@@ -155,9 +159,13 @@ pub struct CaseReport {
 }
 
 impl CaseReport {
-    /// The algorithm, and what `auto` picked.
+    /// The algorithm, what `auto` picked, and whether answers are approximate.
     pub fn described(&self) -> String {
-        with_picks(self.algorithm, &self.picked)
+        let name = with_picks(self.algorithm, &self.picked);
+        match &self.approximate {
+            None => name,
+            Some(approximation) => format!("{name}, approximate: {approximation}"),
+        }
     }
 }
 
@@ -177,7 +185,16 @@ pub fn run(subjects: &[Subject<'_>], plan: &Plan, progress: &dyn Progress) -> Re
                 if plan.skip_unable && algorithm.check(index).is_err() {
                     continue;
                 }
-                cases.push((at, Case { index, queries, k, algorithm, simd: plan.simd }));
+                let case = Case {
+                    index,
+                    queries,
+                    k,
+                    algorithm,
+                    approximation: Approximation::EXACT,
+                    simd: plan.simd,
+                };
+                let with = |&approximation| (at, Case { approximation, ..case });
+                cases.extend(plan.approximations.iter().map(with));
             }
         }
     }
@@ -194,7 +211,13 @@ pub fn run(subjects: &[Subject<'_>], plan: &Plan, progress: &dyn Progress) -> Re
         reports.push(CaseReport {
             index: *at,
             algorithm: case.algorithm.name(),
-            picked: case.algorithm.picked(case.index, case.queries.iter(), case.k),
+            approximate: Some(case.approximation).filter(|a| !a.is_exact()),
+            picked: case.algorithm.picked(
+                case.index,
+                case.queries.iter(),
+                case.k,
+                &case.approximation,
+            ),
             k: case.k,
             best: Summary::of_nanos(&times.best),
             mean: Summary::of_nanos(&times.mean),
@@ -233,10 +256,10 @@ fn agreements(
     let mut agreements = Vec::with_capacity(cases.len());
     // Cases of one index and k follow each other.
     for group in cases.chunk_by(|a, b| std::ptr::eq(a.index, b.index) && a.k == b.k) {
-        let Case { index, queries, k, .. } = group[0];
-        let exact = answers(index, queries, k, Algorithm::Exhaustive)?;
+        let (algorithm, approximation) = (Algorithm::Exhaustive, Approximation::EXACT);
+        let exact = answers(&Case { algorithm, approximation, ..group[0] })?;
         for case in group {
-            let found = answers(index, queries, k, case.algorithm)?;
+            let found = answers(case)?;
             agreements.push(Some(Agreement::of(&exact, &found)));
             progress.advance(1);
         }
@@ -291,6 +314,7 @@ mod tests {
         let plan = Plan {
             ks: vec![1, 3],
             algorithms: vec![Algorithm::Auto, Algorithm::Wand],
+            approximations: vec![Approximation::EXACT],
             simd: SimdLevel::detect(),
             runs: 2,
             cpu: None,

@@ -19,6 +19,8 @@ struct Cli {
 enum Command {
     Search(cli::search::SearchArgs),
     Bench(cli::bench::BenchArgs),
+    #[cfg(feature = "serve")]
+    Serve(cli::serve::ServeArgs),
     Completions(cli::shell::CompletionsArgs),
     Man(cli::shell::ManArgs),
 }
@@ -28,6 +30,8 @@ fn main() -> ExitCode {
     cli::exit(match command {
         Command::Search(args) => cli::search::run(&args, &common),
         Command::Bench(args) => cli::bench::run(&args, &common),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => cli::serve::run(&args, &common),
         Command::Completions(args) => cli::shell::completions(&args, Cli::command()),
         Command::Man(args) => cli::shell::man(&args, Cli::command(), &common),
     })

@@ -9,7 +9,6 @@ use super::{BuildOptions, Scale};
 use crate::error::{Error, Result};
 use crate::format::Pruning;
 use crate::format::names::NameTable;
-use crate::order::{self, BpOptions, ForwardBuilder, ForwardIndex};
 use crate::progress::Progress;
 use crate::quantize::Quantizer;
 use crate::vectors::{TokenTable, VectorRecord, VectorSource, WeightSummary};
@@ -20,13 +19,13 @@ pub struct Collection {
     names: NameTable,
     /// Keys of LEXICON (field byte and token) by term id.
     keys: TokenTable,
-    documents: Documents,
+    pub(super) documents: Documents,
     weights: WeightSummary,
     zero_weights: u64,
 }
 
 /// Weights are kept as they are until the scale is known.
-enum Documents {
+pub(super) enum Documents {
     Weights(Spool<f32>),
     Impacts(Box<Impacts>),
 }
@@ -35,17 +34,6 @@ impl Default for Collection {
     fn default() -> Self {
         Self::new(Documents::Weights(Spool::default()))
     }
-}
-
-/// An order made by recursive graph bisection.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Bisected {
-    /// Original ordinal of each docid.
-    pub order: Vec<u32>,
-    /// Mean log2 of gaps, in bits a posting, in input order.
-    pub gap_before: f64,
-    /// The same in the new order.
-    pub gap_after: f64,
 }
 
 /// Memory beside the chunks that reading wants for buffers: the open chunk, packed bytes,
@@ -305,37 +293,6 @@ impl Collection {
         self.names.is_empty()
     }
 
-    /// An order that puts documents with common terms next to each other. What is left of
-    /// the documents after pruning counts. Documents in memory move to a file in `tmp` if
-    /// the bisection needs their room.
-    ///
-    /// # Errors
-    /// `--memory` does not hold the forward index (2 bytes a posting, 4 with more than
-    /// 65,536 tokens) and the bisection's copies.
-    pub fn bisect(
-        &mut self,
-        options: &BuildOptions,
-        tmp: &Path,
-        progress: &dyn Progress,
-    ) -> Result<Bisected> {
-        let held = self.held();
-        let Documents::Impacts(impacts) = &mut self.documents else {
-            return Err(Error::Internal("the collection was not read from sources".into()));
-        };
-        let bp = BpOptions::default();
-        let (documents, postings) = (impacts.documents as u64, impacts.postings());
-        let need = order::bisect_bytes(self.keys.len(), postings, documents, &bp);
-        options.memory.check(held, need, "--order bp")?;
-        if need + impacts.spool.in_memory() > options.memory.left(held) {
-            impacts.spool.spill(tmp)?;
-        }
-        let forward = forward(&impacts.spool)?;
-        let order = order::bisect(&forward, &bp, progress);
-        let gap_before = order::log_gap(&forward, &order::identity(forward.len()));
-        let gap_after = order::log_gap(&forward, &order);
-        Ok(Bisected { order, gap_before, gap_after })
-    }
-
     /// External ids.
     pub(super) fn names(&self) -> &NameTable {
         &self.names
@@ -365,13 +322,6 @@ impl Collection {
         let names = 24 * self.names.len() as u64 + self.names.bytes().len() as u64;
         names + 224 * self.keys.len() as u64
     }
-}
-
-fn forward(spool: &Spool<u8>) -> Result<ForwardIndex> {
-    let mut builder = ForwardBuilder::new();
-    spool.for_each(|chunk| chunk.documents().for_each(|(terms, _)| builder.push(terms)))?;
-    // Terms of one document have no gap.
-    Ok(builder.finish(2))
 }
 
 /// How each field is quantized; `weights` are those of the first.

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::assemble::{self, Assembly};
-use super::collect::Bisected;
+use super::bisected::Bisected;
 use super::pack::{self, EachList, Lists};
 use super::renumber::{Gathered, Renumber};
 use super::{BuildOptions, Memory, parts};
@@ -324,9 +324,7 @@ fn bisect(
     })?;
     drop(list);
     lists.release();
-    let order = order::bisect(&forward, &bp, progress);
-    let gap_before = order::log_gap(&forward, &order::identity(documents));
-    let gap_after = order::log_gap(&forward, &order);
-    lists.renumber = Renumber::new(Some(&order), documents);
-    Ok(Bisected { order, gap_before, gap_after })
+    let bisected = Bisected::of(&forward, &bp, progress);
+    lists.renumber = Renumber::new(Some(&bisected.order), documents);
+    Ok(bisected)
 }

@@ -9,6 +9,7 @@
 //! Whether something lies in memory or in a file never shows in the bytes that come out.
 
 mod assemble;
+mod bisected;
 mod collect;
 mod fidelity;
 mod impacts;
@@ -21,7 +22,8 @@ mod parts;
 mod renumber;
 mod spool;
 
-pub use collect::{Bisected, Collection};
+pub use bisected::Bisected;
+pub use collect::Collection;
 pub use fidelity::{Agreement, DEPTHS, Fidelity};
 pub use memory::Memory;
 pub use merge::{MergeOrder, MergeReport, merge};

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::approximate::ApproximateArgs;
 use super::progress::Bars;
 use super::{Common, out};
 use crate::bench::suite::{self, EncodedQueries, Suite};
@@ -50,8 +51,9 @@ pub struct BenchArgs {
     /// Factor of query weights that are not all integers
     #[arg(long, value_name = "S", default_value_t = TEXT_SCALE)]
     query_scale: f64,
-    /// Directory that turns query texts into weighted tokens; BM25 indexes need none
-    #[arg(long, value_name = "DIR")]
+    /// Model directory, or hub id (naver/splade-v3), that turns query texts into weighted tokens: a
+    /// model or a table of token weights; BM25 indexes need none
+    #[arg(long, value_name = "DIR|HUB_ID")]
     query_model: Option<PathBuf>,
     /// Weight h of the learned part in hybrid indexes: BM25 + h · learned [default: 0.5]
     #[arg(long, value_name = "H")]
@@ -78,6 +80,8 @@ pub struct BenchArgs {
     /// Compare every list with the exhaustive one
     #[arg(long)]
     recall: bool,
+    #[command(flatten)]
+    approximate: ApproximateArgs,
     /// Count postings, blocks, windows and ranges, scored and skipped: means a query
     #[arg(long)]
     counters: bool,
@@ -218,6 +222,7 @@ fn plan(args: &BenchArgs, cpu: Option<usize>, common: &Common) -> Result<Plan> {
         "all" => Algorithm::ALL.iter().copied().filter(|&a| a != Algorithm::Auto).collect(),
         list => list.split(',').map(str::parse).collect::<Result<Vec<Algorithm>>>()?,
     };
+    let approximations = args.approximate.all()?;
     if args.k.contains(&0) {
         return Err(Error::Usage("--k must be at least 1".into()));
     }
@@ -230,6 +235,7 @@ fn plan(args: &BenchArgs, cpu: Option<usize>, common: &Common) -> Result<Plan> {
     Ok(Plan {
         ks: args.k.clone(),
         algorithms,
+        approximations,
         simd: args.simd.unwrap_or_else(SimdLevel::detect),
         runs: args.runs,
         cpu,

@@ -22,7 +22,7 @@ An index gives its impacts, a BM25 index idf × weight. CIFF and PISA hold whole
 whole weights stay as they are, others are quantised as `build` does.
 
 Memory: 1 GiB of postings at a time and some tens of bytes a document; larger collections
-take several passes over a temporary file beside the output.
+take several passes over a temporary file (8 bytes a posting; --tmp).
 
 Examples:
   splindex convert --input passages.spx --output passages.ciff
@@ -54,6 +54,9 @@ pub struct ConvertArgs {
     /// Field of an index with two: learned or bm25
     #[arg(long, value_name = "FIELD")]
     field: Option<String>,
+    /// Folder for temporary files [default: the output's]
+    #[arg(long, value_name = "DIR")]
+    tmp: Option<PathBuf>,
 }
 
 /// Runs `splindex convert`.
@@ -75,6 +78,7 @@ pub fn run(args: &ConvertArgs, common: &Common) -> Result<ExitCode> {
         scale: args.scale.0,
         bits: args.bits,
         field: args.field.clone(),
+        tmp: args.tmp.clone(),
     };
     let bars = Bars::new(common);
     let report = if to_stdout {

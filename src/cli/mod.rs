@@ -1,5 +1,6 @@
 //! The command line: arguments, one file a command, and everything that prints.
 
+mod approximate;
 mod common;
 mod progress;
 
@@ -15,6 +16,8 @@ mod explain;
 pub mod inspect;
 pub mod merge;
 pub mod search;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod shell;
 #[cfg(feature = "encode")]
 mod stop;

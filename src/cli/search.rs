@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
+use super::approximate::ApproximateArgs;
 use super::explain::Explanations;
 use super::{Common, count, out, progress};
 use crate::error::{Error, Place, Result};
@@ -16,7 +17,7 @@ use crate::eval::{RunFormat, RunWriter};
 use crate::index::{Index, Load};
 use crate::output::{OutputFile, refuse_inputs};
 use crate::query::file::{QueryKind, read_queries};
-use crate::query::{Algorithm, Hit, Searcher, with_picks};
+use crate::query::{Algorithm, Approximation, Hit, Searcher, with_picks};
 use crate::retrieve::{Prepared, QuerySide, Rounding};
 
 /// Answer a file of queries
@@ -51,11 +52,12 @@ pub struct SearchArgs {
     /// Results a query
     #[arg(long, value_name = "K", default_value_t = 1000)]
     k: usize,
-    /// auto, or the name of an algorithm; all return the same list
+    /// auto, or the name of an algorithm; all return the same list (unless it may be approximate)
     #[arg(long, value_name = "NAME", default_value = "auto")]
     algorithm: Algorithm,
-    /// Directory of the model (or of its table of token weights) for text queries
-    #[arg(long, value_name = "DIR")]
+    /// Model directory, or hub id (naver/splade-v3), that turns query texts into weighted tokens: a
+    /// model or a table of token weights; BM25 indexes need none
+    #[arg(long, value_name = "DIR|HUB_ID")]
     query_model: Option<PathBuf>,
     /// Weight h of the learned part in a hybrid index: BM25 + h · learned [default: 0.5]
     #[arg(long, value_name = "H")]
@@ -66,6 +68,8 @@ pub struct SearchArgs {
     /// Format of the run: trec, msmarco or jsonl [default: trec]
     #[arg(long, value_name = "FORMAT")]
     format: Option<RunFormat>,
+    #[command(flatten)]
+    approximate: ApproximateArgs,
     /// Show what each query term gave to each hit, instead of a run; with --format jsonl as JSON
     #[arg(long)]
     explain: bool,
@@ -102,6 +106,14 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
     if args.k == 0 {
         return Err(Error::Usage("--k must be at least 1".into()));
     }
+    let approximation = args.approximate.one()?;
+    if args.explain && approximation.lowers_scores() {
+        return Err(Error::Usage(
+            "--explain tells what makes a whole score, and scores of shortened queries are not; \
+             add --rescore N, or leave --max-query-terms and --query-mass out"
+                .into(),
+        ));
+    }
     if let Some(output) = &args.output {
         refuse_inputs(output, &[&args.index, &args.queries])?;
         if Index::is_one(output) {
@@ -111,7 +123,7 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
     }
     let index = Index::open_with(&args.index, args.load)?;
     let file = read_queries(&args.queries, args.query_kind)?;
-    let mut side = query_side(args, &index)?;
+    let mut side = QuerySide::load(&index, args.query_model.as_deref())?;
     if let Some(h) = args.hybrid_weight {
         side = side.weighing(h)?;
     }
@@ -119,10 +131,10 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
 
     let bar = progress(common, "searching", queries.len() as u64);
     let mut elapsed = Duration::ZERO;
-    write_run(args, &index, |out| {
+    write_run(args, approximation, &index, |out| {
         for batch in queries.chunks(BATCH) {
             let started = Instant::now();
-            let answers = answer(&index, batch, args, threads)?;
+            let answers = answer(&index, batch, args, approximation, threads)?;
             elapsed += started.elapsed();
             for (query, hits) in batch.iter().zip(&answers) {
                 out.query(query, hits)?;
@@ -133,37 +145,27 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
     })?;
     bar.finish_and_clear();
     let hybrid = index.meta().is_hybrid();
-    let picked = args.algorithm.picked(&index, queries.iter().map(|q| &q.query), args.k);
-    let answered = Answered { picked, query_side: side.describe(&file), hybrid, elapsed };
+    let asked = queries.iter().map(|q| &q.query);
+    let picked = args.algorithm.picked(&index, asked, args.k, &approximation);
+    let approximate = Some(approximation).filter(|a| !a.is_exact());
+    let answered =
+        Answered { picked, approximate, query_side: side.describe(&file), hybrid, elapsed };
     summary(args, common, &answered, &queries)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn query_side<'a>(args: &SearchArgs, index: &'a Index) -> Result<QuerySide<'a>> {
-    #[cfg(feature = "tokenize")]
-    if let Some(dir) = &args.query_model {
-        let options = crate::encode::EncoderOptions::default();
-        let encoder = crate::encode::QueryEncoder::load(dir, &options)?;
-        return QuerySide::with_encoder(index, encoder);
-    }
-    #[cfg(not(feature = "tokenize"))]
-    if args.query_model.is_some() {
-        return Err(crate::retrieve::without_models());
-    }
-    QuerySide::of_index(index)
 }
 
 fn answer(
     index: &Index,
     queries: &[Prepared],
     args: &SearchArgs,
+    approximation: Approximation,
     threads: usize,
 ) -> Result<Vec<Vec<Hit>>> {
     let part = queries.len().div_ceil(threads).max(1);
     let parts: Vec<Vec<Vec<Hit>>> = queries
         .par_chunks(part)
         .map(|queries| {
-            let mut searcher = Searcher::new(index);
+            let mut searcher = Searcher::new(index).approximating(approximation);
             let answer =
                 |q: &Prepared| Ok(searcher.search(&q.query, args.k, args.algorithm)?.to_vec());
             queries.iter().map(answer).collect::<Result<Vec<_>>>()
@@ -193,24 +195,27 @@ impl Output<'_, '_> {
 /// Where answers go: a file that appears when it is complete, or standard output.
 fn write_run(
     args: &SearchArgs,
+    approximation: Approximation,
     index: &Index,
     answers: impl FnOnce(&mut Output<'_, '_>) -> Result<()>,
 ) -> Result<()> {
+    // Whoever finds the run in a year should see it.
+    let tag = if approximation.is_exact() { "splindex" } else { "splindex-approximate" };
     let path = match &args.output {
         Some(path) if path != Path::new("-") => path,
         _ => {
             let mut out = BufWriter::new(std::io::stdout().lock());
-            return enough_read(write_to(&mut out, Path::new("-"), args, index, answers));
+            return enough_read(write_to(&mut out, Path::new("-"), args, tag, index, answers));
         }
     };
     // A device or a pipe is written to; a rename would replace it.
     if path.exists() && !path.is_file() && !path.is_dir() {
         let file =
             File::options().write(true).open(path).map_err(|e| Error::io("write", path, e))?;
-        return enough_read(write_to(&mut BufWriter::new(file), path, args, index, answers));
+        return enough_read(write_to(&mut BufWriter::new(file), path, args, tag, index, answers));
     }
     let mut file = OutputFile::create(path)?;
-    write_to(&mut file, path, args, index, answers)?;
+    write_to(&mut file, path, args, tag, index, answers)?;
     file.publish()
 }
 
@@ -226,6 +231,7 @@ fn write_to(
     out: &mut dyn Write,
     path: &Path,
     args: &SearchArgs,
+    tag: &str,
     index: &Index,
     answers: impl FnOnce(&mut Output<'_, '_>) -> Result<()>,
 ) -> Result<()> {
@@ -233,7 +239,7 @@ fn write_to(
     let mut output = if args.explain {
         Output::Explained(Explanations::new(out, path, index, format == RunFormat::Jsonl))
     } else {
-        Output::Run(index, RunWriter::new(out, path, format, "splindex"))
+        Output::Run(index, RunWriter::new(out, path, format, tag))
     };
     answers(&mut output)?;
     match output {
@@ -245,6 +251,8 @@ fn write_to(
 /// How the queries were answered.
 struct Answered<'a> {
     picked: BTreeMap<&'static str, usize>,
+    /// What answers may lack.
+    approximate: Option<Approximation>,
     query_side: &'a str,
     hybrid: bool,
     elapsed: Duration,
@@ -256,7 +264,7 @@ fn summary(
     answered: &Answered<'_>,
     queries: &[Prepared],
 ) -> Result<()> {
-    let Answered { ref picked, query_side, hybrid, elapsed } = *answered;
+    let Answered { ref picked, approximate, query_side, hybrid, elapsed } = *answered;
     let unknown: u64 = queries.iter().map(|q| u64::from(q.query.unknown)).sum();
     let dropped: u64 = queries.iter().map(|q| u64::from(q.dropped)).sum();
     let encoding: Duration = queries.iter().map(|q| q.encoding).sum();
@@ -267,7 +275,8 @@ fn summary(
         let json = serde_json::json!({
             "index": args.index, "run": args.output, "format": args.format.unwrap_or_default().to_string(),
             "queries": queries.len(), "query_side": query_side, "k": args.k,
-            "algorithm": args.algorithm.name(), "picked": picked, "unknown_tokens": unknown,
+            "algorithm": args.algorithm.name(), "picked": picked, "approximate": approximate,
+            "unknown_tokens": unknown,
             "zero_weight_tokens": dropped, "mean_us": mean(elapsed),
             "mean_encoding_us": mean(encoding),
             "rounding": rounding.map(|r| serde_json::json!({
@@ -287,10 +296,11 @@ fn summary(
         );
     }
     eprintln!(
-        "{}: {} ({query_side}), {} at k = {}: {:.1} µs a query, {:.1} µs to encode; {}, {} of weight 0",
+        "{}: {} ({query_side}), {}{} at k = {}: {:.1} µs a query, {:.1} µs to encode; {}, {} of weight 0",
         args.index.display(),
         count(queries.len() as u64, "query", "queries"),
         with_picks(args.algorithm.name(), picked),
+        approximate.map_or(String::new(), |a| format!(", approximate: {a},")),
         args.k,
         mean(elapsed),
         mean(encoding),

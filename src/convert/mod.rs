@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! store, jsonl, ciff, npz, csr ─► sources ─┬──────────────► jsonl
-//! index ─► lists, transposed ──────────────┴─► spill ─► ciff, npz, csr, pisa, store
+//! index ─► lists, transposed ──────────────┴─► gathered ─► ciff, npz, csr, pisa, store
 //! ```
 //!
 //! Weights pass unchanged, as 32-bit floats, except to CIFF and PISA, which hold whole
@@ -25,10 +25,10 @@ use crate::error::{Error, Place, Result};
 use crate::output::OutputFile;
 use crate::progress::Progress;
 use crate::quantize::{Clipping, Quantizer};
+use crate::vectors::gathered::{Gathered, Impacts, for_each};
 use crate::vectors::inputs::{Format, format_of, open_vectors_with};
 use crate::vectors::jsonl::JsonVectorWriter;
 use crate::vectors::sparse::{self, Columns, Sidecars, beside, read_vocabulary};
-use crate::vectors::spill::{Impacts, Spill, for_each};
 use crate::vectors::store::{BLOCK_RECORDS, Kind, Plan, StoreWriter, Totals, WeightFormat};
 use crate::vectors::transpose::Transposed;
 use crate::vectors::{VectorRecord, VectorSource, ciff, pisa};
@@ -51,6 +51,14 @@ pub struct ConvertOptions {
     pub bits: u8,
     /// Which field of an index that has two: `learned` or `bm25`.
     pub field: Option<String>,
+    /// Folder for temporary files; the output's if there is none.
+    pub tmp: Option<PathBuf>,
+}
+
+impl ConvertOptions {
+    fn tmp<'a>(&'a self, beside: &'a Path) -> &'a Path {
+        self.tmp.as_deref().unwrap_or(beside)
+    }
 }
 
 /// What a conversion did.
@@ -111,14 +119,14 @@ pub fn convert(
         }
         Target::Store | Target::Pisa => {
             let folder = NewFolder::create(output)?;
-            let spill = Spill::collect(&mut sources, folder.parent(), progress)?;
-            refuse_empty(&spill, inputs)?;
-            let mut report = ConvertReport::of(&spill);
+            let gathered = Gathered::collect(&mut sources, options.tmp(folder.parent()), progress)?;
+            refuse_empty(&gathered, inputs)?;
+            let mut report = ConvertReport::of(&gathered);
             if options.target == Target::Store {
-                write_store(&spill, folder.path(), progress)?;
+                write_store(&gathered, folder.path(), progress)?;
             } else {
-                let mut impacts = impacts(&spill, options)?;
-                pisa::write(&spill, &mut impacts, folder.path(), progress)?;
+                let mut impacts = impacts(&gathered, options)?;
+                pisa::write(&gathered, &mut impacts, folder.path(), progress)?;
                 report.quantized(&impacts);
                 report.commands = Some(pisa::COMMANDS);
             }
@@ -168,21 +176,22 @@ fn write_file(
     progress: &dyn Progress,
 ) -> Result<ConvertReport> {
     let file = PackedFile::create(output)?;
-    let spill = Spill::collect(sources, crate::output::folder(output), progress)?;
-    refuse_empty(&spill, inputs)?;
-    let mut report = ConvertReport::of(&spill);
+    let gathered =
+        Gathered::collect(sources, options.tmp(crate::output::folder(output)), progress)?;
+    refuse_empty(&gathered, inputs)?;
+    let mut report = ConvertReport::of(&gathered);
     if options.target == Target::Ciff {
-        let mut impacts = impacts(&spill, options)?;
+        let mut impacts = impacts(&gathered, options)?;
         let mut file = file;
-        ciff::write(&spill, &mut impacts, &mut file, output, progress)?;
+        ciff::write(&gathered, &mut impacts, &mut file, output, progress)?;
         report.quantized(&impacts);
         file.publish()?;
         return Ok(report);
     }
     let vocabulary = options.sidecars.vocabulary.as_deref().map(read_vocabulary).transpose()?;
-    let columns = Columns::of(&spill, vocabulary.as_ref())?;
+    let columns = Columns::of(&gathered, vocabulary.as_ref())?;
     columns.check_lines()?;
-    let ids = (0..spill.documents()).map(|ordinal| spill.id(ordinal));
+    let ids = (0..gathered.documents()).map(|ordinal| gathered.id(ordinal));
     let mut lists = vec![lines(beside(output, "ids"), ids)?];
     let tokens_file = beside(output, "tokens");
     match &columns.tokens {
@@ -196,9 +205,9 @@ fn write_file(
         None => (),
     }
     let file = match (options.target, file) {
-        (Target::Csr, file) => sparse::write_csr(&spill, &columns, file, output)?,
+        (Target::Csr, file) => sparse::write_csr(&gathered, &columns, file, output)?,
         (_, PackedFile::Plain(file)) => {
-            PackedFile::Plain(sparse::write_npz(&spill, &columns, file, output)?)
+            PackedFile::Plain(sparse::write_npz(&gathered, &columns, file, output)?)
         }
         _ => {
             return Err(Error::Usage("a .npz file is an archive: leave .gz or .zst away".into()));
@@ -213,11 +222,11 @@ fn write_file(
 }
 
 impl ConvertReport {
-    fn of(spill: &Spill) -> Self {
+    fn of(gathered: &Gathered) -> Self {
         ConvertReport {
-            documents: spill.documents() as u64,
-            postings: spill.postings(),
-            zero_weights: spill.zeros(),
+            documents: gathered.documents() as u64,
+            postings: gathered.postings(),
+            zero_weights: gathered.zeros(),
             ..Default::default()
         }
     }
@@ -227,8 +236,8 @@ impl ConvertReport {
     }
 }
 
-fn refuse_empty(spill: &Spill, inputs: &[PathBuf]) -> Result<()> {
-    match spill.documents() {
+fn refuse_empty(gathered: &Gathered, inputs: &[PathBuf]) -> Result<()> {
+    match gathered.documents() {
         0 => Err(crate::corpus::empty_collection(inputs)),
         _ => Ok(()),
     }
@@ -244,8 +253,8 @@ fn lines<'a>(path: PathBuf, lines: impl Iterator<Item = &'a str>) -> Result<Outp
 }
 
 /// How the weights of a collection become whole numbers.
-fn impacts(spill: &Spill, options: &ConvertOptions) -> Result<Impacts> {
-    let (largest, integers) = spill.weights();
+fn impacts(gathered: &Gathered, options: &ConvertOptions) -> Result<Impacts> {
+    let (largest, integers) = gathered.weights();
     let quantizer = match options.scale {
         Scale::Fixed(weight) => Quantizer::fixed(weight, options.bits)?,
         Scale::Auto if integers && options.bits == 8 => return Ok(Impacts::kept()),
@@ -254,20 +263,20 @@ fn impacts(spill: &Spill, options: &ConvertOptions) -> Result<Impacts> {
     Ok(Impacts::quantized(quantizer))
 }
 
-fn write_store(spill: &Spill, dir: &Path, progress: &dyn Progress) -> Result<()> {
-    let (largest, integers) = spill.weights();
+fn write_store(gathered: &Gathered, dir: &Path, progress: &dyn Progress) -> Result<()> {
+    let (largest, integers) = gathered.weights();
     let weights = match integers && largest <= LARGEST_HALF {
         true => WeightFormat::F16,
         false => WeightFormat::F32,
     };
     let plan = Plan::converted(Kind::Document, weights);
-    let mut store = StoreWriter::create(dir, plan, spill.tokens())?;
-    progress.begin("writing", spill.documents() as u64);
+    let mut store = StoreWriter::create(dir, plan, gathered.tokens())?;
+    progress.begin("writing", gathered.documents() as u64);
     let mut block: Vec<VectorRecord> = Vec::new();
-    spill.rows(&mut |ordinal, row| {
+    gathered.rows(&mut |ordinal, row| {
         let (terms, weights) = row.iter().copied().unzip();
-        block.push(VectorRecord { id: spill.id(ordinal).to_owned(), terms, weights });
-        if block.len() < BLOCK_RECORDS && ordinal + 1 < spill.documents() {
+        block.push(VectorRecord { id: gathered.id(ordinal).to_owned(), terms, weights });
+        if block.len() < BLOCK_RECORDS && ordinal + 1 < gathered.documents() {
             return Ok(());
         }
         store.write_block(&block, block.len() as u64, 0, Totals::default())?;

@@ -13,7 +13,7 @@ use crate::vectors::testing::{Vectors, drain, vectors};
 
 fn options(target: Target) -> ConvertOptions {
     let sidecars = Sidecars::default();
-    ConvertOptions { target, sidecars, scale: Scale::Auto, bits: 8, field: None }
+    ConvertOptions { target, sidecars, scale: Scale::Auto, bits: 8, field: None, tmp: None }
 }
 
 struct Folder(tempfile::TempDir);

@@ -117,6 +117,11 @@ impl Checkpoint {
         self.tensors.contains_key(name)
     }
 
+    /// Names of all tensors, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
     /// The file that holds the tensor; of an absent one, the file to look at.
     pub fn file(&self, name: &str) -> &Path {
         self.tensors.get(name).map_or(&self.path, |&i| &self.files[i].0)

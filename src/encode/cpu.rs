@@ -8,11 +8,13 @@ use std::sync::Arc;
 use candle_core::{DType, Result, Tensor};
 
 use super::config::Activation;
-use super::graph::{Layer, LinearNorm, MaskedLm, Packed};
+use super::cpu_modern::ModernLayers;
+use super::graph::{Layer, Linear, LinearNorm, MaskedLm, Packed};
 use super::kernels::{
-    AttendScratch, Level, ProjectScratch, Projection, Scratch, Then, Weights, attention, norm,
-    product,
+    AttendScratch, Heads, Level, ProjectScratch, Projection, Scratch, Then, Weights, attention,
+    norm, product,
 };
+use super::modernbert::ModernBert;
 use super::ops::{Norm, sum};
 
 /// A checkpoint, packed for one instruction set. Threads share it.
@@ -20,17 +22,28 @@ pub(super) struct CpuModel {
     level: Level,
     /// vocabulary × hidden
     words: Arc<[f32]>,
-    /// positions × hidden
-    positions: Vec<f32>,
     embedding_norm: RowNorm,
-    layers: Vec<CpuLayer>,
+    layers: Layers,
     transform: Weights,
     transform_norm: RowNorm,
     projection: Projection,
     hidden: usize,
-    heads: usize,
-    activation: Activation,
     head_activation: Activation,
+}
+
+/// What is between embeddings and output transform.
+enum Layers {
+    /// BERT, DistilBERT, RoBERTa.
+    Bert(BertLayers),
+    ModernBert(ModernLayers),
+}
+
+struct BertLayers {
+    /// positions × hidden
+    positions: Vec<f32>,
+    layers: Vec<CpuLayer>,
+    heads: Heads,
+    activation: Activation,
     pad: Option<u32>,
 }
 
@@ -43,27 +56,27 @@ struct CpuLayer {
     output_norm: RowNorm,
 }
 
-struct RowNorm {
-    scale: Vec<f32>,
-    shift: Vec<f32>,
-    eps: f32,
+pub(super) struct RowNorm {
+    pub scale: Vec<f32>,
+    pub shift: Vec<f32>,
+    pub eps: f32,
 }
 
 impl RowNorm {
-    fn run(&self, level: Level, x: &mut [f32]) {
+    pub fn run(&self, level: Level, x: &mut [f32]) {
         norm(level, x, &self.scale, &self.shift, self.eps);
     }
 }
 
 /// States between steps, kept by each worker.
 #[derive(Default)]
-struct Buffers {
-    x: Vec<f32>,
-    wide: Vec<f32>,
-    context: Vec<f32>,
-    next: Vec<f32>,
-    product: Scratch,
-    attend: AttendScratch,
+pub(super) struct Buffers {
+    pub x: Vec<f32>,
+    pub wide: Vec<f32>,
+    pub context: Vec<f32>,
+    pub next: Vec<f32>,
+    pub product: Scratch,
+    pub attend: AttendScratch,
     project: ProjectScratch,
 }
 
@@ -76,41 +89,49 @@ impl CpuModel {
     /// computed; the vectors are the same.
     pub fn new(model: &MaskedLm, screened: bool) -> Result<Self> {
         let level = Level::detect();
-        let screened = screened && level.screens();
-        let words: Arc<[f32]> = floats(&model.word_embeddings)?.into();
-        let decoder = match model.decoder.id() == model.word_embeddings.id() {
-            true => words.clone(),
-            false => floats(&model.decoder)?.into(),
+        let hidden = model.word_embeddings.dim(1)?;
+        let layer = |layer: &Layer| CpuLayer::pack(level, layer);
+        let layers = BertLayers {
+            positions: floats(&model.position_embeddings)?,
+            layers: model.layers.iter().map(layer).collect::<Result<_>>()?,
+            heads: Heads { hidden, count: model.heads, reach: usize::MAX },
+            activation: model.activation,
+            pad: model.pad,
         };
-        let linear = |weight_t: &Tensor, bias: &Tensor| -> Result<Weights> {
-            let inputs = weight_t.dim(0)?;
-            Ok(Weights::pack(level, &floats(&weight_t.t()?)?, &floats(bias)?, inputs))
-        };
-        let linear_norm = |layer: &LinearNorm| -> Result<(Weights, RowNorm)> {
-            let weights = linear(&layer.weight_t, &layer.norm.params.get(0)?)?;
-            Ok((weights, row_norm(&layer.norm)?))
-        };
-        let layer = |layer: &Layer| -> Result<CpuLayer> {
-            let (attention_output, attention_norm) = linear_norm(&layer.attention_output)?;
-            let (down, output_norm) = linear_norm(&layer.down)?;
-            let qkv = linear(&layer.qkv.weight_t, &layer.qkv.bias)?;
-            let up = linear(&layer.up.weight_t, &layer.up.bias)?;
-            Ok(CpuLayer { qkv, attention_output, attention_norm, up, down, output_norm })
-        };
+        let (words, projection) = vocabulary(
+            level,
+            (&model.word_embeddings, &model.decoder, &model.decoder_bias),
+            screened,
+        )?;
         Ok(CpuModel {
             level,
-            positions: floats(&model.position_embeddings)?,
-            embedding_norm: row_norm(&model.embedding_norm)?,
-            layers: model.layers.iter().map(layer).collect::<Result<_>>()?,
-            transform: linear(&model.transform.weight_t, &model.transform.bias)?,
-            transform_norm: row_norm(&model.transform_norm)?,
-            projection: Projection::new(level, decoder, model.decoder_bias.clone(), screened),
-            hidden: model.word_embeddings.dim(1)?,
             words,
-            heads: model.heads,
-            activation: model.activation,
+            embedding_norm: row_norm(&model.embedding_norm)?,
+            layers: Layers::Bert(layers),
+            transform: pack(level, &model.transform)?,
+            transform_norm: row_norm(&model.transform_norm)?,
+            projection,
+            hidden,
             head_activation: model.head_activation,
-            pad: model.pad,
+        })
+    }
+
+    /// The same of ModernBERT.
+    pub fn modern(model: &ModernBert, screened: bool) -> Result<Self> {
+        let level = Level::detect();
+        let norm = |norm| ModernLayers::norm(norm, &model.config);
+        let (words, projection) =
+            vocabulary(level, (&model.embeddings, &model.decoder, &model.decoder_bias), screened)?;
+        Ok(CpuModel {
+            level,
+            words,
+            embedding_norm: norm(&model.embedding_norm)?,
+            layers: Layers::ModernBert(ModernLayers::pack(level, model)?),
+            transform: pack(level, &model.transform)?,
+            transform_norm: norm(&model.transform_norm)?,
+            projection,
+            hidden: model.config.hidden,
+            head_activation: model.config.head_activation,
         })
     }
 
@@ -127,25 +148,25 @@ impl CpuModel {
 
     /// Leaves the states that the vocabulary projection takes in `buffers.x`.
     fn states(&self, batch: &Packed, buffers: &mut Buffers) {
-        let Buffers { x, wide, context, next, product: scratch, attend, .. } = buffers;
         let (level, hidden) = (self.level, self.hidden);
-        x.clear();
-        for (&id, position) in batch.ids.iter().zip(batch.positions(self.pad)) {
-            let word = &self.words[id as usize * hidden..][..hidden];
-            let place = &self.positions[position as usize * hidden..][..hidden];
-            x.extend(word.iter().zip(place).map(|(w, p)| w + p));
+        let word = |&id: &u32| &self.words[id as usize * hidden..][..hidden];
+        buffers.x.clear();
+        match &self.layers {
+            Layers::Bert(layers) => {
+                for (id, place) in batch.ids.iter().zip(batch.positions(layers.pad)) {
+                    let place = &layers.positions[place as usize * hidden..][..hidden];
+                    buffers.x.extend(word(id).iter().zip(place).map(|(w, p)| w + p));
+                }
+                self.embedding_norm.run(level, &mut buffers.x);
+                layers.run(level, &batch.lengths, buffers);
+            }
+            Layers::ModernBert(layers) => {
+                batch.ids.iter().for_each(|id| buffers.x.extend_from_slice(word(id)));
+                self.embedding_norm.run(level, &mut buffers.x);
+                layers.run(level, &batch.lengths, buffers);
+            }
         }
-        self.embedding_norm.run(level, x);
-        for layer in &self.layers {
-            product(level, x, &layer.qkv, Then::Bias, scratch, wide);
-            attention(level, wide, &batch.lengths, hidden, self.heads, attend, context);
-            product(level, context, &layer.attention_output, Then::Residual(x), scratch, next);
-            layer.attention_norm.run(level, next);
-            let then = Then::Activate(self.activation);
-            product(level, next, &layer.up, then, scratch, wide);
-            product(level, wide, &layer.down, Then::Residual(next), scratch, x);
-            layer.output_norm.run(level, x);
-        }
+        let Buffers { x, next, product: scratch, .. } = buffers;
         let then = Then::Activate(self.head_activation);
         product(level, x, &self.transform, then, scratch, next);
         self.transform_norm.run(level, next);
@@ -153,11 +174,65 @@ impl CpuModel {
     }
 }
 
+impl BertLayers {
+    /// From embeddings to the last layer's states, both `buffers.x`.
+    fn run(&self, level: Level, lengths: &[usize], buffers: &mut Buffers) {
+        let Buffers { x, wide, context, next, product: scratch, attend, .. } = buffers;
+        for layer in &self.layers {
+            product(level, x, &layer.qkv, Then::Bias, scratch, wide);
+            attention(level, wide, lengths, self.heads, attend, context);
+            product(level, context, &layer.attention_output, Then::Residual(x), scratch, next);
+            layer.attention_norm.run(level, next);
+            let then = Then::Activate(self.activation);
+            product(level, next, &layer.up, then, scratch, wide);
+            product(level, wide, &layer.down, Then::Residual(next), scratch, x);
+            layer.output_norm.run(level, x);
+        }
+    }
+}
+
+impl CpuLayer {
+    fn pack(level: Level, layer: &Layer) -> Result<Self> {
+        let linear_norm = |part: &LinearNorm| -> Result<(Weights, RowNorm)> {
+            let weights = pack_parts(level, &part.weight_t, &part.norm.params.get(0)?)?;
+            Ok((weights, row_norm(&part.norm)?))
+        };
+        let (attention_output, attention_norm) = linear_norm(&layer.attention_output)?;
+        let (down, output_norm) = linear_norm(&layer.down)?;
+        let (qkv, up) = (pack(level, &layer.qkv)?, pack(level, &layer.up)?);
+        Ok(CpuLayer { qkv, attention_output, attention_norm, up, down, output_norm })
+    }
+}
+
+/// Embeddings, and the projection by (embeddings, decoder, bias): a tied pair is kept once.
+fn vocabulary(
+    level: Level,
+    (embeddings, decoder, bias): (&Tensor, &Tensor, &[f32]),
+    screened: bool,
+) -> Result<(Arc<[f32]>, Projection)> {
+    let words: Arc<[f32]> = floats(embeddings)?.into();
+    let decoder = match decoder.id() == embeddings.id() {
+        true => words.clone(),
+        false => floats(decoder)?.into(),
+    };
+    let screened = screened && level.screens();
+    Ok((words, Projection::new(level, decoder, bias.to_vec(), screened)))
+}
+
+pub(super) fn pack(level: Level, linear: &Linear) -> Result<Weights> {
+    pack_parts(level, &linear.weight_t, &linear.bias)
+}
+
+fn pack_parts(level: Level, weight_t: &Tensor, bias: &Tensor) -> Result<Weights> {
+    let inputs = weight_t.dim(0)?;
+    Ok(Weights::pack(level, &floats(&weight_t.t()?)?, &floats(bias)?, inputs))
+}
+
 fn row_norm(norm: &Norm) -> Result<RowNorm> {
     let row = |i| floats(&norm.params.get(i)?);
     Ok(RowNorm { scale: row(1)?, shift: row(2)?, eps: norm.eps as f32 })
 }
 
-fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
+pub(super) fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
     tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
 }

@@ -138,24 +138,25 @@ enum Engine {
 }
 
 impl Engine {
-    /// ModernBERT has no kernels of its own yet.
     fn load(config: &ModelConfig, weights: &Weights<'_>, options: &EncoderOptions) -> Result<Self> {
-        if let Some(modern) = &config.modern {
-            let model = ModernBert::load(config, modern, weights)?;
-            let projector = Projector::new(&model.decoder, model.decoder_bias.clone());
-            return Ok(Engine::Candle(Graph::ModernBert(Box::new(model)), internal(|| projector)?));
-        }
-        let model = MaskedLm::load(config, weights)?;
+        let graph = match &config.modern {
+            Some(modern) => Graph::ModernBert(Box::new(ModernBert::load(config, modern, weights)?)),
+            None => Graph::Bert(Box::new(MaskedLm::load(config, weights)?)),
+        };
         let on_cpu = options.device == DeviceChoice::Cpu;
         let screened = match options.arithmetic {
             Arithmetic::Fastest if on_cpu => true,
             Arithmetic::Unscreened if on_cpu => false,
             _ => {
-                let projector = Projector::new(&model.decoder, model.decoder_bias.clone());
-                return Ok(Engine::Candle(Graph::Bert(Box::new(model)), internal(|| projector)?));
+                let projector = internal(|| graph.projector())?;
+                return Ok(Engine::Candle(graph, projector));
             }
         };
-        Ok(Engine::Kernels(Box::new(internal(|| CpuModel::new(&model, screened))?)))
+        let model = internal(|| match &graph {
+            Graph::Bert(model) => CpuModel::new(model, screened),
+            Graph::ModernBert(model) => CpuModel::modern(model, screened),
+        });
+        Ok(Engine::Kernels(Box::new(model?)))
     }
 }
 
@@ -170,6 +171,13 @@ impl Graph {
         match self {
             Graph::Bert(model) => model.hidden(batch),
             Graph::ModernBert(model) => model.hidden(batch),
+        }
+    }
+
+    fn projector(&self) -> candle_core::Result<Projector> {
+        match self {
+            Graph::Bert(model) => Projector::new(&model.decoder, model.decoder_bias.clone()),
+            Graph::ModernBert(model) => Projector::new(&model.decoder, model.decoder_bias.clone()),
         }
     }
 }
@@ -209,7 +217,9 @@ impl Encoder {
             Precision::Bf16 => DType::BF16,
             Precision::F16 => DType::F16,
         };
-        let engine = Engine::load(&config, &Weights::new(&checkpoint, dtype, device), options)?;
+        let weights = Weights::new(&checkpoint, dtype, device);
+        let engine = Engine::load(&config, &weights, options)?;
+        weights.require_all_read()?;
         let info = ModelInfo {
             name: info::name(root),
             architecture: config.architecture.name().into(),

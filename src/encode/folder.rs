@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::info;
+use super::router::{class, route};
 use crate::error::{Error, Place, Result};
 use crate::vectors::store::Kind;
 
@@ -72,21 +73,6 @@ impl Activated {
 struct Module {
     path: String,
     r#type: String,
-}
-
-#[derive(Deserialize)]
-struct RouterConfig {
-    types: BTreeMap<String, String>,
-    structure: BTreeMap<String, Vec<String>>,
-    #[serde(default)]
-    parameters: RouterParameters,
-}
-
-#[derive(Deserialize, Default)]
-struct RouterParameters {
-    default_route: Option<String>,
-    #[serde(default)]
-    route_mappings: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Deserialize)]
@@ -217,50 +203,6 @@ fn from_modules(
 
 const TRANSFORMER: &str = "sentence_bert_config.json";
 
-/// (class, directory) of each module that texts of `kind` go through.
-fn route(dir: &Path, kind: Kind, reader: &mut Reader) -> Result<Vec<(String, PathBuf)>> {
-    let new = dir.join("router_config.json");
-    let path = if new.exists() { new } else { dir.join("config.json") };
-    let config: RouterConfig = reader.json(&path)?.ok_or_else(|| {
-        Error::data(dir, Place::File, "expected router_config.json for the Router, found none")
-    })?;
-    let bad = |problem: String| Error::data(&path, Place::File, problem);
-    let name = config.route(kind).ok_or_else(|| {
-        let routes: Vec<&str> = config.structure.keys().map(String::as_str).collect();
-        bad(format!("expected a route for {}, found {}", task(kind), routes.join(", ")))
-    })?;
-    let ids = &config.structure[name];
-    ids.iter()
-        .map(|id| {
-            let full = config.types.get(id).ok_or_else(|| {
-                bad(format!("expected a type for module {id:?} of route {name:?}, found none"))
-            })?;
-            Ok((class(full).to_owned(), inside(&path, dir, id)?))
-        })
-        .collect()
-}
-
-impl RouterConfig {
-    /// The route that SparseEncoder takes for texts of this kind.
-    fn route(&self, kind: Kind) -> Option<&str> {
-        let task = task(kind);
-        let mappings = self.parameters.route_mappings.as_ref();
-        // Keys are Python tuples in print: ('query', 'text').
-        let mapped = [
-            format!("('{task}', 'text')"),
-            format!("('{task}', None)"),
-            "(None, 'text')".into(),
-            "(None, None)".into(),
-        ];
-        let mapped = mapped.iter().find_map(|key| mappings?.get(key)).map(String::as_str);
-        let named = [Some(task), Some("text"), self.parameters.default_route.as_deref()];
-        mapped
-            .into_iter()
-            .chain(named.into_iter().flatten())
-            .find(|name| self.structure.contains_key(*name))
-    }
-}
-
 impl EncoderConfig {
     /// The text that SparseEncoder's encode_query and encode_document put first.
     fn prompt(&self, kind: Kind) -> String {
@@ -302,13 +244,13 @@ impl Side {
 }
 
 /// Reads configuration files and keeps their bytes.
-struct Reader {
+pub(super) struct Reader {
     settings: Vec<u8>,
 }
 
 impl Reader {
     /// The parsed file; nothing if there is none.
-    fn json<T: DeserializeOwned>(&mut self, path: &Path) -> Result<Option<T>> {
+    pub fn json<T: DeserializeOwned>(&mut self, path: &Path) -> Result<Option<T>> {
         if !path.is_file() {
             return Ok(None);
         }
@@ -371,20 +313,8 @@ impl Reader {
     }
 }
 
-fn task(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Document => "document",
-        Kind::Query => "query",
-    }
-}
-
-/// Last part of a dotted Python name.
-fn class(name: &str) -> &str {
-    name.rsplit('.').next().unwrap_or(name)
-}
-
 /// `base/relative`, which must not lead out of `base`; `path` is the file that says so.
-fn inside(path: &Path, base: &Path, relative: &str) -> Result<PathBuf> {
+pub(super) fn inside(path: &Path, base: &Path, relative: &str) -> Result<PathBuf> {
     let below = |c: Component<'_>| matches!(c, Component::Normal(_) | Component::CurDir);
     if !Path::new(relative).components().all(below) {
         let problem = format!("expected a path inside the model directory, found {relative:?}");

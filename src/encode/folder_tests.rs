@@ -108,23 +108,6 @@ fn a_router_sends_each_kind_its_own_way() {
 }
 
 #[test]
-fn mapped_routes_win_and_the_default_comes_last() {
-    let config = |mappings: &str, structure: &str| -> RouterConfig {
-        let json = format!(
-            r#"{{"types":{{}},"structure":{structure},
-            "parameters":{{"default_route":"d","route_mappings":{mappings}}}}}"#
-        );
-        serde_json::from_str(&json).unwrap()
-    };
-    let both = r#"{"query":[],"d":[],"fast":[]}"#;
-    assert_eq!(config("{}", both).route(Kind::Query), Some("query"));
-    assert_eq!(config("null", both).route(Kind::Document), Some("d"));
-    let mapped = config(r#"{"('query', 'text')":"fast"}"#, both);
-    assert_eq!(mapped.route(Kind::Query), Some("fast"));
-    assert_eq!(config("{}", r#"{"image":[]}"#).route(Kind::Query), None);
-}
-
-#[test]
 fn what_is_not_supported_is_named() {
     let dense = SPLADE.replace("SpladePooling\"}", "Pooling\"}");
     let e = Folder::new(&[("modules.json", &dense)]).error(Kind::Document);

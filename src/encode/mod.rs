@@ -20,6 +20,7 @@ mod folder;
 mod hub;
 mod info;
 mod query;
+mod router;
 mod table;
 mod tokenizer;
 
@@ -30,7 +31,11 @@ mod checkpoint;
 #[cfg(feature = "encode")]
 mod config;
 #[cfg(feature = "encode")]
+mod config_modern;
+#[cfg(feature = "encode")]
 mod cpu;
+#[cfg(feature = "encode")]
+mod cpu_modern;
 #[cfg(feature = "encode")]
 mod encoder;
 #[cfg(feature = "encode")]
@@ -52,6 +57,8 @@ mod weights;
 
 #[cfg(feature = "encode")]
 pub use config::{Activation, Architecture, ModelConfig, SUPPORTED};
+#[cfg(feature = "encode")]
+pub use config_modern::Modern;
 #[cfg(feature = "encode")]
 pub use encoder::{Arithmetic, DeviceChoice, Encoder, EncoderOptions, Precision};
 pub use hub::{model_directory, needs_download};

@@ -5,46 +5,46 @@
 //! sequences no longer than that need no mask there. Biases are optional in the family and
 //! absent in the published checkpoints: an absent one is zeros.
 
-use candle_core::{CpuStorage, D, InplaceOp2, Layout, Result, Tensor};
+use candle_core::{D, Result, Tensor};
 use candle_nn::{LayerNorm, Module, ops::softmax_last_dim, rotary_emb::rope};
 
-use super::config::{ModelConfig, Modern};
+use super::config::ModelConfig;
+use super::config_modern::Modern;
 use super::graph::{Linear, Packed, internal};
-use super::ops::{floats, floats_mut, fused};
 use super::weights::Weights;
 
 /// A loaded checkpoint. Immutable, so threads share it.
 pub(super) struct ModernBert {
-    embeddings: Tensor,
-    embedding_norm: LayerNorm,
-    layers: Vec<Layer>,
-    final_norm: LayerNorm,
-    transform: Linear,
-    transform_norm: LayerNorm,
+    pub embeddings: Tensor,
+    pub embedding_norm: LayerNorm,
+    pub layers: Vec<Layer>,
+    pub final_norm: LayerNorm,
+    pub transform: Linear,
+    pub transform_norm: LayerNorm,
     /// vocabulary × hidden, the projection's weight.
     pub decoder: Tensor,
     /// The projection's bias, one per vocabulary entry, on the host.
     pub decoder_bias: Vec<f32>,
-    global: Angles,
-    local: Angles,
-    config: ModelConfig,
+    pub global: Angles,
+    pub local: Angles,
+    pub config: ModelConfig,
 }
 
-struct Layer {
+pub(super) struct Layer {
     /// The first layer has none: the embeddings' norm comes just before it.
-    attention_norm: Option<LayerNorm>,
+    pub attention_norm: Option<LayerNorm>,
     /// Queries, keys and values; queries carry the 1/√d of attention.
-    qkv: Linear,
-    output: Linear,
-    feed_norm: LayerNorm,
-    up: Linear,
-    gate: Linear,
-    down: Linear,
-    local: bool,
+    pub qkv: Linear,
+    pub output: Linear,
+    pub feed_norm: LayerNorm,
+    pub up: Linear,
+    pub gate: Linear,
+    pub down: Linear,
+    pub local: bool,
 }
 
 /// Frequencies of one rotary base.
-struct Angles {
+pub(super) struct Angles {
     inverse: Vec<f32>,
 }
 
@@ -159,7 +159,7 @@ impl Layer {
         let x = (x + self.output.forward(&context, None)?)?;
         let normed = self.feed_norm.forward(&x)?;
         let up = self.up.forward(&normed, Some(config.activation))?;
-        let gated = multiply(up, &self.gate.forward(&normed, None)?)?;
+        let gated = (up * self.gate.forward(&normed, None)?)?;
         x + self.down.forward(&gated, None)?
     }
 }
@@ -183,9 +183,14 @@ impl Angles {
         Ok(Place { rotations, masks })
     }
 
-    fn rotation(&self, length: usize, like: &Tensor) -> Result<(Tensor, Tensor)> {
+    /// length × (half a head's width)
+    pub fn angles(&self, length: usize) -> Vec<f32> {
         let angle = |p: usize| self.inverse.iter().map(move |f| p as f32 * f);
-        let angles: Vec<f32> = (0..length).flat_map(angle).collect();
+        (0..length).flat_map(angle).collect()
+    }
+
+    fn rotation(&self, length: usize, like: &Tensor) -> Result<(Tensor, Tensor)> {
+        let angles = self.angles(length);
         let table = |f: fn(f32) -> f32| {
             let values: Vec<f32> = angles.iter().map(|&a| f(a)).collect();
             Tensor::from_vec(values, (length, self.inverse.len()), like.device())?
@@ -247,33 +252,4 @@ fn norm(config: &ModelConfig, weights: &Weights<'_>, name: &str) -> crate::Resul
     let gamma = weights.tensor(&format!("{name}.weight"), &[config.hidden])?;
     let beta = weights.or_zeros(&format!("{name}.bias"), config.hidden)?;
     Ok(LayerNorm::new(gamma, beta, config.layer_norm_eps))
-}
-
-/// x · y, element by element; `x` is fresh and may be overwritten.
-fn multiply(x: Tensor, y: &Tensor) -> Result<Tensor> {
-    if fused(&x) {
-        x.inplace_op2(y, &Multiply)?;
-        return Ok(x);
-    }
-    x * y
-}
-
-struct Multiply;
-
-impl InplaceOp2 for Multiply {
-    fn name(&self) -> &'static str {
-        "multiply"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &mut CpuStorage,
-        x_layout: &Layout,
-        y: &CpuStorage,
-        y_layout: &Layout,
-    ) -> Result<()> {
-        let y = floats(y, y_layout)?;
-        floats_mut(x, x_layout)?.iter_mut().zip(y).for_each(|(x, y)| *x *= y);
-        Ok(())
-    }
 }

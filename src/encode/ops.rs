@@ -10,7 +10,7 @@ use candle_nn::{LayerNorm, Module};
 
 use super::config::Activation;
 
-pub(super) fn fused(x: &Tensor) -> bool {
+fn fused(x: &Tensor) -> bool {
     x.device().is_cpu() && x.dtype() == DType::F32
 }
 
@@ -130,17 +130,14 @@ impl InplaceOp3 for ResidualNorm {
     }
 }
 
-pub(super) fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match (storage, layout.contiguous_offsets()) {
         (CpuStorage::F32(values), Some((start, end))) => Ok(&values[start..end]),
         _ => bail!("expected contiguous f32 values"),
     }
 }
 
-pub(super) fn floats_mut<'a>(
-    storage: &'a mut CpuStorage,
-    layout: &Layout,
-) -> Result<&'a mut [f32]> {
+fn floats_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> Result<&'a mut [f32]> {
     match (storage, layout.contiguous_offsets()) {
         (CpuStorage::F32(values), Some((start, end))) => Ok(&mut values[start..end]),
         _ => bail!("expected contiguous f32 values"),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -108,7 +109,15 @@ pub struct IntegerQuery {
 /// file of which half the words or more are `token:weight` holds token lists: what else
 /// stands there is an error, not text.
 pub fn read_queries(path: &Path, kind: QueryKind) -> Result<QueryFile> {
-    let mut lines = Lines::open(path, &BytesRead::default())?;
+    parse_lines(path, Lines::open(path, &BytesRead::default())?, kind)
+}
+
+/// As [`read_queries`], from bytes that are there already; `name` is what errors call them.
+pub fn parse_queries(name: &Path, bytes: Vec<u8>, kind: QueryKind) -> Result<QueryFile> {
+    parse_lines(name, Lines::new(name, Box::new(Cursor::new(bytes))), kind)
+}
+
+fn parse_lines(path: &Path, mut lines: Lines, kind: QueryKind) -> Result<QueryFile> {
     let mut raw = Vec::new();
     let mut ids = IdSet::default();
     let mut is_json = None;

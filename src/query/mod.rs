@@ -4,6 +4,7 @@
 //! [`exhaustive`](Algorithm::Exhaustive): score descending, then original ordinal
 //! ascending, whatever the document order, codec and number of threads.
 
+mod approximate;
 mod bounds;
 mod costs;
 mod counters;
@@ -14,11 +15,13 @@ pub mod file;
 mod kernels;
 mod maxscore;
 mod ranged;
+mod rescore;
 mod select;
 mod topk;
 mod wand;
 mod windowed;
 
+pub use approximate::Approximation;
 pub use costs::choose;
 pub use counters::Counters;
 pub use explain::{Contribution, Explainer};
@@ -222,11 +225,14 @@ impl Algorithm {
         index: &Index,
         queries: impl Iterator<Item = &'q Query>,
         k: usize,
+        approximation: &Approximation,
     ) -> BTreeMap<&'static str, usize> {
         let mut picked = BTreeMap::new();
         if self == Algorithm::Auto {
             for query in queries {
-                *picked.entry(choose(index, query, k).name()).or_default() += 1;
+                let kept = approximation.kept(index, query);
+                let runs = choose(index, &kept, approximation.candidates(k));
+                *picked.entry(runs.name()).or_default() += 1;
             }
         }
         picked
@@ -257,7 +263,12 @@ struct Weighted<'a> {
 /// thread.
 pub struct Searcher<'a> {
     index: &'a Index,
+    approximation: Approximation,
+    /// The query as it is searched, and the terms that an approximation leaves out.
+    kept: Query,
+    dropped: Vec<QueryTerm>,
     lists: Vec<Weighted<'a>>,
+    late: Vec<Weighted<'a>>,
     cursors: Cursors<'a>,
     top: TopK<'a>,
     selector: Selector<'a>,
@@ -278,7 +289,11 @@ impl<'a> Searcher<'a> {
     pub fn with_simd(index: &'a Index, level: SimdLevel) -> Self {
         Searcher {
             index,
+            approximation: Approximation::EXACT,
+            kept: Query::default(),
+            dropped: Vec::new(),
             lists: Vec::new(),
+            late: Vec::new(),
             cursors: Cursors::default(),
             top: TopK::new(index.order()),
             selector: Selector::new(index.order()),
@@ -288,6 +303,13 @@ impl<'a> Searcher<'a> {
             ranged: Ranged::new(level),
             hits: Vec::new(),
         }
+    }
+
+    /// The same searcher, whose answers from now on may leave out what `approximation`
+    /// says.
+    pub fn approximating(mut self, approximation: Approximation) -> Self {
+        self.approximation = approximation;
+        self
     }
 
     /// The `k` best documents with a score above 0, best first, ties by ordinal.
@@ -308,8 +330,7 @@ impl<'a> Searcher<'a> {
         algorithm: Algorithm,
     ) -> Result<(&[Hit], Counters)> {
         let mut counters = Counters::default();
-        let algorithm = algorithm.resolve(self.index, query, k);
-        self.search_with(query, k, algorithm, &mut counters)?;
+        let algorithm = self.search_with(query, k, algorithm, &mut counters)?;
         counters.complete(algorithm, self.lists.iter().map(|l| &l.list));
         Ok((&self.hits, counters))
     }
@@ -320,41 +341,67 @@ impl<'a> Searcher<'a> {
         k: usize,
         algorithm: Algorithm,
         count: &mut C,
-    ) -> Result<()> {
-        let algorithm = algorithm.resolve(self.index, query, k);
+    ) -> Result<Algorithm> {
+        let approximation = self.approximation;
+        self.kept.terms.clone_from(&query.terms);
+        approximation.cut(self.index, &mut self.kept, &mut self.dropped);
+        let algorithm = algorithm.resolve(self.index, &self.kept, approximation.candidates(k));
         algorithm.check(self.index)?;
         self.lists.clear();
-        for &QueryTerm { term, weight } in &query.terms {
+        for &QueryTerm { term, weight } in &self.kept.terms {
             self.lists.push(Weighted { list: self.index.list(term)?, weight });
         }
         self.hits.clear();
-        let k = k.min(self.index.documents() as usize);
-        if k == 0 || self.lists.is_empty() {
-            return Ok(());
-        }
-        self.run(query, k, algorithm, count).map_err(|Damaged| self.name_damage(query))?;
-        // k compares a query, so that a damaged ORDER names no document that is not.
         let documents = self.index.documents();
+        let k = k.min(documents as usize);
+        if k == 0 || self.lists.is_empty() {
+            return Ok(algorithm);
+        }
+        self.answer(k, algorithm, count).map_err(|Damaged| self.name_damage(query))?;
+        // k compares a query, so that a damaged ORDER names no document that is not.
         match self.hits.iter().find(|hit| hit.ordinal >= documents) {
-            None => Ok(()),
+            None => Ok(algorithm),
             Some(hit) => Err(self.index.damaged_order(hit.ordinal)),
         }
     }
 
+    /// One step, or two: candidates by the kept terms, then their scores by all.
+    fn answer<C: Count>(
+        &mut self,
+        k: usize,
+        algorithm: Algorithm,
+        count: &mut C,
+    ) -> Result<(), Damaged> {
+        let order = self.index.order();
+        if self.dropped.is_empty() || !self.approximation.rescore_wanted() {
+            return self.run(order, k, algorithm, count);
+        }
+        let candidates = self.approximation.candidates(k).min(self.index.documents() as usize);
+        self.run(None, candidates, algorithm, count)?;
+        self.late.clear();
+        for &QueryTerm { term, weight } in &self.dropped {
+            self.late.push(Weighted { list: self.index.list(term).map_err(|_| Damaged)?, weight });
+        }
+        rescore::rescore(&mut self.late, &mut self.cursors, order, k, &mut self.hits, count)
+    }
+
+    /// Documents are named and ties broken by `order`, or by docid.
     fn run<C: Count>(
         &mut self,
-        query: &Query,
+        order: Option<&'a [u32]>,
         k: usize,
         algorithm: Algorithm,
         count: &mut C,
     ) -> Result<(), Damaged> {
         let lists = &self.lists;
         let primed = primed(lists, k);
+        self.selector.name_by(order);
+        self.top.name_by(order);
         let bound = || lists.iter().map(|l| l.weight * u32::from(l.list.max_impact)).sum();
         match algorithm {
             Algorithm::Auto => unreachable!("resolved by the caller"),
             Algorithm::Exhaustive => {
-                return exhaustive::search(lists, self.index.order(), k, &mut self.hits);
+                return exhaustive::search(lists, order, k, &mut self.hits);
             }
             Algorithm::Windowed => {
                 self.selector.reset(k, primed, bound(), true);
@@ -365,7 +412,7 @@ impl<'a> Searcher<'a> {
             Algorithm::RangePruned => {
                 let index: &'a Index = self.index;
                 let maxima = index.range_maxima().ok_or(Damaged)?;
-                let of_terms = query.terms.iter().map(|t| maxima.list(t.term));
+                let of_terms = self.kept.terms.iter().map(|t| maxima.list(t.term));
                 self.selector.reset(k, primed, bound(), false);
                 self.ranged.search(lists, of_terms, k, &mut self.selector, count)?;
                 self.selector.drain_into(&mut self.hits);
@@ -398,9 +445,11 @@ impl<'a> Searcher<'a> {
 
     /// Which list was it? Decodes the query's lists again, off the hot path.
     fn name_damage(&self, query: &Query) -> Error {
-        let broken =
-            query.terms.iter().zip(&self.lists).find(|(_, l)| l.list.decode_all().is_err());
-        self.index.damaged(broken.map_or(query.terms[0].term, |(t, _)| t.term))
+        let broken = query
+            .terms
+            .iter()
+            .find(|t| self.index.list(t.term).map_or(true, |list| list.decode_all().is_err()));
+        self.index.damaged(broken.unwrap_or(&query.terms[0]).term)
     }
 }
 

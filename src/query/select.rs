@@ -57,6 +57,11 @@ impl<'a> Selector<'a> {
         }
     }
 
+    /// How documents are named and ties broken; before [`reset`](Self::reset).
+    pub(super) fn name_by(&mut self, order: Option<&'a [u32]>) {
+        self.order = order;
+    }
+
     /// Starts a query for `k` ≥ 1 results: at least `k` documents score `primed`, none
     /// scores above `bound`; `by_docid` if they will come in docid order.
     pub(super) fn reset(&mut self, k: usize, primed: u32, bound: u32, by_docid: bool) {

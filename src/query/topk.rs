@@ -32,6 +32,11 @@ impl<'a> TopK<'a> {
         TopK { order, k: 0, enter: 1, heap: BinaryHeap::new() }
     }
 
+    /// How documents are named and ties broken; before [`reset`](Self::reset).
+    pub(super) fn name_by(&mut self, order: Option<&'a [u32]>) {
+        self.order = order;
+    }
+
     /// Empties the heap for `k` ≥ 1 results; at least `k` documents score `primed`.
     pub(super) fn reset(&mut self, k: usize, primed: u32) {
         self.k = k;

@@ -75,6 +75,28 @@ impl<'a> QuerySide<'a> {
         Ok(QuerySide { index, texts, hybrid })
     }
 
+    /// As [`of_index`](Self::of_index), with the model in folder `model` for texts, if one
+    /// is given; the time of a query is that of one thread.
+    ///
+    /// # Errors
+    /// Those of loading the model; the index is BM25; a program without encoders.
+    pub fn load(index: &'a Index, model: Option<&Path>) -> Result<Self> {
+        match model {
+            None => Self::of_index(index),
+            #[cfg(feature = "tokenize")]
+            Some(dir) => {
+                use crate::encode::EncoderOptions;
+                #[cfg(feature = "encode")]
+                let options = EncoderOptions { threads: 1, ..EncoderOptions::default() };
+                #[cfg(not(feature = "encode"))]
+                let options = EncoderOptions::default();
+                Self::with_encoder(index, QueryEncoder::load(dir, &options)?)
+            }
+            #[cfg(not(feature = "tokenize"))]
+            Some(_) => Err(without_models()),
+        }
+    }
+
     /// Texts go through `encoder`; in a hybrid index, those of the learned part.
     #[cfg(feature = "tokenize")]
     pub fn with_encoder(index: &'a Index, encoder: QueryEncoder) -> Result<Self> {

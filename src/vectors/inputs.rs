@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::ciff::Ciff;
 use super::jsonl::JsonVectorReader;
+use super::reread::{Rereadable, unreadable};
 use super::sparse::{Sidecars, csr_len, open_csr, open_npz};
-use super::spool::{Spool, unreadable};
 use super::store::{Encoding, Kind, Shard, StoreReader};
 use super::transpose::Transposed;
 use super::{Slice, VectorSource};
@@ -181,9 +181,9 @@ fn open_files(
     let mut inputs: VecDeque<Input> = inputs.into();
     let mut sources: Vec<Box<dyn VectorSource>> = Vec::new();
     while let Some(input) = inputs.pop_front() {
-        let spool = |input: Input| match input.bytes {
-            Some(bytes) => Spool::new(&input.path, bytes),
-            None => Spool::new(&input.path, open_input(&input.path)?),
+        let reread = |input: Input| match input.bytes {
+            Some(bytes) => Rereadable::new(&input.path, bytes),
+            None => Rereadable::new(&input.path, open_input(&input.path)?),
         };
         sources.push(match input.format {
             Format::Jsonl => {
@@ -193,9 +193,9 @@ fn open_files(
                 }
                 Box::new(JsonVectorReader::of_opened(lines))
             }
-            Format::Ciff => Box::new(Transposed::new(Ciff::open(spool(input)?)?)),
-            Format::Npz => Box::new(open_npz(&spool(input)?, sidecars)?),
-            Format::Csr => Box::new(open_csr(&spool(input)?, sidecars)?),
+            Format::Ciff => Box::new(Transposed::new(Ciff::open(reread(input)?)?)),
+            Format::Npz => Box::new(open_npz(&reread(input)?, sidecars)?),
+            Format::Csr => Box::new(open_csr(&reread(input)?, sidecars)?),
             Format::Index => {
                 let problem = "expected vectors, found an index";
                 return Err(Error::data(&input.path, Place::File, problem).hint(

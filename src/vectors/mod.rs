@@ -6,13 +6,13 @@
 use crate::error::Result;
 
 pub(crate) mod ciff;
+pub(crate) mod gathered;
 pub mod inputs;
 pub mod jsonl;
 pub(crate) mod pisa;
+pub(crate) mod reread;
 mod slice;
 pub mod sparse;
-pub(crate) mod spill;
-pub(crate) mod spool;
 pub mod store;
 #[cfg(test)]
 pub(crate) mod testing;

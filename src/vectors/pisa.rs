@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use super::spill::{Impacts, Spill};
+use super::gathered::{Gathered, Impacts};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 
@@ -28,14 +28,14 @@ create_wand_data --collection inv --scorer quantized --block-size 40 --output in
 /// Writes the files of a collection into the folder `dir`. Lists are in the bytewise
 /// order of their terms; a document's size is the sum of its impacts.
 pub(crate) fn write(
-    spill: &Spill,
+    gathered: &Gathered,
     impacts: &mut Impacts,
     dir: &Path,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let lengths = spill.lengths(impacts)?;
-    let order = spill.sorted_terms();
-    let tokens = || order.iter().map(|&term| spill.tokens().token(term));
+    let lengths = gathered.lengths(impacts)?;
+    let order = gathered.sorted_terms();
+    let tokens = || order.iter().map(|&term| gathered.tokens().token(term));
     if let Some(token) = tokens().find(|token| token.contains(['\n', '\r'])) {
         return Err(Error::Usage(format!(
             "the token {token:?} holds a line end and fits no list of terms; write ciff"
@@ -43,7 +43,7 @@ pub(crate) fn write(
     }
     file(dir, "fwd.terms", |out| tokens().try_for_each(|token| writeln!(out, "{token}")))?;
     file(dir, "fwd.documents", |out| {
-        (0..spill.documents()).try_for_each(|ordinal| writeln!(out, "{}", spill.id(ordinal)))
+        (0..gathered.documents()).try_for_each(|ordinal| writeln!(out, "{}", gathered.id(ordinal)))
     })?;
     file(dir, "inv.sizes", |out| sequence(out, lengths.len(), lengths.iter().copied()))?;
     file(dir, SCRIPT, |out| {
@@ -53,8 +53,8 @@ pub(crate) fn write(
     let mut docs = create(dir, "inv.docs")?;
     let mut freqs = create(dir, "inv.freqs")?;
     let io = |e| Error::io("write", dir, e);
-    sequence(&mut docs, 1, [spill.documents() as u32].into_iter()).map_err(io)?;
-    spill.lists(&order, progress, &mut |_, docids, weights| {
+    sequence(&mut docs, 1, [gathered.documents() as u32].into_iter()).map_err(io)?;
+    gathered.lists(&order, progress, &mut |_, docids, weights| {
         sequence(&mut docs, docids.len(), docids.iter().copied()).map_err(io)?;
         sequence(&mut freqs, weights.len(), weights.iter().map(|&w| impacts.of(w))).map_err(io)
     })?;
@@ -118,8 +118,8 @@ mod tests {
         ];
         let dir = tempfile::tempdir().unwrap();
         let mut sources: Vec<Box<dyn VectorSource>> = vec![Box::new(Memory::new(&vectors))];
-        let spill = Spill::collect(&mut sources, dir.path(), &Silent).unwrap();
-        write(&spill, &mut Impacts::kept(), dir.path(), &Silent).unwrap();
+        let gathered = Gathered::collect(&mut sources, dir.path(), &Silent).unwrap();
+        write(&gathered, &mut Impacts::kept(), dir.path(), &Silent).unwrap();
         let read = |name: &str| words(&dir.path().join(name));
         assert_eq!(read("inv.docs"), [1, 3, 1, 0, 2, 0, 2]);
         assert_eq!(read("inv.freqs"), [1, 300, 2, 3, 5]);

@@ -5,7 +5,8 @@
                               [--splindex PATH]
 
 TSV: id<TAB>text. A SentenceTransformers folder (modules.json) is compared with SparseEncoder, and
-read with its own maximum length. Exit 1 if a weight differs by the tolerance or more, if a term
+read with its own maximum length; `--kind query` of a folder with idf.json with a plain reading of
+that table. Exit 1 if a weight differs by the tolerance or more, if a term
 that only one side has weighs that much, if under 99.9 % of 8-bit impacts are equal or the ten
 heaviest terms of any text differ. Needs torch and transformers, or sentence-transformers.
 """
@@ -45,6 +46,8 @@ def main():
     texts = [row[1] for row in rows]
     if folder:
         theirs = splade.sparse_encoder(args.model, texts, args.kind)
+    elif args.kind == "query" and (Path(args.model) / "idf.json").exists():
+        theirs = splade.table(args.model, texts, args.max_length)
     else:
         theirs = splade.reference(args.model, texts, args.max_length)
     result = {"model": Path(args.model).name, "texts": len(rows), **splade.compare(ours, theirs)}

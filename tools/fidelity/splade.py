@@ -56,6 +56,22 @@ def sparse_encoder(model_dir, texts, kind="document"):
     return out
 
 
+def table(model_dir, texts, max_length=256):
+    """Queries of a document-only model: each distinct token of the text, special
+    ones not added (as SparseEncoder's SparseStaticEmbedding), with its idf.json weight."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model_dir)
+    weights = json.loads((Path(model_dir) / "idf.json").read_text(encoding="utf-8"))
+    out = []
+    for text in texts:
+        cut = tokenizer(text, truncation=True, max_length=max_length, add_special_tokens=False)
+        ids = set(cut["input_ids"])
+        named = {i: weights.get(tokenizer.convert_ids_to_tokens(i), 0.0) for i in ids}
+        out.append({i: w for i, w in named.items() if w > 0})
+    return out
+
+
 def read_store(path):
     """(document ids, one {token id: weight} each, token strings) of a splindex store."""
     path = Path(path)

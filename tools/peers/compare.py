@@ -25,7 +25,7 @@ ENGINES = {
 
 def arguments():
     parser = argparse.ArgumentParser(prog="tools/peers/run", description=__doc__)
-    parser.add_argument("--vectors", required=True, help='{"id", "vector"} lines, plain, .gz or .zst')
+    parser.add_argument("--vectors", required=True, help="what splindex build reads: .jsonl, a store, .ciff, .npz")
     parser.add_argument("--queries", required=True, help="qid<TAB>token:weight … lines")
     parser.add_argument("--documents", type=int, help="only the first N")
     parser.add_argument("--limit", type=int, help="only the first N queries")
@@ -36,6 +36,13 @@ def arguments():
     parser.add_argument("--engines", default="splindex,pisa,sindi,splade-index")
     parser.add_argument("--algorithm", default="all", help="splindex's algorithms")
     parser.add_argument("--simd", help="splindex's instruction set: scalar, avx2 or avx512")
+    parser.add_argument("--approximate", default=[], action="append", metavar="FLAGS",
+                        help="also splindex with these flags of approximate answers, lists allowed; repeatable")
+    parser.add_argument("--layouts", help="of splindex, separated by ';' (default: fast; fast, dense bytes; small)")
+    parser.add_argument("--ranges", action="store_true", help="splindex's indexes with range maxima")
+    parser.add_argument("--checked", type=int, default=50, help="queries checked by brute force (default 50)")
+    parser.add_argument("--build-only", action="store_true", help="build indexes, time nothing")
+    parser.add_argument("--add", action="store_true", help="keep the results of engines that do not run now")
     parser.add_argument("--bin", default=os.path.join(HERE, "../../target/release"), help="where splindex is")
     parser.add_argument("--work", default="peers-work", help="directory for indexes and results")
     return parser.parse_args()
@@ -59,35 +66,44 @@ def section(path, wanted):
 ORDER = 11  # SectionKind::Order: original ordinal of each docid, u32
 
 
-def write_vectors(path, ids, tokens, matrix):
-    with open(path, "w", encoding="utf-8") as file:
-        for i, name in enumerate(ids):
-            a, b = matrix.indptr[i], matrix.indptr[i + 1]
-            vector = {tokens[t]: int(w) for t, w in zip(matrix.indices[a:b], matrix.data[a:b])}
-            file.write(json.dumps({"id": str(name), "vector": vector}, ensure_ascii=False) + "\n")
+def splindex(args, command, *words):
+    subprocess.run([os.path.join(args.bin, "splindex"), command, "--quiet", *words], check=True)
 
 
 def prepare(args):
-    """Integers in the wanted order, once for all engines; documents are named by position."""
-    key = json.dumps([os.path.abspath(args.vectors), os.path.getsize(args.vectors), args.documents, args.order])
+    """Integers in the wanted order, once for all engines; documents are named by position.
+
+    splindex reads the vectors in whatever format they are, and quantises and orders them; what
+    passes through Python are arrays, so that millions of documents do."""
+    size = os.path.getsize(args.vectors)
+    key = json.dumps([os.path.abspath(args.vectors), size, args.documents, args.order])
     stamp = os.path.join(args.work, "data.key")
     if not (os.path.exists(stamp) and open(stamp, encoding="utf-8").read() == key):
         for name in os.listdir(args.work):
             subprocess.run(["rm", "-r", os.path.join(args.work, name)], check=True)
-        ids, tokens, matrix = data.read_vectors(args.vectors, args.documents)
-        matrix = data.impacts(matrix)
-        vectors = os.path.join(args.work, "vectors.jsonl")
-        write_vectors(vectors, range(len(ids)), tokens, matrix)
+        index, docs = (os.path.join(args.work, name) for name in ("order.spx", "docs.npz"))
+        splindex(args, "build", "--input", args.vectors, "--output", index)
+        splindex(args, "convert", "--input", index, "--output", docs)
+        matrix = sp.load_npz(docs)[: args.documents]
+        parts = (matrix.data.astype(np.uint8), matrix.indices, matrix.indptr)
+        matrix = sp.csr_matrix(parts, shape=matrix.shape)
+        # Without ids beside it rows are named by their number.
+        ids = os.path.join(args.work, "docs-ids.txt")
+        with open(ids, encoding="utf-8") as lines:
+            names = [line.rstrip("\n") for line in lines][: args.documents]
+        os.remove(ids)
         if args.order == "bp":
-            index = os.path.join(args.work, "order.spx")
-            build = [os.path.join(args.bin, "splindex"), "build", "--quiet"]
-            subprocess.run([*build, "--input", vectors, "--output", index, "--order", "bp"], check=True)
+            sp.save_npz(docs, matrix, compressed=False)
+            splindex(args, "build", "--input", docs, "--output", index, "--order", "bp")
             order = np.frombuffer(section(index, ORDER), "<u4")
-            ids, matrix = [ids[i] for i in order], matrix[order]
-            write_vectors(vectors, range(len(ids)), tokens, matrix)
-        sp.save_npz(os.path.join(args.work, "data.npz"), matrix, compressed=False)
+            names, matrix = [names[i] for i in order], matrix[order]
+        matrix.sort_indices()
+        sp.save_npz(docs, matrix, compressed=False)
+        os.remove(index)
+        with open(os.path.join(args.work, "docs-tokens.txt"), encoding="utf-8") as lines:
+            tokens = [line.rstrip("\n") for line in lines]
         with open(os.path.join(args.work, "names.json"), "w", encoding="utf-8") as file:
-            json.dump({"ids": ids, "tokens": tokens}, file)
+            json.dump({"ids": names, "tokens": tokens}, file)
         with open(stamp, "w", encoding="utf-8") as file:
             file.write(key)
     with open(os.path.join(args.work, "names.json"), encoding="utf-8") as file:
@@ -110,6 +126,11 @@ def run(args):
         "bin": os.path.abspath(args.bin),
         "algorithm": args.algorithm,
         "simd": args.simd,
+        "approximate": args.approximate,
+        "layouts": [layout.strip() for layout in args.layouts.split(";")] if args.layouts else None,
+        "ranges": args.ranges,
+        "checked": args.checked,
+        "build_only": args.build_only,
     }
     rows = []
     for name in args.engines.split(","):
@@ -156,14 +177,44 @@ def table(rows):
     return "\n".join(lines) + "\n"
 
 
+TARGETS = (0.90, 0.95, 0.98, 0.99, 1.0)
+
+
+def equal_recall(rows):
+    """Markdown: µs of each engine's fastest setting that reaches a recall, in every column."""
+    columns = list(dict.fromkeys((row["queries"], row["k"]) for row in rows))
+    heads = ["engine", "bytes/posting", "queries", *(f"recall ≥ {target:.2f}" for target in TARGETS)]
+    lines = ["| " + " | ".join(heads) + " |", "|---|--:|---|" + "--:|" * len(TARGETS)]
+    for name, k in columns:
+        for engine in dict.fromkeys(row["engine"] for row in rows):
+            own = [row for row in rows if (row["engine"], row["queries"], row["k"]) == (engine, name, k)]
+            cells = []
+            for target in TARGETS:
+                enough = [row for row in own if row["recall"] >= target]
+                best = min(enough, key=lambda row: row["mean"], default=None)
+                cells.append(f"{best['mean']:,.0f} ({best['algorithm']})" if best else "–")
+            sizes = sorted({f"{row['bytes_per_posting']:.2f}" for row in own})
+            lines.append("| " + " | ".join([engine, " / ".join(sizes), f"{name}, k={k}", *cells]) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def main():
     args = arguments()
     os.makedirs(args.work, exist_ok=True)
     prepare(args)
     rows = run(args)
-    with open(os.path.join(args.work, "results.json"), "w", encoding="utf-8") as file:
+    if args.build_only:
+        return
+    results = os.path.join(args.work, "results.json")
+    if args.add and os.path.exists(results):
+        with open(results, encoding="utf-8") as file:
+            names = {row["engine"] for row in rows}
+            rows = [row for row in json.load(file) if row["engine"] not in names] + rows
+    with open(results, "w", encoding="utf-8") as file:
         json.dump(rows, file, indent=1)
     text = table(rows)
+    if any(row["recall"] < 1 for row in rows):
+        text += "\n" + equal_recall(rows)
     with open(os.path.join(args.work, "results.md"), "w", encoding="utf-8") as file:
         file.write(text)
     print(text)

@@ -19,33 +19,6 @@ def open_text(path):
     return open(path, encoding="utf-8")
 
 
-def read_vectors(path, limit=None):
-    """ids, tokens, CSR documents × tokens of float weights, from {"id", "vector"} lines."""
-    ids, vocabulary, indptr, indices, weights = [], {}, [0], [], []
-    with open_text(path) as lines:
-        for line in lines:
-            if limit is not None and len(ids) == limit:
-                break
-            record = json.loads(line)
-            vector = {t: w for t, w in record["vector"].items() if w > 0}
-            ids.append(str(record["id"]))
-            terms = [vocabulary.setdefault(t, len(vocabulary)) for t in vector]
-            indices.append(np.array(terms, np.int32))
-            weights.append(np.fromiter(vector.values(), np.float64, len(vector)))
-            indptr.append(indptr[-1] + len(vector))
-    shape = (len(ids), len(vocabulary))
-    parts = (np.concatenate(weights), np.concatenate(indices), np.array(indptr))
-    return ids, list(vocabulary), sp.csr_matrix(parts, shape=shape)
-
-
-def impacts(matrix):
-    """splindex's rule: integers up to 255 stay, else the largest weight becomes 255."""
-    data = matrix.data
-    if not (np.all(data == np.floor(data)) and data.max() <= 255):
-        data = np.clip(np.floor(data * (255 / data.max()) + 0.5), 1, 255)
-    return sp.csr_matrix((data.astype(np.int32), matrix.indices, matrix.indptr), matrix.shape)
-
-
 def read_queries(path, limit=None):
     """{qid: {token: integer weight}} from `qid<TAB>token:weight …` lines."""
     queries = {}
@@ -80,7 +53,7 @@ class Data:
             meta = json.load(file)
         self.ids, self.tokens = meta["ids"], meta["tokens"]
         self.query_sets = meta["queries"]
-        self.csr = sp.load_npz(os.path.join(work, "data.npz"))
+        self.csr = sp.load_npz(os.path.join(work, "docs.npz"))
         self.csc = self.csr.tocsc()
         self.csc.sort_indices()
         self.term = {t: i for i, t in enumerate(self.tokens)}
@@ -106,5 +79,5 @@ class Data:
         scores = np.zeros(self.csr.shape[0], np.int64)
         for term, weight in zip(*self.query_arrays(vector)):
             a, b = self.csc.indptr[term], self.csc.indptr[term + 1]
-            scores[self.csc.indices[a:b]] += weight * self.csc.data[a:b]
+            scores[self.csc.indices[a:b]] += weight * self.csc.data[a:b].astype(np.int64)
         return scores

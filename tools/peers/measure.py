@@ -11,21 +11,18 @@ import time
 
 import numpy as np
 
-CHECKED = 50
-
-
 def pin():
     """To the last core, where splindex-query measures too."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
-def passes(ask, hits, queries, rounds):
-    """Seconds of each query's best pass, and `hits` of the first CHECKED answers, read
+def passes(ask, hits, queries, rounds, checked=0):
+    """Seconds of each query's best pass, and `hits` of the first `checked` answers, read
     during the warm-up pass (an engine may reuse its answer buffers)."""
     found = []
     for i, query in enumerate(queries):
         answer = ask(query)
-        if i < CHECKED:
+        if i < checked:
             found.append(hits(answer))
     best = np.full(len(queries), np.inf)
     clock = time.perf_counter
@@ -58,7 +55,7 @@ class Engine:
         for name, queries in self.data.query_sets.items():
             prepared = [prepare(v) for v in queries.values()]
             for k in self.params["k"]:
-                seconds, found = passes(ask(k), hits, prepared, self.params["rounds"])
+                seconds, found = passes(ask(k), hits, prepared, self.params["rounds"], self.params["checked"])
                 row = {
                     **self.base,
                     "algorithm": algorithm,

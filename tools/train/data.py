@@ -13,6 +13,7 @@ of the derived work are used; the two tables below are the whole decision.
 
 import io
 import json
+import os
 import random
 import re
 import tarfile
@@ -22,6 +23,9 @@ import numpy as np
 import zstandard
 from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordPiece
+
+# Where train.py and evaluate.py keep what they can go on from.
+WORK = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "splindex-train"
 
 POOLS = ("qa", "heading", "sentence")
 

@@ -1,4 +1,4 @@
-"""nDCG@10 on judged collections, in float: `python evaluate.py MODEL_DIR [IR_DEV_DIR]`."""
+"""nDCG@10 on judged collections, in float: `python evaluate.py --data DATA MODEL_DIR`."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import zstandard
 
-from data import build_tokenizer
+from data import WORK, build_tokenizer
 from model import load, pad
 
 COLLECTIONS = ("scifact", "covidqa", "squad_dev", "cranfield", "vaswani", "med")
@@ -125,8 +125,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("collections", type=Path, nargs="?", help="a folder with the unpacked ir-dev.tar.zst")
-    parser.add_argument("--data", type=Path, default=Path("/work/shared/data"))
-    parser.add_argument("--work", type=Path, default=Path("/work/tmp/train"))
+    parser.add_argument("--data", type=Path, required=True, help="folder with ir-dev.tar.zst and vocab/")
+    parser.add_argument("--work", type=Path, default=WORK, help="where it is unpacked [~/.cache/splindex-train]")
     parser.add_argument("--max-tokens", type=int, default=256)
     parser.add_argument("--json", type=Path, help="also write the results to this file")
     args = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Trains the tiny SPLADE model and exports it: `python train.py`.
+"""Trains the tiny SPLADE model and exports it: `python train.py --data DATA --teacher DIR`.
 
 One command from the shared data to `data/tiny/`: builds the examples, trains, exports and
 measures.  Each of these keeps its state below --work, so the same command goes on
@@ -250,8 +250,8 @@ def train(args, examples, taught):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("/work/shared/data"))
-    parser.add_argument("--work", type=Path, default=Path("/work/tmp/train"), help="caches, checkpoints, logs")
+    parser.add_argument("--data", type=Path, required=True, help="folder of passages, pairs and judged collections")
+    parser.add_argument("--work", type=Path, default=data.WORK, help="caches, checkpoints, logs [~/.cache/splindex-train]")
     parser.add_argument("--teacher", type=Path, required=True, help="folder of all-MiniLM-L6-v2 (see README.md)")
     parser.add_argument("--out", type=Path, default=HERE.parent.parent / "data/tiny")
     parser.add_argument("--name", default="tiny", help="of the run; another name is another run")

@@ -2,12 +2,12 @@
 
 use std::fmt::Write;
 
-use super::super::run::Report;
+use super::super::run::{CaseReport, Report};
 use crate::query::Counters;
 
 pub(super) fn cases(report: &Report) -> String {
     let mut text = String::from(
-        "index,content_id,algorithm,k,runs,mean_us,p50_us,p90_us,p95_us,p99_us,max_us,\
+        "index,content_id,algorithm,approximate,k,runs,mean_us,p50_us,p90_us,p95_us,p99_us,max_us,\
          mean_of_means_us,recall,identical,queries,bytes_per_posting,file_bytes",
     );
     for name in Counters::NAMES {
@@ -31,10 +31,11 @@ pub(super) fn cases(report: &Report) -> String {
         line(
             &mut text,
             format_args!(
-                "{},{},{},{},{},{},{recall},{identical},{},{:.4},{}{work}",
+                "{},{},{},{},{},{},{},{recall},{identical},{},{:.4},{}{work}",
                 field(&index.name),
                 index.content_id,
                 case.algorithm,
+                approximate(case),
                 case.k,
                 report.protocol.runs,
                 numbers.join(","),
@@ -49,7 +50,7 @@ pub(super) fn cases(report: &Report) -> String {
 
 pub(super) fn queries(report: &Report) -> String {
     let mut text = String::from(
-        "index,algorithm,k,query,terms,unknown,postings,encoding_ns,best_ns,mean_ns\n",
+        "index,algorithm,approximate,k,query,terms,unknown,postings,encoding_ns,best_ns,mean_ns\n",
     );
     for case in &report.cases {
         let index = &report.indexes[case.index];
@@ -59,8 +60,9 @@ pub(super) fn queries(report: &Report) -> String {
             line(
                 &mut text,
                 format_args!(
-                    "{name},{},{},{id},{},{},{},{},{best},{mean}",
+                    "{name},{},{},{},{id},{},{},{},{},{best},{mean}",
                     case.algorithm,
+                    approximate(case),
                     case.k,
                     query.terms,
                     query.unknown,
@@ -75,6 +77,11 @@ pub(super) fn queries(report: &Report) -> String {
 
 fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
     writeln!(text, "{line}").expect("strings take all text");
+}
+
+/// What an approximate case leaves out; nothing for an exact one.
+fn approximate(case: &CaseReport) -> String {
+    case.approximate.map_or(String::new(), |approximation| field(&approximation.to_string()))
 }
 
 /// Quotes a field where RFC 4180 says so.

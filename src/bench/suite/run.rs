@@ -14,7 +14,7 @@ use crate::format::FieldKind;
 use crate::index::Index;
 use crate::progress::Progress;
 use crate::query::file::{QueryFile, read_queries};
-use crate::query::{Algorithm, Query, SimdLevel};
+use crate::query::{Algorithm, Approximation, Hit, Query, SimdLevel};
 use crate::retrieve::{Prepared, QuerySide, TEXT_SCALE};
 
 /// Times of encoding and queries ready to run.
@@ -55,21 +55,7 @@ pub fn encode_all(
 /// model, if there is one.
 pub fn query_side<'a>(index: &'a Index, model: Option<&Path>) -> Result<QuerySide<'a>> {
     let bm25 = matches!(index.meta().fields[0].kind, FieldKind::Bm25 { .. });
-    match model.filter(|_| !bm25) {
-        None => QuerySide::of_index(index),
-        #[cfg(feature = "tokenize")]
-        Some(dir) => {
-            use crate::encode::{EncoderOptions, QueryEncoder};
-            // One worker: the time of a query is that of one thread.
-            #[cfg(feature = "encode")]
-            let options = EncoderOptions { threads: 1, ..EncoderOptions::default() };
-            #[cfg(not(feature = "encode"))]
-            let options = EncoderOptions::default();
-            QuerySide::with_encoder(index, QueryEncoder::load(dir, &options)?)
-        }
-        #[cfg(not(feature = "tokenize"))]
-        Some(_) => Err(crate::retrieve::without_models()),
-    }
+    QuerySide::load(index, model.filter(|_| !bm25))
 }
 
 /// Measures every row.
@@ -95,13 +81,15 @@ pub fn run(suite: &Suite, cpu: Option<usize>, progress: &dyn Progress) -> Result
         .iter()
         .map(|r| {
             let Ready { index, queries, algorithm, .. } = r;
-            Case { index, queries, k: suite.k, algorithm: *algorithm, simd }
+            let (k, approximation) = (suite.k, Approximation::EXACT);
+            Case { index, queries, k, algorithm: *algorithm, approximation, simd }
         })
         .collect();
     let times = closed_loop(&cases, suite.runs, cpu, progress)?;
     let mut rows = Vec::new();
-    for ((row, ready), times) in suite.rows.iter().zip(&ready).zip(times) {
-        rows.push(ready.report(suite, row, &measures, Summary::of_nanos(&times.best))?);
+    for (((row, ready), case), times) in suite.rows.iter().zip(&ready).zip(&cases).zip(times) {
+        let lists = answers(case)?;
+        rows.push(ready.report(row, &measures, &lists, Summary::of_nanos(&times.best))?);
     }
     let measures = measures.iter().map(label).collect();
     Ok(SuiteReport { started, machine, k: suite.k, runs: suite.runs, cpu, measures, rows })
@@ -133,14 +121,13 @@ impl<'a> Ready<'a> {
 
     fn report(
         &self,
-        suite: &Suite,
         row: &Row,
         measures: &[Measure],
+        lists: &[Vec<Hit>],
         retrieval: Summary,
     ) -> Result<SuiteRow> {
         let names = self.index.names();
-        let lists = answers(self.index, &self.queries, suite.k, self.algorithm)?;
-        let ranking = |hits: &Vec<crate::query::Hit>| -> Vec<&str> {
+        let ranking = |hits: &Vec<Hit>| -> Vec<&str> {
             hits.iter().map(|hit| names.get(hit.ordinal)).collect()
         };
         let quality = match &row.qrels {
@@ -152,8 +139,7 @@ impl<'a> Ready<'a> {
                 Some(evaluate(&qrels, &run, measures, Options::default())?.means)
             }
         };
-        let first =
-            |hits: &Vec<crate::query::Hit>| Some(names.get(hits.first()?.ordinal).to_owned());
+        let first = |hits: &Vec<Hit>| Some(names.get(hits.first()?.ordinal).to_owned());
         let encoded = self.encoding.iter().any(|&nanos| nanos > 0);
         Ok(SuiteRow {
             name: row.name.clone(),

@@ -13,27 +13,35 @@ pub(in crate::encode) struct AttendScratch {
     scores: Vec<f32>,
 }
 
+/// Who attends to whom, and how wide.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::encode) struct Heads {
+    /// Width of a state.
+    pub hidden: usize,
+    /// How many heads share it.
+    pub count: usize,
+    /// Farthest token that is seen, to either side; `usize::MAX` for all of a sequence.
+    pub reach: usize,
+}
+
 /// Attention of each sequence to itself. `qkv` is rows × (3 · hidden), queries already
 /// scaled by 1/√d; `out` becomes rows × hidden.
 pub(in crate::encode) fn attention(
     level: Level,
     qkv: &[f32],
     lengths: &[usize],
-    hidden: usize,
-    heads: usize,
+    heads: Heads,
     scratch: &mut AttendScratch,
     out: &mut Vec<f32>,
 ) {
     out.resize(qkv.len() / 3, 0.0);
-    level.run(Attention { qkv, lengths, hidden, width: hidden / heads, scratch, out });
+    level.run(Attention { qkv, lengths, heads, scratch, out });
 }
 
 struct Attention<'a> {
     qkv: &'a [f32],
     lengths: &'a [usize],
-    hidden: usize,
-    /// Of a head.
-    width: usize,
+    heads: Heads,
     scratch: &'a mut AttendScratch,
     out: &'a mut [f32],
 }
@@ -43,7 +51,8 @@ impl Work for Attention<'_> {
 
     #[inline(always)]
     fn run<S: Lanes>(self, s: S) {
-        let (hidden, width, stride) = (self.hidden, self.width, 3 * self.hidden);
+        let Heads { hidden, count, reach } = self.heads;
+        let (width, stride) = (hidden / count, 3 * hidden);
         let AttendScratch { rows, panels, scores } = self.scratch;
         let mut start = 0;
         for &length in self.lengths {
@@ -57,7 +66,13 @@ impl Work for Attention<'_> {
                 let mut target = Target { out: scores, start: 0, stride: length, width: length };
                 let keys = Panels { values: panels, inputs: width, bias: &[] };
                 multiply(s, rows, length, keys, Then::Bias, &mut target);
-                scores.chunks_exact_mut(length).for_each(|row| softmax(s, row));
+                for (i, row) in scores.chunks_exact_mut(length).enumerate() {
+                    let seen = i.saturating_sub(reach)
+                        ..i.saturating_add(reach).saturating_add(1).min(length);
+                    row[..seen.start].fill(0.0);
+                    row[seen.end..].fill(0.0);
+                    softmax(s, &mut row[seen]);
+                }
                 // out = scores · v
                 pack_values(&qkv[2 * hidden + head..], stride, length, width, S::COLUMNS, panels);
                 rows.resize(length * length, 0.0);

@@ -12,16 +12,18 @@ mod elementwise;
 mod lanes;
 mod product;
 mod project;
+mod rotary;
 mod screen;
 #[cfg(test)]
 mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub(super) use attend::{AttendScratch, attention};
+pub(super) use attend::{AttendScratch, Heads, attention};
 pub(super) use elementwise::norm;
 pub(super) use product::{Scratch, Then, Weights, product};
 pub(super) use project::{ProjectScratch, Projection};
+pub(super) use rotary::Rotary;
 
 use lanes::{Lanes, Plain};
 

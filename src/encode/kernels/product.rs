@@ -58,6 +58,8 @@ pub(in crate::encode) enum Then<'a> {
     Activate(Activation),
     /// sum + bias + the residual's value, rows × outputs.
     Residual(&'a [f32]),
+    /// (sum + bias) · the gated value, rows × outputs.
+    Gate(&'a [f32]),
 }
 
 /// Buffers that a worker keeps from one product to the next.
@@ -226,16 +228,20 @@ fn finish<S: Lanes, const M: usize>(
         let out = &mut target.out[start..start + width];
         let to = if width == S::COLUMNS { &mut *out } else { &mut values[..] };
         let (mut low, mut high) = (low, high);
-        if let Then::Residual(residual) = then {
-            let residual = &residual[start..start + width];
+        if let Then::Residual(other) | Then::Gate(other) = then {
+            let other = &other[start..start + width];
             let mut padded = [0.0; MOST_COLUMNS];
             let from = if width == S::COLUMNS {
-                residual
+                other
             } else {
-                padded[..width].copy_from_slice(residual);
+                padded[..width].copy_from_slice(other);
                 &padded[..]
             };
-            (low, high) = (s.add(low, s.load(from)), s.add(high, s.load(&from[S::N..])));
+            let others = (s.load(from), s.load(&from[S::N..]));
+            (low, high) = match then {
+                Then::Gate(_) => (s.mul(low, others.0), s.mul(high, others.1)),
+                _ => (s.add(low, others.0), s.add(high, others.1)),
+            };
         }
         s.store(low, to);
         s.store(high, &mut to[S::N..]);

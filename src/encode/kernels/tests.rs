@@ -74,6 +74,10 @@ proptest! {
             let sum: Vec<f64> =
                 want.iter().zip(&residual).map(|(w, &r)| w + f64::from(r)).collect();
             near(level, &out, &sum, 3e-6);
+            product(level, &x, &weights, Then::Gate(&residual), &mut scratch, &mut out);
+            let gated: Vec<f64> =
+                want.iter().zip(&residual).map(|(w, &r)| w * f64::from(r)).collect();
+            near(level, &out, &gated, 3e-6);
             for activation in [Activation::GeluErf, Activation::GeluTanh, Activation::Relu] {
                 product(level, &x, &weights, Then::Activate(activation), &mut scratch, &mut out);
                 let active: Vec<f64> =
@@ -133,6 +137,7 @@ proptest! {
         lengths in prop::collection::vec(1usize..50, 1..4),
         heads in 1usize..4,
         width in 1usize..40,
+        reach in prop_oneof![Just(usize::MAX), 0usize..60],
         seed: u64,
     ) {
         let (hidden, rows) = (heads * width, lengths.iter().sum::<usize>());
@@ -146,6 +151,9 @@ proptest! {
             for (head, q) in (0..heads).flat_map(|h| (0..length).map(move |q| (h, q))) {
                 let at = head * width;
                 let score = |k: usize| -> f64 {
+                    if k.abs_diff(q) > reach {
+                        return 0.0;
+                    }
                     (at..at + width).map(|c| value(q, c) * value(k, hidden + c)).sum::<f64>().exp()
                 };
                 let scores: Vec<f64> = (0..length).map(score).collect();
@@ -160,7 +168,8 @@ proptest! {
         }
         for level in Level::available() {
             let (mut scratch, mut out) = (AttendScratch::default(), Vec::new());
-            attention(level, &qkv, &lengths, hidden, heads, &mut scratch, &mut out);
+            let heads = Heads { hidden, count: heads, reach };
+            attention(level, &qkv, &lengths, heads, &mut scratch, &mut out);
             near(level, &out, &want, 1e-5);
         }
     }

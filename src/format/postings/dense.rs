@@ -69,6 +69,19 @@ impl Bitmap<'_> {
             .sum();
         Some((u32::from_le_bytes(*self.ranks.get(sample)?) + before) as usize)
     }
+
+    /// Impact of a document, 0 if the term is not in it; `None` if the parts contradict
+    /// each other.
+    #[inline]
+    pub fn impact(&self, docid: u32) -> Option<u8> {
+        let word = docid as usize / 64;
+        let (bits, bit) = (u64::from_le_bytes(*self.words.get(word)?), 1u64 << (docid % 64));
+        if bits & bit == 0 {
+            return Some(0);
+        }
+        let before = (bits & (bit - 1)).count_ones() as usize;
+        self.impacts.get(self.rank(word)? + before).copied()
+    }
 }
 
 impl<'a> List<'a> {

@@ -6,7 +6,7 @@ use super::wire::{Fields, Messages};
 use crate::corpus::check_id;
 use crate::error::{Error, Result};
 use crate::vectors::TokenTable;
-use crate::vectors::spool::Spool;
+use crate::vectors::reread::Rereadable;
 use crate::vectors::transpose::{Documents, Inverted};
 
 /// f32 holds whole numbers up to here exactly.
@@ -18,7 +18,7 @@ const LARGEST_TF: i32 = 1 << 24;
 /// and the largest list as it stands in the file. Weights are read again, list by list,
 /// by [`Inverted::scan`].
 pub(crate) struct Ciff {
-    spool: Spool,
+    file: Rereadable,
     lists: u64,
     documents: Documents,
     tokens: TokenTable,
@@ -30,8 +30,8 @@ impl Ciff {
     /// the header, a message that ends before its fields do, an unknown version, a term
     /// or an id that occurs twice, docids that do not increase or exceed the header's
     /// count, a df that is not the number of postings, tf ≤ 0 or above 2^24.
-    pub(crate) fn open(spool: Spool) -> Result<Self> {
-        let mut messages = Messages::new(&spool)?;
+    pub(crate) fn open(file: Rereadable) -> Result<Self> {
+        let mut messages = Messages::new(&file)?;
         let header = Header::parse(messages.next("a header")?).map_err(|p| messages.error(p))?;
         let (lists, documents) = header.counts().map_err(|p| messages.error(p))?;
         // A message takes a byte at least: promises beyond that must not allocate.
@@ -46,7 +46,7 @@ impl Ciff {
             lists,
             documents: Documents { names: vec![], terms: vec![0; documents as usize] },
             tokens: TokenTable::default(),
-            spool,
+            file,
         };
         ciff.check()?;
         Ok(ciff)
@@ -54,8 +54,8 @@ impl Ciff {
 
     /// Reads the lists and the documents for the first time.
     fn check(&mut self) -> Result<()> {
-        let Ciff { spool, lists, documents: Documents { names, terms }, tokens } = self;
-        let mut messages = Messages::new(spool)?;
+        let Ciff { file, lists, documents: Documents { names, terms }, tokens } = self;
+        let mut messages = Messages::new(file)?;
         messages.next("a header")?;
         let mut postings = Vec::new();
         for list in 1..=*lists {
@@ -108,7 +108,7 @@ impl Inverted for Ciff {
     }
 
     fn scan(&mut self, visit: &mut dyn FnMut(u32, u32, f32)) -> Result<()> {
-        let mut messages = Messages::new(&self.spool)?;
+        let mut messages = Messages::new(&self.file)?;
         messages.next("a header")?;
         let mut postings = Vec::new();
         let documents = self.documents.terms.len();
@@ -121,7 +121,7 @@ impl Inverted for Ciff {
     }
 
     fn path(&self) -> &Path {
-        self.spool.path()
+        self.file.path()
     }
 }
 

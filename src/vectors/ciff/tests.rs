@@ -8,22 +8,22 @@ use crate::corpus::open_input;
 use crate::error::Result;
 use crate::progress::Silent;
 use crate::vectors::VectorSource;
-use crate::vectors::spill::{Impacts, Spill};
-use crate::vectors::spool::Spool;
+use crate::vectors::gathered::{Gathered, Impacts};
+use crate::vectors::reread::Rereadable;
 use crate::vectors::testing::{Memory, Vectors, drain, vectors};
 use crate::vectors::transpose::Transposed;
 
 fn read(path: &Path) -> Result<Vectors> {
-    let spool = Spool::new(path, open_input(path)?)?;
-    drain(&mut Transposed::new(Ciff::open(spool)?))
+    let file = Rereadable::new(path, open_input(path)?)?;
+    drain(&mut Transposed::new(Ciff::open(file)?))
 }
 
 fn written(vectors: &Vectors) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     let mut sources: Vec<Box<dyn VectorSource>> = vec![Box::new(Memory::new(vectors))];
-    let spill = Spill::collect(&mut sources, dir.path(), &Silent).unwrap();
+    let gathered = Gathered::collect(&mut sources, dir.path(), &Silent).unwrap();
     let mut bytes = Vec::new();
-    write(&spill, &mut Impacts::kept(), &mut bytes, Path::new("x"), &Silent).unwrap();
+    write(&gathered, &mut Impacts::kept(), &mut bytes, Path::new("x"), &Silent).unwrap();
     bytes
 }
 

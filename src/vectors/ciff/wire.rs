@@ -8,14 +8,14 @@
 use std::io::{BufRead, Read};
 
 use crate::error::{Error, Place, Result};
-use crate::vectors::spool::{Spool, unreadable};
+use crate::vectors::reread::{Rereadable, unreadable};
 
 /// Protobuf's own limit of a message.
 const LONGEST: u64 = i32::MAX as u64;
 
 /// Messages of a file, one after another, each behind its length as a varint.
 pub(super) struct Messages<'a> {
-    spool: &'a Spool,
+    file: &'a Rereadable,
     input: std::io::BufReader<std::fs::File>,
     left: u64,
     number: u64,
@@ -24,9 +24,9 @@ pub(super) struct Messages<'a> {
 
 impl<'a> Messages<'a> {
     /// From the first message on.
-    pub(super) fn new(spool: &'a Spool) -> Result<Self> {
-        let (input, left) = (spool.reader(0)?, spool.len());
-        Ok(Messages { spool, input, left, number: 0, message: Vec::new() })
+    pub(super) fn new(file: &'a Rereadable) -> Result<Self> {
+        let (input, left) = (file.reader(0)?, file.len());
+        Ok(Messages { file, input, left, number: 0, message: Vec::new() })
     }
 
     /// The next message; `what` it should be, for the error if the file ends before or
@@ -43,7 +43,7 @@ impl<'a> Messages<'a> {
         }
         self.message.clear();
         let read = self.input.by_ref().take(len).read_to_end(&mut self.message);
-        match read.map_err(|e| unreadable(self.spool.path(), e))? as u64 == len {
+        match read.map_err(|e| unreadable(self.file.path(), e))? as u64 == len {
             true => self.left -= len,
             false => return Err(self.error(format!("expected {what} of {len} bytes, found fewer"))),
         }
@@ -53,7 +53,7 @@ impl<'a> Messages<'a> {
     fn length(&mut self, what: &str) -> Result<u64> {
         let mut len = 0;
         for shift in (0..35).step_by(7) {
-            let byte = self.input.fill_buf().map_err(|e| unreadable(self.spool.path(), e))?;
+            let byte = self.input.fill_buf().map_err(|e| unreadable(self.file.path(), e))?;
             let Some(&byte) = byte.first() else { break };
             self.input.consume(1);
             self.left = self.left.saturating_sub(1);
@@ -75,7 +75,7 @@ impl<'a> Messages<'a> {
 
     /// A data error at the current message, counted from 1: the header.
     pub(super) fn error(&self, problem: impl Into<String>) -> Error {
-        Error::data(self.spool.path(), Place::Record(self.number), problem)
+        Error::data(self.file.path(), Place::Record(self.number), problem)
             .hint("the file is damaged, cut off, or no CIFF file")
     }
 }

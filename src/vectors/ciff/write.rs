@@ -6,26 +6,26 @@ use std::path::Path;
 use super::wire::{put_double, put_number, put_string, put_varint};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
-use crate::vectors::spill::{Impacts, Spill};
+use crate::vectors::gathered::{Gathered, Impacts};
 
 /// Writes a collection as CIFF to `out`; `path` is what errors call it. Lists are in the
 /// bytewise order of their terms; a document's length is the sum of its impacts.
 pub(crate) fn write(
-    spill: &Spill,
+    gathered: &Gathered,
     impacts: &mut Impacts,
     mut out: impl Write,
     path: &Path,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let documents = i32::try_from(spill.documents()).map_err(|_| {
+    let documents = i32::try_from(gathered.documents()).map_err(|_| {
         Error::Usage(format!(
             "CIFF holds at most {} documents, found {}",
             i32::MAX,
-            spill.documents()
+            gathered.documents()
         ))
     })?;
-    let lengths = spill.lengths(impacts)?;
-    let order = spill.sorted_terms();
+    let lengths = gathered.lengths(impacts)?;
+    let order = gathered.sorted_terms();
     let total: u64 = lengths.iter().map(|&length| u64::from(length)).sum();
     let io = |e| Error::io("write", path, e);
 
@@ -41,9 +41,9 @@ pub(crate) fn write(
     delimited(&mut out, &message).map_err(io)?;
 
     let mut posting = Vec::new();
-    spill.lists(&order, progress, &mut |term, docids, weights| {
+    gathered.lists(&order, progress, &mut |term, docids, weights| {
         message.clear();
-        put_string(&mut message, 1, spill.tokens().token(term));
+        put_string(&mut message, 1, gathered.tokens().token(term));
         put_number(&mut message, 2, docids.len() as u64);
         let start = message.len();
         let (mut before, mut cf) = (0, 0);
@@ -62,7 +62,7 @@ pub(crate) fn write(
         put_number(&mut field, 3, cf);
         message.splice(start..start, field);
         if message.len() > i32::MAX as usize {
-            let token = spill.tokens().token(term);
+            let token = gathered.tokens().token(term);
             return Err(Error::Usage(format!("the list of {token:?} exceeds CIFF's 2 GiB")));
         }
         delimited(&mut out, &message).map_err(io)
@@ -70,7 +70,7 @@ pub(crate) fn write(
     for (docid, length) in lengths.iter().enumerate() {
         message.clear();
         put_number(&mut message, 1, docid as u64);
-        put_string(&mut message, 2, spill.id(docid));
+        put_string(&mut message, 2, gathered.id(docid));
         put_number(&mut message, 3, u64::from(*length));
         delimited(&mut out, &message).map_err(io)?;
     }

@@ -7,7 +7,7 @@ use super::rows::{Matrix, SparseRows};
 use super::sidecar::{self, Sidecars};
 use super::zip::{self, Entry, Member};
 use crate::error::{Error, Place, Result};
-use crate::vectors::spool::{Spool, unreadable};
+use crate::vectors::reread::{Rereadable, unreadable};
 
 /// Bytes before `indptr` in a `.csr` file: rows, columns and values as int64.
 const CSR_HEADER: u64 = 24;
@@ -18,34 +18,34 @@ const CSR_HEADER: u64 = 24;
 /// # Errors
 /// No zip file, arrays that are missing, of a wrong type or of lengths that do not go
 /// together, a matrix that is not in compressed rows, and what [`SparseRows`] says.
-pub(crate) fn open_npz(spool: &Spool, sidecars: &Sidecars) -> Result<SparseRows> {
-    let entries = zip::directory(spool)?;
-    let archive = Archive { spool, entries: &entries };
+pub(crate) fn open_npz(file: &Rereadable, sidecars: &Sidecars) -> Result<SparseRows> {
+    let entries = zip::directory(file)?;
+    let archive = Archive { file, entries: &entries };
     if let Some(format) = archive.text("format")?
         && format != "csr"
     {
         let problem = format!("expected a matrix in compressed rows (csr), found {format}");
-        return Err(bad(spool.path(), problem).hint("in SciPy: save_npz(file, matrix.tocsr())"));
+        return Err(bad(file.path(), problem).hint("in SciPy: save_npz(file, matrix.tocsr())"));
     }
     let (rows, indptr) = archive.array("indptr")?;
     let (nnz, indices) = archive.array("indices")?;
     let (values, data) = archive.array("data")?;
     let rows = rows.checked_sub(1).ok_or_else(|| {
-        bad(spool.path(), "expected indptr with one number more than rows, found none".into())
+        bad(file.path(), "expected indptr with one number more than rows, found none".into())
     })?;
     if values != nnz {
         let problem = format!("expected as many indices as data, found {nnz} and {values}");
-        return Err(bad(spool.path(), problem));
+        return Err(bad(file.path(), problem));
     }
     let columns = match archive.numbers("shape")?.as_deref() {
         Some(&[height, width]) if height as u64 == rows && width >= 0 => Some(width as u64),
         Some(shape) => {
             let problem = format!("expected a shape of {rows} rows (from indptr), found {shape:?}");
-            return Err(bad(spool.path(), problem));
+            return Err(bad(file.path(), problem));
         }
         None => None,
     };
-    let path = spool.path().to_owned();
+    let path = file.path().to_owned();
     let matrix = Matrix { path, rows, columns, nnz, indptr, indices, data };
     with_sidecars(matrix, sidecars)
 }
@@ -55,9 +55,9 @@ pub(crate) fn open_npz(spool: &Spool, sidecars: &Sidecars) -> Result<SparseRows>
 ///
 /// # Errors
 /// A length that is not what the three counts call for, and what [`SparseRows`] says.
-pub(crate) fn open_csr(spool: &Spool, sidecars: &Sidecars) -> Result<SparseRows> {
-    let path = spool.path();
-    let counts: Vec<u64> = Numbers::new(spool.reader(0)?, Kind::Unsigned(8))
+pub(crate) fn open_csr(file: &Rereadable, sidecars: &Sidecars) -> Result<SparseRows> {
+    let path = file.path();
+    let counts: Vec<u64> = Numbers::new(file.reader(0)?, Kind::Unsigned(8))
         .integers(3)
         .map_err(|_| bad(path, "expected a .csr file, found less than its 24-byte header".into()))?
         .map(|n| n as u64)
@@ -66,11 +66,11 @@ pub(crate) fn open_csr(spool: &Spool, sidecars: &Sidecars) -> Result<SparseRows>
         return Err(Error::Internal("three numbers are not three".into()));
     };
     let expected = csr_len(rows, nnz);
-    if expected != Some(spool.len()) {
+    if expected != Some(file.len()) {
         let problem = format!(
             "expected {} bytes for the {rows} rows and {nnz} values of the .csr header, found {}",
             expected.map_or("too many".into(), |len| len.to_string()),
-            spool.len()
+            file.len()
         );
         return Err(bad(path, problem).hint("the file is cut off, or is no big-ann .csr file"));
     }
@@ -80,9 +80,9 @@ pub(crate) fn open_csr(spool: &Spool, sidecars: &Sidecars) -> Result<SparseRows>
         rows,
         columns: Some(columns),
         nnz,
-        indptr: Numbers::new(spool.reader(CSR_HEADER)?, Kind::Signed(8)),
-        indices: Numbers::new(spool.reader(indices)?, Kind::Signed(4)),
-        data: Numbers::new(spool.reader(indices + 4 * nnz)?, Kind::Float(4)),
+        indptr: Numbers::new(file.reader(CSR_HEADER)?, Kind::Signed(8)),
+        indices: Numbers::new(file.reader(indices)?, Kind::Signed(4)),
+        data: Numbers::new(file.reader(indices + 4 * nnz)?, Kind::Float(4)),
     };
     with_sidecars(matrix, sidecars)
 }
@@ -104,7 +104,7 @@ fn bad(path: &Path, problem: String) -> Error {
 }
 
 struct Archive<'a> {
-    spool: &'a Spool,
+    file: &'a Rereadable,
     entries: &'a [Entry],
 }
 
@@ -114,16 +114,16 @@ impl Archive<'_> {
         let Some(entry) = self.entries.iter().find(|entry| entry.name == file) else {
             return Ok(None);
         };
-        let mut member = entry.open(self.spool)?;
+        let mut member = entry.open(self.file)?;
         let header = Header::read(&mut member)
-            .map_err(|p| bad(self.spool.path(), format!("array {name}: {p}")))?;
+            .map_err(|p| bad(self.file.path(), format!("array {name}: {p}")))?;
         let left = entry.len.saturating_sub(header.len);
         Ok(Some((header, member, left)))
     }
 
     /// An array of numbers and how many there are.
     fn array(&self, name: &str) -> Result<(u64, Numbers)> {
-        let path = self.spool.path();
+        let path = self.file.path();
         let Some((header, member, left)) = self.open(name)? else {
             let found: Vec<&str> = self.entries.iter().map(|entry| &*entry.name).collect();
             let problem = format!("expected an array {name}, found {}", found.join(", "));
@@ -154,7 +154,7 @@ impl Archive<'_> {
             return Ok(None);
         }
         let (len, mut numbers) = self.array(name)?;
-        let numbers = numbers.integers(len.min(8)).map_err(|e| unreadable(self.spool.path(), e))?;
+        let numbers = numbers.integers(len.min(8)).map_err(|e| unreadable(self.file.path(), e))?;
         Ok(Some(numbers.collect()))
     }
 
@@ -163,7 +163,7 @@ impl Archive<'_> {
         use std::io::Read;
         let Some((_, member, _)) = self.open(name)? else { return Ok(None) };
         let mut bytes = Vec::new();
-        member.take(64).read_to_end(&mut bytes).map_err(|e| unreadable(self.spool.path(), e))?;
+        member.take(64).read_to_end(&mut bytes).map_err(|e| unreadable(self.file.path(), e))?;
         bytes.retain(|&byte| byte != 0);
         Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
     }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::corpus::{check_id, open_input};
 use crate::error::{Error, Place, Result};
 use crate::vectors::TokenTable;
-use crate::vectors::spool::unreadable;
+use crate::vectors::reread::unreadable;
 
 /// Files that describe a matrix; what is `None` is looked for beside it.
 #[derive(Debug, Clone, Default)]

@@ -11,8 +11,8 @@ use crate::corpus::open_input;
 use crate::error::Result;
 use crate::progress::Silent;
 use crate::vectors::VectorSource;
-use crate::vectors::spill::Spill;
-use crate::vectors::spool::Spool;
+use crate::vectors::gathered::Gathered;
+use crate::vectors::reread::Rereadable;
 use crate::vectors::testing::{Memory, Vectors, drain, vectors};
 
 struct Folder(tempfile::TempDir);
@@ -28,11 +28,11 @@ impl Folder {
 
     fn read(&self, name: &str) -> Result<Vectors> {
         let path = self.path(name);
-        let spool = Spool::new(&path, open_input(&path)?)?;
+        let file = Rereadable::new(&path, open_input(&path)?)?;
         let sidecars = Sidecars::default();
         drain(&mut match name.ends_with(".csr") {
-            true => open_csr(&spool, &sidecars)?,
-            false => open_npz(&spool, &sidecars)?,
+            true => open_csr(&file, &sidecars)?,
+            false => open_npz(&file, &sidecars)?,
         })
     }
 
@@ -45,13 +45,13 @@ impl Folder {
     /// Writes `name` and what goes beside it.
     fn write(&self, name: &str, vectors: &Vectors) {
         let mut sources: Vec<Box<dyn VectorSource>> = vec![Box::new(Memory::new(vectors))];
-        let spill = Spill::collect(&mut sources, self.0.path(), &Silent).unwrap();
-        let columns = Columns::of(&spill, None).unwrap();
+        let gathered = Gathered::collect(&mut sources, self.0.path(), &Silent).unwrap();
+        let columns = Columns::of(&gathered, None).unwrap();
         let path = self.path(name);
         let bytes = match name.ends_with(".csr") {
-            true => write_csr(&spill, &columns, Vec::new(), &path).unwrap(),
+            true => write_csr(&gathered, &columns, Vec::new(), &path).unwrap(),
             false => {
-                write_npz(&spill, &columns, Cursor::new(Vec::new()), &path).unwrap().into_inner()
+                write_npz(&gathered, &columns, Cursor::new(Vec::new()), &path).unwrap().into_inner()
             }
         };
         std::fs::write(&path, bytes).unwrap();

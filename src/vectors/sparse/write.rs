@@ -6,9 +6,9 @@ use super::npy::Header;
 use super::zip::ZipWriter;
 use crate::error::{Error, Place, Result};
 use crate::vectors::TokenTable;
-use crate::vectors::spill::Spill;
+use crate::vectors::gathered::Gathered;
 
-/// Which column each term of a spill is.
+/// Which column each term of a gathered is.
 pub(crate) struct Columns {
     /// By term id.
     of: Vec<u32>,
@@ -26,10 +26,10 @@ impl Columns {
     ///
     /// # Errors
     /// A token that the vocabulary lacks.
-    pub(crate) fn of(spill: &Spill, vocabulary: Option<&TokenTable>) -> Result<Self> {
-        let tokens = spill.tokens();
+    pub(crate) fn of(gathered: &Gathered, vocabulary: Option<&TokenTable>) -> Result<Self> {
+        let tokens = gathered.tokens();
         let names = || (0..tokens.len() as u32).map(|term| tokens.token(term));
-        if let Some(table) = vocabulary.or(spill.vocabulary()) {
+        if let Some(table) = vocabulary.or(gathered.vocabulary()) {
             let column = |token: &str| {
                 table.get(token).ok_or_else(|| {
                     Error::Usage(format!("the vocabulary lacks the token {token:?} of the vectors"))
@@ -107,14 +107,14 @@ impl From<Error> for Failed {
 /// Writes what `scipy.sparse.load_npz` reads, uncompressed: int32 indices (indptr int64
 /// beyond 2^31 values), float32 data. `path` is what errors call it.
 pub(crate) fn write_npz<W: Write + Seek>(
-    spill: &Spill,
+    gathered: &Gathered,
     columns: &Columns,
     out: W,
     path: &std::path::Path,
 ) -> Result<W> {
     let write = || -> std::result::Result<W, Failed> {
         let mut zip = ZipWriter::new(out);
-        let nnz = spill.postings();
+        let nnz = gathered.postings();
         let wide = i32::try_from(nnz).is_err();
         let vector = |kind: &str, len: u64| Header::bytes(kind, &format!("({len},)"));
         let size = |header: &[u8], len: u64, size: u64| header.len() as u64 + len * size;
@@ -122,13 +122,13 @@ pub(crate) fn write_npz<W: Write + Seek>(
         let header = vector("<i4", nnz);
         zip.member("indices.npy", size(&header, nnz, 4), |out| {
             out(&header)?;
-            values(spill, columns, out, |&(column, _)| column.to_le_bytes())
+            values(gathered, columns, out, |&(column, _)| column.to_le_bytes())
         })?;
-        let rows = spill.documents() as u64 + 1;
+        let rows = gathered.documents() as u64 + 1;
         let header = vector(if wide { "<i8" } else { "<i4" }, rows);
         zip.member("indptr.npy", size(&header, rows, if wide { 8 } else { 4 }), |out| {
             out(&header)?;
-            for end in [0].iter().chain(spill.ends()) {
+            for end in [0].iter().chain(gathered.ends()) {
                 out(&end.to_le_bytes()[..if wide { 8 } else { 4 }])?;
             }
             Ok::<_, Failed>(())
@@ -141,7 +141,7 @@ pub(crate) fn write_npz<W: Write + Seek>(
         let header = vector("<i8", 2);
         zip.member("shape.npy", size(&header, 2, 8), |out| {
             out(&header)?;
-            [spill.documents() as u64, columns.width]
+            [gathered.documents() as u64, columns.width]
                 .iter()
                 .try_for_each(|n| out(&n.to_le_bytes()))
                 .map_err(Failed::Io)
@@ -149,7 +149,7 @@ pub(crate) fn write_npz<W: Write + Seek>(
         let header = vector("<f4", nnz);
         zip.member("data.npy", size(&header, nnz, 4), |out| {
             out(&header)?;
-            values(spill, columns, out, |&(_, weight)| weight.to_le_bytes())
+            values(gathered, columns, out, |&(_, weight)| weight.to_le_bytes())
         })?;
         Ok(zip.finish()?)
     };
@@ -158,19 +158,19 @@ pub(crate) fn write_npz<W: Write + Seek>(
 
 /// Writes a big-ann-benchmarks `.csr` file.
 pub(crate) fn write_csr<W: Write>(
-    spill: &Spill,
+    gathered: &Gathered,
     columns: &Columns,
     mut out: W,
     path: &std::path::Path,
 ) -> Result<W> {
     let mut write = || -> std::result::Result<(), Failed> {
         let mut put = |bytes: &[u8]| out.write_all(bytes);
-        for count in [spill.documents() as u64, columns.width, spill.postings(), 0] {
+        for count in [gathered.documents() as u64, columns.width, gathered.postings(), 0] {
             put(&count.to_le_bytes())?;
         }
-        spill.ends().iter().try_for_each(|end| put(&end.to_le_bytes()))?;
-        values(spill, columns, &mut put, |&(column, _)| column.to_le_bytes())?;
-        values(spill, columns, &mut put, |&(_, weight)| weight.to_le_bytes())
+        gathered.ends().iter().try_for_each(|end| put(&end.to_le_bytes()))?;
+        values(gathered, columns, &mut put, |&(column, _)| column.to_le_bytes())?;
+        values(gathered, columns, &mut put, |&(_, weight)| weight.to_le_bytes())
     };
     write().map_err(|failed| explain(failed, path))?;
     Ok(out)
@@ -185,14 +185,14 @@ fn explain(failed: Failed, path: &std::path::Path) -> Error {
 
 /// One part of every value, row by row in column order.
 fn values(
-    spill: &Spill,
+    gathered: &Gathered,
     columns: &Columns,
     out: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     part: impl Fn(&(u32, f32)) -> [u8; 4],
 ) -> std::result::Result<(), Failed> {
     let (mut sorted, mut bytes) = (Vec::new(), Vec::new());
     let mut failed = None;
-    let read = spill.rows(&mut |ordinal, row| {
+    let read = gathered.rows(&mut |ordinal, row| {
         columns.sort(row, &mut sorted);
         bytes.clear();
         sorted.iter().for_each(|value| bytes.extend(part(value)));

@@ -6,7 +6,7 @@
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 
 use crate::error::{Error, Place, Result};
-use crate::vectors::spool::{Spool, unreadable};
+use crate::vectors::reread::{Rereadable, unreadable};
 
 const END: &[u8; 4] = b"PK\x05\x06";
 const END64_LOCATOR: &[u8; 4] = b"PK\x06\x07";
@@ -32,11 +32,11 @@ pub(super) struct Entry {
 }
 
 /// Reads the directory of an archive.
-pub(super) fn directory(spool: &Spool) -> Result<Vec<Entry>> {
-    let tail_len = spool.len().min(22 + u64::from(u16::MAX) + 20);
-    let tail = bytes_at(spool, spool.len() - tail_len, tail_len)?;
+pub(super) fn directory(file: &Rereadable) -> Result<Vec<Entry>> {
+    let tail_len = file.len().min(22 + u64::from(u16::MAX) + 20);
+    let tail = bytes_at(file, file.len() - tail_len, tail_len)?;
     let bad = |problem: &str| {
-        Error::data(spool.path(), Place::File, format!("expected a .npz (zip) file, {problem}"))
+        Error::data(file.path(), Place::File, format!("expected a .npz (zip) file, {problem}"))
             .hint("the file is cut off or damaged")
     };
     let end = (0..tail.len().saturating_sub(21)).rev().find(|&i| tail[i..].starts_with(END));
@@ -45,7 +45,7 @@ pub(super) fn directory(spool: &Spool) -> Result<Vec<Entry>> {
         (u64::from(u32_at(&tail, end + 12)), u64::from(u32_at(&tail, end + 16)));
     let locator = end.checked_sub(20).filter(|&i| tail[i..].starts_with(END64_LOCATOR));
     if let Some(locator) = locator {
-        let end64 = bytes_at(spool, u64_at(&tail, locator + 8), 56)?;
+        let end64 = bytes_at(file, u64_at(&tail, locator + 8), 56)?;
         if !end64.starts_with(END64) {
             return Err(bad("found a wrong zip64 end"));
         }
@@ -54,7 +54,7 @@ pub(super) fn directory(spool: &Spool) -> Result<Vec<Entry>> {
     if len > LARGEST_DIRECTORY {
         return Err(bad("found a directory of more than 16 MiB"));
     }
-    let bytes = bytes_at(spool, at, len)?;
+    let bytes = bytes_at(file, at, len)?;
     let mut entries = Vec::new();
     let mut left = bytes.as_slice();
     while !left.is_empty() {
@@ -98,21 +98,21 @@ impl Entry {
     }
 
     /// Opens the member; its checksum is compared when its last byte is read.
-    pub(super) fn open(&self, spool: &Spool) -> Result<Member> {
+    pub(super) fn open(&self, file: &Rereadable) -> Result<Member> {
         let bad = |problem: String| {
             let problem = format!("member {:?}: {problem}", self.name);
-            Error::data(spool.path(), Place::File, problem).hint("save the file again")
+            Error::data(file.path(), Place::File, problem).hint("save the file again")
         };
-        let local = bytes_at(spool, self.at, 30)?;
+        let local = bytes_at(file, self.at, 30)?;
         if !local.starts_with(LOCAL) {
             return Err(bad("expected its header, found other bytes".into()));
         }
         let skip = 30 + u64::from(u16_at(&local, 26)) + u64::from(u16_at(&local, 28));
         let start = self.at.saturating_add(skip);
-        if start.checked_add(self.packed).is_none_or(|end| end > spool.len()) {
+        if start.checked_add(self.packed).is_none_or(|end| end > file.len()) {
             return Err(bad("expected it inside the file, found one that exceeds it".into()));
         }
-        let raw = spool.reader(start)?.take(self.packed);
+        let raw = file.reader(start)?.take(self.packed);
         let bytes: Box<dyn Read + Send> = match self.method {
             0 if self.packed == self.len => Box::new(raw),
             8 => Box::new(BufReader::new(flate2::bufread::DeflateDecoder::new(raw))),
@@ -157,14 +157,14 @@ fn damaged(problem: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, problem)
 }
 
-fn bytes_at(spool: &Spool, at: u64, len: u64) -> Result<Vec<u8>> {
+fn bytes_at(file: &Rereadable, at: u64, len: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let read = spool.reader(at)?.take(len).read_to_end(&mut bytes);
-    match read.map_err(|e| unreadable(spool.path(), e))? as u64 == len {
+    let read = file.reader(at)?.take(len).read_to_end(&mut bytes);
+    match read.map_err(|e| unreadable(file.path(), e))? as u64 == len {
         true => Ok(bytes),
         false => {
             let problem = format!("expected a .npz (zip) file, found no {len} bytes at byte {at}");
-            Err(Error::data(spool.path(), Place::File, problem)
+            Err(Error::data(file.path(), Place::File, problem)
                 .hint("the file is cut off or damaged"))
         }
     }

@@ -66,6 +66,8 @@ def main():
             pisa.build_binlex(os.path.join(directory, f"fwd.{name}"), os.path.join(directory, f"fwd.{lexicon}"))
     context = pisa.RetrievalContext()
     pisa.prepare_index(context, directory, ENCODING, "quantized", "", block_size=BLOCK)
+    if params["build_only"]:
+        return
     wand = os.path.join(directory, f"quantized.q0.bmw.{BLOCK}")
     size = os.path.getsize(f"{wand}.{ENCODING}") + os.path.getsize(wand)
     engine = Engine(data, params, "PISA", "0.4.9 of pyterrier-pisa", True)

@@ -1,5 +1,6 @@
-"""Seismic: approximate; a small grid of its query settings, each with the recall it reaches."""
+"""Seismic: approximate; a grid of its query settings, each with the recall it reaches."""
 
+import itertools
 import os
 import sys
 
@@ -14,15 +15,16 @@ from measure import Engine, arguments, pin  # noqa: E402
 from seismic import SeismicDataset, SeismicIndex, get_seismic_string  # noqa: E402
 
 POSTINGS, CENTROIDS, ENERGY = 3500, 0.1, 0.4
-GRID = [(5, 0.9), (10, 0.9), (10, 1.0), (20, 1.0), (40, 1.0)]  # query terms, heap factor
+# Query terms and heap factor: from fast to thorough.
+GRID = list(itertools.product((3, 5, 8, 12, 20, 40), (0.7, 0.8, 0.9, 1.0)))
 
 
 def main():
     work, params = arguments()
     data = Data(work)
     string = get_seismic_string()
-    path = os.path.join(work, "seismic")
-    saved = [f for f in os.listdir(work) if f.startswith("seismic.")]
+    path = os.path.join(work, "seismic-index")
+    saved = [f for f in os.listdir(work) if f.startswith("seismic-index")]
     if saved:
         index = SeismicIndex.load(os.path.join(work, saved[0]))
     else:
@@ -35,7 +37,9 @@ def main():
             dataset, n_postings=POSTINGS, centroid_fraction=CENTROIDS, summary_energy=ENERGY, num_threads=2
         )
         index.save(path)
-        saved = [f for f in os.listdir(work) if f.startswith("seismic.")]
+        saved = [f for f in os.listdir(work) if f.startswith("seismic-index")]
+    if params["build_only"]:
+        return
     size = os.path.getsize(os.path.join(work, saved[0]))
     engine = Engine(data, params, "Seismic", "0.5.4", False)
     pin()

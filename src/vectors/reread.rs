@@ -14,18 +14,18 @@ const BUFFER: usize = 256 << 10;
 /// Plain bytes that any number of readers can look at. A plain file is read where it is;
 /// pipes, standard input and compressed files are first copied to the folder for
 /// temporary files.
-pub(crate) struct Spool {
+pub(crate) struct Rereadable {
     path: PathBuf,
     copy: Option<NamedTempFile>,
     len: u64,
 }
 
-impl Spool {
+impl Rereadable {
     /// Takes over an input opened by [`open_input`](crate::corpus::open_input), of which
     /// nothing has been consumed yet.
     pub(crate) fn new(path: &Path, input: impl BufRead) -> Result<Self> {
         if let Some(len) = plain_len(path)? {
-            return Ok(Spool { path: path.to_owned(), copy: None, len });
+            return Ok(Rereadable { path: path.to_owned(), copy: None, len });
         }
         let mut copy = NamedTempFile::new()
             .map_err(|e| Error::io("create a temporary file in", std::env::temp_dir(), e))?;
@@ -34,7 +34,7 @@ impl Spool {
             true => unreadable(path, e),
             false => Error::io("write", copy.path(), e),
         })?;
-        Ok(Spool { path: path.to_owned(), copy: Some(copy), len })
+        Ok(Rereadable { path: path.to_owned(), copy: Some(copy), len })
     }
 
     /// What the user calls it.
@@ -114,9 +114,9 @@ mod tests {
         let packed = zstd::encode_all(&text[..], 1).unwrap();
         for bytes in [&text, &packed] {
             File::create(&path).unwrap().write_all(bytes).unwrap();
-            let spool = Spool::new(&path, open_input(&path).unwrap()).unwrap();
-            assert_eq!(spool.len(), text.len() as u64);
-            let (mut a, mut b) = (spool.reader(0).unwrap(), spool.reader(4000).unwrap());
+            let input = Rereadable::new(&path, open_input(&path).unwrap()).unwrap();
+            assert_eq!(input.len(), text.len() as u64);
+            let (mut a, mut b) = (input.reader(0).unwrap(), input.reader(4000).unwrap());
             let mut word = [0; 4];
             for expected in [0u32, 1] {
                 a.read_exact(&mut word).unwrap();
@@ -133,7 +133,7 @@ mod tests {
         let path = dir.path().join("x.zst");
         let packed = zstd::encode_all(&[7u8; 10_000][..], 1).unwrap();
         std::fs::write(&path, &packed[..packed.len() - 3]).unwrap();
-        let Err(error) = Spool::new(&path, open_input(&path).unwrap()) else { panic!("read") };
+        let Err(error) = Rereadable::new(&path, open_input(&path).unwrap()) else { panic!("read") };
         assert!(error.to_string().contains("cannot decompress"), "{error}");
         assert_eq!(error.exit_code(), 2);
     }

@@ -1,19 +1,20 @@
 //! A collection on disk while its output is made: formats that begin with counts, or are
 //! inverted, cannot be written before the last record is read.
 
-use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
-
-use tempfile::NamedTempFile;
+use std::path::Path;
 
 use super::{TokenTable, VectorRecord, VectorSource};
 use crate::corpus::{IdSet, check_id};
 use crate::error::{Error, Place, Result};
 use crate::progress::Progress;
 use crate::quantize::{Clipping, Quantizer};
+use crate::spill::Spill;
 
-/// Postings inverted at a time, 8 bytes each; more take further passes over the spill.
+/// Bytes of a posting in the temporary file: term and weight.
+const POSTING: u64 = 8;
+/// Bytes read and written at a time.
+const CHUNK: usize = 1 << 20;
+/// Postings inverted at a time, 8 bytes each; more take further passes over the file.
 const BUFFER: u64 = 128 << 20;
 /// f32 holds whole numbers up to here exactly, and so do our readers of integer formats.
 const LARGEST_INTEGER: f32 = 16_777_216.0;
@@ -25,8 +26,8 @@ type VisitList<'a> = dyn FnMut(u32, &[u32], &[f32]) -> Result<()> + 'a;
 
 /// All records of a collection: postings in a temporary file (8 bytes each), ids, tokens
 /// and 16 bytes a document in memory.
-pub(crate) struct Spill {
-    file: NamedTempFile,
+pub(crate) struct Gathered {
+    postings: Spill,
     ids: String,
     id_ends: Vec<u64>,
     ends: Vec<u64>,
@@ -38,7 +39,7 @@ pub(crate) struct Spill {
     zeros: u64,
 }
 
-impl Spill {
+impl Gathered {
     /// Reads `sources` one after another; the temporary file lies in `dir`.
     ///
     /// # Errors
@@ -48,10 +49,8 @@ impl Spill {
         dir: &Path,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        let file = crate::output::temporary(dir)
-            .map_err(|e| Error::io("create a temporary file in", dir, e))?;
-        let mut spill = Spill {
-            file,
+        let mut gathered = Gathered {
+            postings: Spill::create(dir)?,
             ids: String::new(),
             id_ends: Vec::new(),
             ends: Vec::new(),
@@ -62,42 +61,43 @@ impl Spill {
             integers: true,
             zeros: 0,
         };
-        let path = spill.path();
-        let file = spill.file.reopen().map_err(|e| Error::io("open", &path, e))?;
-        let mut out = BufWriter::with_capacity(1 << 20, file);
+        let mut packed = Vec::with_capacity(CHUNK);
         let known = sources.first().map_or(0, |source| source.tokens().len());
         for_each(sources, progress, |record, _, own| {
-            let start = spill.ends.last().copied().unwrap_or(0);
-            spill.ends.push(start + record.terms.len() as u64);
-            spill.ids.push_str(&record.id);
-            spill.id_ends.push(spill.ids.len() as u64);
-            own.map(&record.terms, &mut spill.tokens);
-            spill.df.resize(spill.tokens.len(), 0);
-            for (&term, &weight) in own.terms.iter().zip(&record.weights) {
-                spill.df[term as usize] += 1;
-                spill.largest = spill.largest.max(weight);
-                spill.integers &= weight.fract() == 0.0 && weight <= LARGEST_INTEGER;
-                let mut posting = [0; 8];
-                posting[..4].copy_from_slice(&term.to_le_bytes());
-                posting[4..].copy_from_slice(&weight.to_le_bytes());
-                out.write_all(&posting).map_err(|e| Error::io("write", &path, e))?;
+            gathered.push(record, own, &mut packed);
+            if packed.len() >= CHUNK {
+                gathered.postings.append(&packed)?;
+                packed.clear();
             }
             Ok(())
         })?;
+        gathered.postings.append(&packed)?;
         if let [source] = &*sources
             && known > 0
             && known == source.tokens().len()
         {
             // Positions are lost where a token stands twice.
-            spill.vocabulary = Some(source.tokens().clone()).filter(TokenTable::is_unique);
+            gathered.vocabulary = Some(source.tokens().clone()).filter(TokenTable::is_unique);
         }
-        spill.zeros = sources.iter().map(|source| source.zero_weights()).sum();
-        out.flush().map_err(|e| Error::io("write", &path, e))?;
-        Ok(spill)
+        gathered.zeros = sources.iter().map(|source| source.zero_weights()).sum();
+        Ok(gathered)
     }
 
-    fn path(&self) -> PathBuf {
-        self.file.path().to_owned()
+    /// Takes over one record; its postings are packed behind `packed`.
+    fn push(&mut self, record: &VectorRecord, own: &mut OwnTerms, packed: &mut Vec<u8>) {
+        let start = self.ends.last().copied().unwrap_or(0);
+        self.ends.push(start + record.terms.len() as u64);
+        self.ids.push_str(&record.id);
+        self.id_ends.push(self.ids.len() as u64);
+        own.map(&record.terms, &mut self.tokens);
+        self.df.resize(self.tokens.len(), 0);
+        for (&term, &weight) in own.terms.iter().zip(&record.weights) {
+            self.df[term as usize] += 1;
+            self.largest = self.largest.max(weight);
+            self.integers &= weight.fract() == 0.0 && weight <= LARGEST_INTEGER;
+            packed.extend_from_slice(&term.to_le_bytes());
+            packed.extend_from_slice(&weight.to_le_bytes());
+        }
     }
 
     pub(crate) fn documents(&self) -> usize {
@@ -147,14 +147,17 @@ impl Spill {
 
     /// Visits every document's terms and weights, in the order they were read.
     pub(crate) fn rows(&self, visit: &mut VisitRow<'_>) -> Result<()> {
-        let path = self.path();
-        let file = File::open(&path).map_err(|e| Error::io("open", &path, e))?;
-        let mut input = BufReader::with_capacity(1 << 20, file);
-        let (mut bytes, mut row, mut start) = (Vec::new(), Vec::new(), 0);
-        for (ordinal, &end) in self.ends.iter().enumerate() {
-            bytes.resize((end - start) as usize * 8, 0);
-            input.read_exact(&mut bytes).map_err(|e| Error::io("read", &path, e))?;
+        let (mut chunk, mut row) = (Vec::new(), Vec::new());
+        // The chunk holds bytes from..to of the file.
+        let (mut from, mut to, mut start) = (0, 0, 0);
+        for (ordinal, end) in self.ends.iter().map(|end| end * POSTING).enumerate() {
+            if end > to {
+                (from, to) = (start, end.max(self.postings.len().min(start + CHUNK as u64)));
+                chunk.resize((to - from) as usize, 0);
+                self.postings.read(&mut chunk, from)?;
+            }
             row.clear();
+            let bytes = &chunk[(start - from) as usize..(end - from) as usize];
             row.extend(bytes.as_chunks().0.iter().map(|&[a, b, c, d, e, f, g, h]| {
                 (u32::from_le_bytes([a, b, c, d]), f32::from_le_bytes([e, f, g, h]))
             }));
@@ -357,18 +360,18 @@ mod tests {
         ) {
             let dir = tempfile::tempdir().unwrap();
             let mut sources: Vec<Box<dyn VectorSource>> = vec![Box::new(Memory::new(&vectors))];
-            let spill = Spill::collect(&mut sources, dir.path(), &Silent).unwrap();
+            let gathered = Gathered::collect(&mut sources, dir.path(), &Silent).unwrap();
             let mut found = vec![std::collections::BTreeMap::new(); vectors.len()];
-            let order = spill.sorted_terms();
-            spill.lists_within(buffer, &order, &Silent, &mut |term, docids, weights| {
+            let order = gathered.sorted_terms();
+            gathered.lists_within(buffer, &order, &Silent, &mut |term, docids, weights| {
                 assert!(docids.windows(2).all(|pair| pair[0] < pair[1]));
                 for (&docid, &weight) in docids.iter().zip(weights) {
-                    found[docid as usize].insert(spill.tokens().token(term).to_owned(), weight);
+                    found[docid as usize].insert(gathered.tokens().token(term).to_owned(), weight);
                 }
                 Ok(())
             }).unwrap();
             for ((i, (id, vector)), found) in vectors.iter().enumerate().zip(&found) {
-                prop_assert_eq!(spill.id(i), id);
+                prop_assert_eq!(gathered.id(i), id);
                 prop_assert_eq!(vector, found);
             }
         }

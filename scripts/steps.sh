@@ -1,0 +1,42 @@
+# shellcheck shell=bash
+# Steps that are run once: sourced by the scripts beside it, which set `dir`.
+#
+# A step leaves $dir/NAME.json (what the program said) when it is done, and a line in
+# $dir/figures.tsv: wall and processor seconds, peak resident memory, and by how much the disk
+# filled at most. RUN is put before every program, for example "chrt -i 0 nice -n 19".
+
+used() { df --output=used -k "$dir" | tail -1; }
+
+# step NAME COMMAND…: runs the command unless it was done before.
+step() {
+    local name=$1; shift
+    [ -e "$dir/$name.json" ] && { echo "-- $name: done before"; return; }
+    echo "-- $name: $*"
+    [ -e "$dir/figures.tsv" ] ||
+        printf 'step\tseconds\tCPU seconds\tresident MiB\tdisk MiB\n' >"$dir/figures.tsv"
+    local before start pid peak=0 disk=0 now resident seconds cpu
+    before=$(used) start=$(date +%s.%N)
+    # shellcheck disable=SC2086
+    ${RUN:-} "$@" >"$dir/$name.out" 2>"$dir/$name.log" &
+    pid=$!
+    # Without this a stopped script would leave the program running.
+    trap 'kill "$pid" 2>/dev/null || :' EXIT
+    while kill -0 "$pid" 2>/dev/null; do
+        resident=$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$pid/status" 2>/dev/null || :)
+        [ "${resident:-0}" -gt "$peak" ] && peak=$resident
+        now=$(($(used) - before))
+        [ "$now" -gt "$disk" ] && disk=$now
+        # User and system ticks of the program: what other jobs do not distort.
+        cpu=$(awk '{ printf "%.1f", ($14 + $15) / 100 }' "/proc/$pid/stat" 2>/dev/null || echo "$cpu")
+        sleep 0.2
+    done
+    wait "$pid" || { cat "$dir/$name.log"; exit 1; }
+    trap - EXIT
+    seconds=$(awk -v a="$start" -v b="$(date +%s.%N)" 'BEGIN { printf "%.1f", b - a }')
+    printf '%s\t%s\t%s\t%s\t%s\n' "$name" "$seconds" "$cpu" "$((peak / 1024))" "$((disk / 1024))" \
+        >>"$dir/figures.tsv"
+    grep -v '^$' "$dir/$name.log" | sed 's/^/   /' || :
+    echo "   $seconds s, $cpu s of CPU, peak $((peak / 1024)) MiB resident," \
+        "$((disk / 1024)) MiB more disk at most"
+    mv "$dir/$name.out" "$dir/$name.json"
+}

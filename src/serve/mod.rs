@@ -1,0 +1,205 @@
+//! Queries from many clients at once, on one index file that may be replaced meanwhile.
+//!
+//! A [`Service`] has a queue and a *generation*: the index, its query side, and worker
+//! threads, each with a searcher of its own. [`Service::reload`] opens the file again and
+//! starts the next generation; the workers of the one before finish what they have and
+//! end, and its map is given back. No request is refused meanwhile, and each is answered
+//! by one generation from beginning to end.
+
+pub mod http;
+mod metrics;
+mod worker;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::index::{Index, Load};
+use crate::query::Algorithm;
+use crate::query::file::QueryFile;
+use metrics::Metrics;
+
+/// How an index is served.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    /// The index file; [`Service::reload`] opens this path again.
+    pub index: PathBuf,
+    /// How it gets into memory.
+    pub load: Load,
+    /// Folder (or hub id) of the model for text queries, where the index is learned.
+    pub query_model: Option<PathBuf>,
+    /// Weight of the learned part of a hybrid index.
+    pub hybrid_weight: Option<f64>,
+    /// Factor that makes fractional query weights integers.
+    pub query_scale: f64,
+    /// Worker threads.
+    pub threads: usize,
+    /// Requests that may wait; more are refused at once.
+    pub queue: usize,
+}
+
+/// One request: its queries are answered in order by one worker.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What is asked; the path names the request in errors.
+    pub queries: QueryFile,
+    /// Results a query.
+    pub k: usize,
+    /// How they are found.
+    pub algorithm: Algorithm,
+}
+
+/// The answer to one query.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Id of the query.
+    pub query: String,
+    /// The algorithm that ran.
+    pub algorithm: &'static str,
+    /// Tokens that the index does not know.
+    pub unknown: u32,
+    /// Time from text to weighted tokens.
+    pub encoding: Duration,
+    /// Time of retrieval.
+    pub retrieval: Duration,
+    /// External ids and scores, best first.
+    pub hits: Vec<(String, u32)>,
+}
+
+/// The index that answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serving {
+    /// Its content id.
+    pub content_id: String,
+    /// Its documents.
+    pub documents: u32,
+    /// Postings of all lists.
+    pub postings: u64,
+}
+
+/// Answers to the queries of a request, with the index that gave them.
+pub type Reply = Result<(Arc<Serving>, Vec<Answer>)>;
+
+struct Job {
+    request: Request,
+    reply: Box<dyn FnOnce(Reply) + Send>,
+}
+
+/// What workers share.
+struct Shared {
+    jobs: Mutex<Receiver<Job>>,
+    metrics: Metrics,
+}
+
+struct Generation {
+    serving: Arc<Serving>,
+    retired: Arc<AtomicBool>,
+}
+
+/// An index that answers requests until it is dropped.
+pub struct Service {
+    options: ServeOptions,
+    queue: SyncSender<Job>,
+    shared: Arc<Shared>,
+    current: RwLock<Generation>,
+}
+
+impl Service {
+    /// Opens the index and its query side, and starts the workers.
+    ///
+    /// # Errors
+    /// Those of opening; `threads` or `queue` is 0.
+    pub fn start(options: ServeOptions) -> Result<Self> {
+        if options.threads == 0 || options.queue == 0 {
+            return Err(Error::Usage("--threads and --queue must be at least 1".into()));
+        }
+        let (queue, jobs) = sync_channel(options.queue);
+        let shared = Arc::new(Shared { jobs: Mutex::new(jobs), metrics: Metrics::default() });
+        let current = RwLock::new(generation(&options, &shared)?);
+        Ok(Service { options, queue, shared, current })
+    }
+
+    /// Queues a request; `reply` is called from a worker thread.
+    ///
+    /// # Errors
+    /// Too many requests wait already.
+    pub fn submit(
+        &self,
+        request: Request,
+        reply: impl FnOnce(Reply) + Send + 'static,
+    ) -> Result<(), Busy> {
+        let job = Job { request, reply: Box::new(reply) };
+        self.queue.try_send(job).map_err(|error| {
+            self.shared.metrics.refused();
+            match error {
+                TrySendError::Full(_) | TrySendError::Disconnected(_) => Busy,
+            }
+        })
+    }
+
+    /// Opens the file again and lets the new index answer from now on. After an error the
+    /// old one goes on.
+    ///
+    /// # Errors
+    /// Those of opening.
+    pub fn reload(&self) -> Result<Arc<Serving>> {
+        let next = generation(&self.options, &self.shared)?;
+        let serving = Arc::clone(&next.serving);
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        current.retired.store(true, Ordering::Relaxed);
+        *current = next;
+        self.shared.metrics.reloaded();
+        Ok(serving)
+    }
+
+    /// The index that answers now.
+    pub fn serving(&self) -> Arc<Serving> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&current.serving)
+    }
+
+    /// Counts and latencies so far, in Prometheus' text format.
+    pub fn metrics(&self) -> String {
+        self.shared.metrics.text()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let current = self.current.get_mut().unwrap_or_else(PoisonError::into_inner);
+        current.retired.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Too many requests wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Busy;
+
+/// Starts a thread that owns the index and lends it to its workers.
+fn generation(options: &ServeOptions, shared: &Arc<Shared>) -> Result<Generation> {
+    let retired = Arc::new(AtomicBool::new(false));
+    let (ready, opened) = channel();
+    let (options, shared) = (options.clone(), Arc::clone(shared));
+    let flag = Arc::clone(&retired);
+    thread::Builder::new()
+        .name("index".into())
+        .spawn(move || {
+            let open = || -> Result<Index> { Index::open_with(&options.index, options.load) };
+            match open() {
+                Ok(index) => worker::run(&index, &options, &shared, &flag, &ready),
+                Err(error) => drop(ready.send(Err(error))),
+            }
+        })
+        .map_err(|e| Error::Internal(format!("cannot start a thread: {e}")))?;
+    let serving = opened
+        .recv()
+        .map_err(|_| Error::Internal("the thread that opens the index ended".into()))??;
+    Ok(Generation { serving: Arc::new(serving), retired })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! The threads of one generation.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender};
+use std::sync::{Arc, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Answer, Job, Request, ServeOptions, Serving, Shared};
+use crate::error::{Error, Result};
+use crate::index::Index;
+use crate::query::Searcher;
+use crate::retrieve::QuerySide;
+
+/// How long a worker without work takes to see that its generation is over.
+const IDLE: Duration = Duration::from_millis(100);
+
+/// Says on `ready` whether the index can be served, then answers until `retired` is set or
+/// nobody can send any more.
+pub(super) fn run(
+    index: &Index,
+    options: &ServeOptions,
+    shared: &Shared,
+    retired: &AtomicBool,
+    ready: &Sender<Result<Serving>>,
+) {
+    let side = match query_side(index, options) {
+        Ok(side) => side,
+        Err(error) => return drop(ready.send(Err(error))),
+    };
+    let serving = Serving {
+        content_id: index.content_id(),
+        documents: index.documents(),
+        postings: index.meta().postings,
+    };
+    let worker = Worker { index, side: &side, shared, retired, scale: options.query_scale };
+    let serving_here = Arc::new(serving.clone());
+    if ready.send(Ok(serving)).is_err() {
+        return;
+    }
+    thread::scope(|scope| {
+        for _ in 0..options.threads {
+            scope.spawn(|| worker.work(&serving_here));
+        }
+    });
+}
+
+fn query_side<'a>(index: &'a Index, options: &ServeOptions) -> Result<QuerySide<'a>> {
+    let side = QuerySide::load(index, options.query_model.as_deref())?;
+    match options.hybrid_weight {
+        Some(h) => side.weighing(h),
+        None => Ok(side),
+    }
+}
+
+struct Worker<'a> {
+    index: &'a Index,
+    side: &'a QuerySide<'a>,
+    shared: &'a Shared,
+    retired: &'a AtomicBool,
+    scale: f64,
+}
+
+impl<'a> Worker<'a> {
+    fn work(&self, serving: &Arc<Serving>) {
+        let mut searcher = Searcher::new(self.index);
+        while !self.retired.load(Ordering::Relaxed) {
+            let received = {
+                let jobs = self.shared.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+                jobs.recv_timeout(IDLE)
+            };
+            let Job { request, reply } = match received {
+                Ok(job) => job,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            // A bug met by one query must not take a worker away from all others.
+            let answers = catch_unwind(AssertUnwindSafe(|| self.answer(&request, &mut searcher)));
+            let answers = answers.unwrap_or_else(|_| {
+                searcher = Searcher::new(self.index);
+                Err(Error::Internal("a worker panicked on this request".into()))
+            });
+            self.shared.metrics.answered(&answers);
+            reply(answers.map(|answers| (Arc::clone(serving), answers)));
+        }
+    }
+
+    fn answer(&self, request: &Request, searcher: &mut Searcher<'a>) -> Result<Vec<Answer>> {
+        let prepared = self.side.prepare(&request.queries, self.scale)?;
+        let mut answers = Vec::with_capacity(prepared.len());
+        for query in prepared {
+            let algorithm = request.algorithm.resolve(self.index, &query.query, request.k);
+            let start = Instant::now();
+            let hits = searcher.search(&query.query, request.k, algorithm)?;
+            let retrieval = start.elapsed();
+            let names = self.index.names();
+            answers.push(Answer {
+                query: query.id,
+                algorithm: algorithm.name(),
+                unknown: query.query.unknown,
+                encoding: query.encoding,
+                retrieval,
+                hits: hits
+                    .iter()
+                    .map(|hit| (names.get(hit.ordinal).to_owned(), hit.score))
+                    .collect(),
+            });
+        }
+        Ok(answers)
+    }
+}

@@ -1,0 +1,177 @@
+//! Killed, stopped and damaged runs go on to the bytes of an undisturbed one, or are refused.
+
+use std::process::Command;
+use std::time::Duration;
+
+use splindex::vectors::store::StoreReader;
+
+use super::{Run, edit, files, golden, many, message};
+
+#[test]
+fn a_killed_run_resumes_to_the_same_bytes() {
+    let run = Run::new(&many());
+    run.encode("whole", &[]);
+    let mut child = run.command(&golden("bert"), "killed", &[]).spawn().unwrap();
+    let journal = run.path("killed/journal.jsonl");
+    let lines = || std::fs::read_to_string(&journal).unwrap_or_default().lines().count();
+    while lines() < 2 {
+        assert!(child.try_wait().unwrap().is_none(), "ended before its first block");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!run.path("killed/manifest.json").exists(), "killed too late to test anything");
+    let e = StoreReader::open(&run.path("killed")).err().unwrap().to_string();
+    let end = "killed: the vector store is unfinished; run the same encode command with --resume";
+    assert!(e.ends_with(end), "{e}");
+    run.encode("killed", &["--resume"]);
+    assert_eq!(files(&run.path("whole")), files(&run.path("killed")));
+    // Resuming a finished store changes nothing.
+    run.encode("killed", &["--resume"]);
+    assert_eq!(files(&run.path("whole")), files(&run.path("killed")));
+}
+
+/// SIGKILL between blocks and within them, before the first and late, one after another.
+#[test]
+fn a_run_killed_again_and_again_still_ends_with_the_same_bytes() {
+    let run = Run::new(&many());
+    run.encode("whole", &[]);
+    let journal = run.path("killed/journal.jsonl");
+    let lines = || std::fs::read_to_string(&journal).unwrap_or_default().lines().count();
+    for (target, milliseconds) in [(0, 3), (1, 0), (1, 5), (3, 2), (6, 9), (10, 4)] {
+        let mut child = run.command(&golden("bert"), "killed", &["--resume"]).spawn().unwrap();
+        while lines() < target {
+            assert!(child.try_wait().unwrap().is_none(), "ended before line {target}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let finished = run.path("killed/manifest.json").exists();
+        assert!(!finished, "killed too late to test anything, at line {target}");
+    }
+    run.encode("killed", &["--resume"]);
+    assert_eq!(files(&run.path("whole")), files(&run.path("killed")));
+}
+
+#[test]
+fn a_run_killed_before_its_first_block_knows_its_input() {
+    let run = Run::new("a\triver\nb\tmoon\n");
+    run.encode("store", &[]);
+    let whole = files(&run.path("store"));
+    std::fs::remove_file(run.path("store/manifest.json")).unwrap();
+    let journal = run.path("store/journal.jsonl");
+    let first = std::fs::read_to_string(&journal).unwrap().lines().next().unwrap().to_owned();
+    std::fs::write(&journal, first + "\n").unwrap();
+    std::fs::write(run.path("texts.tsv"), "a\triver\nb\tsun\n").unwrap();
+    assert!(
+        run.refused(&golden("bert"), "store", &["--resume"])
+            .starts_with("error: the input differs from what the store was made from")
+    );
+    std::fs::write(run.path("texts.tsv"), "a\triver\nb\tmoon\n").unwrap();
+    run.encode("store", &["--resume"]);
+    assert_eq!(files(&run.path("store")), whole);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_stops_a_run_with_whole_blocks_and_says_how_to_go_on() {
+    let run = Run::new(&many());
+    run.encode("whole", &[]);
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let store = format!("stopped{code}");
+        let mut command = run.command(&golden("bert"), &store, &[]);
+        let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let journal = run.path(&store).join("journal.jsonl");
+        while std::fs::read_to_string(&journal).unwrap_or_default().lines().count() < 2 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{}", message(&output));
+        assert_eq!(
+            message(&output),
+            format!(
+                "stopped: {} is unfinished; the same command with --resume continues it",
+                run.path(&store).display()
+            )
+        );
+        run.encode(&store, &["--resume"]);
+        assert_eq!(files(&run.path("whole")), files(&run.path(&store)));
+    }
+}
+
+#[test]
+fn a_torn_journal_line_and_an_unnamed_tail_are_cut_off() {
+    let run = Run::new(&many());
+    run.encode("store", &[]);
+    let whole = files(&run.path("store"));
+    let journal = run.path("store/journal.jsonl");
+    let text = std::fs::read(&journal).unwrap();
+    for keep in [10, text.len() / 2, text.len() - 1] {
+        std::fs::remove_file(run.path("store/manifest.json")).unwrap();
+        std::fs::write(&journal, &text[..keep]).unwrap();
+        let part = run.path("store/part-00000.vec");
+        let mut bytes = std::fs::read(&part).unwrap();
+        bytes.extend_from_slice(b"half a block");
+        std::fs::write(&part, bytes).unwrap();
+        run.encode("store", &["--resume"]);
+        assert!(files(&run.path("store")) == whole, "journal cut at {keep}");
+    }
+}
+
+#[test]
+fn resuming_under_another_plan_or_with_other_input_is_refused() {
+    let run = Run::new(&many());
+    run.encode("store", &[]);
+    std::fs::remove_file(run.path("store/manifest.json")).unwrap();
+    let model = golden("bert");
+    assert_eq!(
+        run.refused(&model, "store", &["--resume", "--top", "9"]),
+        "error: store: the store was started with encoding.top = null, found 9; resume with \
+         the flags and model it was started with"
+    );
+    assert_eq!(
+        run.refused(&model, "store", &[]),
+        "error: store: the output exists already; choose another, remove it, or continue it \
+         with --resume"
+    );
+    edit(&run.path("texts.tsv"), "d18\triver", "d18\tgravel");
+    assert!(
+        run.refused(&model, "store", &["--resume"])
+            .starts_with("error: the input differs from what the store was made from")
+    );
+}
+
+#[test]
+fn a_finished_store_of_other_input_is_refused_too() {
+    let run = Run::new("a\triver\nb\thill\n");
+    run.encode("store", &[]);
+    for other in ["a\triver\nb\tsea\n", "a\triver\n", "a\triver\nb\thill\nc\tsea\n"] {
+        std::fs::write(run.path("texts.tsv"), other).unwrap();
+        assert!(
+            run.refused(&golden("bert"), "store", &["--resume"])
+                .starts_with("error: the input differs from what the store was made from"),
+            "{other}"
+        );
+    }
+}
+
+#[test]
+fn another_simd_level_needs_consent_and_is_recorded() {
+    let run = Run::new("a\triver\n");
+    run.encode("store", &[]);
+    std::fs::remove_file(run.path("store/manifest.json")).unwrap();
+    let level = splindex::encode::simd_level();
+    edit(&run.path("store/journal.jsonl"), &format!("\"simd\":\"{level}\""), "\"simd\":\"mmx\"");
+    assert_eq!(
+        run.refused(&golden("bert"), "store", &["--resume"]),
+        format!(
+            "error: store: the store was started with encoding.simd = \"mmx\", found \
+             \"{level}\"; resume on the same kind of processor, or accept it with --allow-mixed"
+        )
+    );
+    run.encode("store", &["--resume", "--allow-mixed"]);
+    assert_eq!(run.manifest("store").mixed_simd, [level]);
+}

@@ -1,0 +1,167 @@
+//! `splindex-query serve` as a query node runs it.
+#![cfg(all(target_os = "linux", feature = "serve", feature = "encode"))]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+const SPLINDEX: &str = env!("CARGO_BIN_EXE_splindex");
+const QUERY: &str = env!("CARGO_BIN_EXE_splindex-query");
+
+fn stdout(dir: &Path, program: &str, words: &str) -> String {
+    let output =
+        Command::new(program).current_dir(dir).args(words.split_whitespace()).output().unwrap();
+    assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn bm25(dir: &Path, documents: u32) {
+    let line =
+        |i: u32| format!("d{i}\tword{} whale {} blue\n", i % 7, "sea ".repeat(i as usize % 5));
+    std::fs::write(dir.join("t.tsv"), (0..documents).map(line).collect::<String>()).unwrap();
+    stdout(dir, SPLINDEX, "build --bm25 --input t.tsv --output x.spx --quiet");
+}
+
+struct Node {
+    child: Child,
+    address: String,
+}
+
+impl Node {
+    fn start(dir: &Path, flags: &str) -> Self {
+        let mut child = Command::new(QUERY)
+            .current_dir(dir)
+            .args(["serve", "x.spx", "--listen", "127.0.0.1:0", "--json", "--quiet"])
+            .args(flags.split_whitespace())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let started: Value = serde_json::from_str(&line).unwrap();
+        Node { child, address: started["listening"].as_str().unwrap().to_owned() }
+    }
+
+    /// Status and body.
+    fn request(&self, head: &str, body: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(
+            stream,
+            "{head} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
+    fn get(&self, path: &str) -> (u16, Value) {
+        let (status, body) = self.request(&format!("GET {path}"), "");
+        (status, serde_json::from_str(&body).unwrap())
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // Ended already where a test waited for it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn answers_are_those_of_search() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    bm25(dir, 500);
+    let queries = "a\tblue word3\nb\tsea sea\nc\tnothing known\n";
+    std::fs::write(dir.join("q.tsv"), queries).unwrap();
+    let run = stdout(dir, QUERY, "search x.spx --queries q.tsv --k 20 --format jsonl --quiet");
+    let node = Node::start(dir, "--threads 2");
+    let (status, body) = node.request("POST /search?k=20", queries);
+    assert_eq!(status, 200, "{body}");
+    let mut found = String::new();
+    for answer in body.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+        for hit in answer["hits"].as_array().unwrap() {
+            let (qid, docid) = (&answer["qid"], &hit["docid"]);
+            let (rank, score) = (&hit["rank"], &hit["score"]);
+            found +=
+                &format!("{{\"qid\":{qid},\"docid\":{docid},\"rank\":{rank},\"score\":{score}}}\n");
+        }
+    }
+    assert_eq!(found, run);
+
+    let (status, one) = node.get("/search?q=blue+word3&k=2");
+    assert_eq!((status, one["hits"].as_array().unwrap().len()), (200, 2));
+    assert_eq!(one["hits"][0]["docid"], "d10"); // the first short one with word3
+    let (status, health) = node.get("/health");
+    assert_eq!((status, &health["documents"]), (200, &Value::from(500)));
+    let (status, metrics) = node.request("GET /metrics", "");
+    assert_eq!(status, 200);
+    assert!(metrics.contains("splindex_retrieval_seconds_count 4\n"), "{metrics}");
+}
+
+#[test]
+fn bad_requests_say_what_was_expected() {
+    let dir = tempfile::tempdir().unwrap();
+    bm25(dir.path(), 20);
+    let node = Node::start(dir.path(), "--max-k 100");
+    for (path, expected) in [
+        ("/search", "expected a query"),
+        ("/search?q=whale&k=0", "expected k from 1 to 100"),
+        ("/search?q=whale&k=101", "expected k from 1 to 100"),
+        ("/search?q=whale&algorithm=fastest", "known are"),
+        ("/search?q=whale:x+blue:1+sea:1", "request:1: expected token:weight"),
+    ] {
+        let (status, body) = node.get(path);
+        assert_eq!(status, 400, "{path}: {body}");
+        assert!(body["error"].as_str().unwrap().contains(expected), "{path}: {body}");
+    }
+    for (body, expected) in
+        [("", "at least one query"), ("no tab", "request:1: "), ("{\"id\":1}", "request:1: ")]
+    {
+        let (status, answer) = node.request("POST /search", body);
+        assert_eq!(status, 400, "{body}: {answer}");
+        assert!(answer.contains(expected), "{body}: {answer}");
+    }
+    assert_eq!(node.request("GET /nothing", "").0, 404);
+    assert_eq!(node.get("/search?q=whale").0, 200);
+}
+
+#[test]
+fn hangup_takes_the_new_file_and_terminate_ends_without_error() {
+    let dir = tempfile::tempdir().unwrap();
+    bm25(dir.path(), 20);
+    let mut node = Node::start(dir.path(), "");
+    bm25(dir.path(), 30);
+    assert_eq!(node.get("/health").1["documents"], 20);
+    node.signal(Signal::HUP);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while node.get("/health").1["documents"] != 30 {
+        assert!(std::time::Instant::now() < until, "not reloaded");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    node.signal(Signal::TERM);
+    assert!(node.child.wait().unwrap().success());
+}
+
+#[test]
+fn an_index_that_is_none_is_refused_before_listening() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("x.spx"), "no index").unwrap();
+    let output =
+        Command::new(QUERY).current_dir(dir.path()).args(["serve", "x.spx"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("x.spx"));
+}
