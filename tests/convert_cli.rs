@@ -79,6 +79,13 @@ fn every_format_leads_back_to_the_same_index() {
         folder.succeeds(&format!("convert --input {from} --output {to} {more}"));
         assert_eq!(content_id(to, "x.spx"), expected, "{to}");
     }
+    // What a build does not find beside the matrix it is told, as convert is.
+    fs::rename(folder.path("2-ids.txt"), folder.path("names")).unwrap();
+    fs::rename(folder.path("2-tokens.txt"), folder.path("columns")).unwrap();
+    assert_ne!(content_id("2.npz", "x.spx"), expected);
+    assert_eq!(content_id("2.npz --ids names --vocabulary columns", "x.spx"), expected);
+    folder.refuses("build --input docs.jsonl --ids names --output y.spx", "--ids belongs to one");
+    folder.refuses("build --input 4 --vocabulary columns --output y.spx", "found none among");
 }
 
 #[test]

@@ -5,6 +5,11 @@
 //! W = k1 + 1; the query weight is round(100 · idf · qtf) with Lucene's
 //! idf = ln(1 + (N − df + 0.5)/(df + 0.5)), computed at query time from the index. Shards
 //! of one collection with the same parameters therefore merge exactly.
+//!
+//! N and avgdl count every document, so that ordinals, shards and hybrid indexes share one N.
+//! Lucene counts those with at least one term after analysis, in both. Where a share e of the
+//! documents is empty, Lucene's idf is lower by at most ln(1 / (1 − e)) and its avgdl higher by
+//! 1 / (1 − e); without empty documents there is no difference.
 
 mod analyzer;
 mod chunk;

@@ -29,6 +29,7 @@ A suite file:
   metrics = \"mrr@10,recall@1000,ndcg@10\"
   [[row]]
   name = \"SPLADE\"
+  collection = \"scifact\"           # where there are several; means follow
   index = \"splade.spx\"              # paths are relative to the suite file
   queries = \"questions.tsv\"
   query_model = \"model\"             # of text queries on a learned or hybrid index
@@ -172,6 +173,7 @@ fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Comm
         let rows = args.indexes.iter().zip(&indexes).zip(names(&args.indexes));
         let rows = rows.map(|((index, opened), name)| suite::Row {
             name,
+            collection: None,
             index: index.clone(),
             queries: queries.to_owned(),
             kind: args.query_kind.to_string(),

@@ -118,9 +118,12 @@ fn print(
     if common.quiet {
         return Ok(());
     }
+    let dropped = match zero_weights {
+        0 => String::new(),
+        zeros => format!(", {zeros} zero weights dropped"),
+    };
     eprintln!(
-        "{}: {target}, {documents} documents, {postings} postings, {zero_weights} zero weights \
-         dropped",
+        "{}: {target}, {documents} documents, {postings} postings{dropped}",
         args.output.display()
     );
     beside.iter().for_each(|path| eprintln!("beside it: {}", path.display()));

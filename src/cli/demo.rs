@@ -131,6 +131,7 @@ impl Places {
     fn suite(&self) -> Suite {
         let row = |name: &str, index: &PathBuf, query_model: Option<&PathBuf>| Row {
             name: name.into(),
+            collection: None,
             index: index.clone(),
             queries: self.queries.clone(),
             kind: QueryKind::Text.to_string(),

@@ -266,8 +266,9 @@ pub(crate) fn without_models() -> Error {
 
 #[cfg(feature = "tokenize")]
 fn unsupported() -> String {
-    "the queries are texts and the index is not BM25; give --query-model DIR, or weighted tokens \
-     (qid<TAB>token:weight …)"
+    "the queries are texts and the index is not BM25; give --query-model DIR, weighted tokens \
+     (qid<TAB>token:weight …), or --query-kind repeated for tokens that stand there as often as \
+     they weigh"
         .into()
 }
 

@@ -23,6 +23,8 @@ pub struct OpenedVectors {
     pub model: Option<serde_json::Value>,
     /// If the only input is a shard: which one, and the documents before it.
     pub shard: Option<(Shard, u64)>,
+    /// Matrices among the inputs.
+    matrices: usize,
 }
 
 impl OpenedVectors {
@@ -73,10 +75,23 @@ pub(crate) enum Format {
     Index,
 }
 
-/// Opens documents: [`open_vectors_with`], which looks for ids and vocabulary beside matrix
-/// files, and refuses stores of queries.
+/// Opens documents: [`open_documents`], with ids and vocabulary of matrices looked for beside
+/// them.
 pub fn open_vectors(paths: &[PathBuf]) -> Result<OpenedVectors> {
-    open_kind(paths, &Sidecars::default(), Kind::Document)
+    open_documents(paths, &Sidecars::default())
+}
+
+/// Opens documents: [`open_vectors_with`], which refuses stores of queries, and a vocabulary
+/// without a matrix that it could belong to.
+pub fn open_documents(paths: &[PathBuf], sidecars: &Sidecars) -> Result<OpenedVectors> {
+    let opened = open_kind(paths, sidecars, Kind::Document)?;
+    if opened.matrices == 0 && sidecars.vocabulary.is_some() {
+        return Err(Error::Usage(
+            "--vocabulary names the columns of .npz and .csr files, found none among the inputs"
+                .into(),
+        ));
+    }
+    Ok(opened)
 }
 
 /// Opens `paths`, documents or queries: store directories are ordered by the doc base that they record, files
@@ -91,13 +106,14 @@ pub fn open_vectors_with(paths: &[PathBuf], sidecars: &Sidecars) -> Result<Opene
 
 /// `allowed` queries are allowed beside documents.
 fn open_kind(paths: &[PathBuf], sidecars: &Sidecars, allowed: Kind) -> Result<OpenedVectors> {
+    let paths = &unfold(paths)?[..];
     let stores = paths.iter().filter(|path| path.is_dir()).count();
     if stores == 0 {
-        return Ok(OpenedVectors {
-            sources: open_files(paths, sidecars)?,
-            model: None,
-            shard: None,
-        });
+        let (sources, matrices) = open_files(paths, sidecars)?;
+        return Ok(OpenedVectors { sources, model: None, shard: None, matrices });
+    }
+    if sidecars.ids.is_some() {
+        return Err(ids_without_matrix(0));
     }
     if stores < paths.len() {
         return Err(Error::Usage(
@@ -116,17 +132,51 @@ fn open_kind(paths: &[PathBuf], sidecars: &Sidecars, allowed: Kind) -> Result<Op
         _ => None,
     };
     let sources = readers.into_iter().map(|r| Box::new(r) as Box<dyn VectorSource>).collect();
-    Ok(OpenedVectors { sources, model, shard })
+    Ok(OpenedVectors { sources, model, shard, matrices: 0 })
 }
 
-fn open_files(paths: &[PathBuf], sidecars: &Sidecars) -> Result<Vec<Box<dyn VectorSource>>> {
+/// `paths` with the JSON files of a folder, by name, in its place: what Anserini and its kin
+/// export. A folder without any stays, to be opened as a store.
+fn unfold(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut unfolded = Vec::new();
+    for path in paths {
+        if !path.is_dir() || StoreReader::is_store(path) {
+            unfolded.push(path.clone());
+            continue;
+        }
+        let unread = |e| Error::io("read", path, e);
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(unread)? {
+            let file = entry.map_err(unread)?.path();
+            if file.is_file() && by_name(&file) == Some(Format::Jsonl) {
+                files.push(file);
+            }
+        }
+        files.sort();
+        match files.is_empty() {
+            true => unfolded.push(path.clone()),
+            false => unfolded.append(&mut files),
+        }
+    }
+    Ok(unfolded)
+}
+
+fn ids_without_matrix(matrices: usize) -> Error {
+    Error::Usage(format!(
+        "--ids belongs to one .npz or .csr file, found {matrices} among the inputs"
+    ))
+}
+
+/// Sources of `paths`, and how many of them are matrices.
+fn open_files(
+    paths: &[PathBuf],
+    sidecars: &Sidecars,
+) -> Result<(Vec<Box<dyn VectorSource>>, usize)> {
     check_inputs(paths)?;
     let inputs = paths.iter().map(|path| Input::open(path)).collect::<Result<Vec<_>>>()?;
     let matrices = inputs.iter().filter(|i| matches!(i.format, Format::Npz | Format::Csr)).count();
     if sidecars.ids.is_some() && matrices != 1 {
-        return Err(Error::Usage(format!(
-            "--ids belongs to one .npz or .csr file, found {matrices} among the inputs"
-        )));
+        return Err(ids_without_matrix(matrices));
     }
     let mut inputs: VecDeque<Input> = inputs.into();
     let mut sources: Vec<Box<dyn VectorSource>> = Vec::new();
@@ -154,7 +204,7 @@ fn open_files(paths: &[PathBuf], sidecars: &Sidecars) -> Result<Vec<Box<dyn Vect
             }
         });
     }
-    Ok(sources)
+    Ok((sources, matrices))
 }
 
 /// An input whose first bytes have been looked at.
@@ -349,6 +399,25 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_of_json_files_is_its_files_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["part-10.jsonl", "part-09.jsonl", ".part-08.jsonl.tmp", "README.md"] {
+            let line = format!("{{\"id\":\"{name}\",\"vector\":{{}}}}\n");
+            std::fs::write(dir.path().join(name), line).unwrap();
+        }
+        let mut sources = open_vectors(&[dir.path().to_owned()]).unwrap().sources;
+        let mut record = crate::vectors::VectorRecord::default();
+        for name in ["part-09.jsonl", "part-10.jsonl"] {
+            assert!(sources[0].read(&mut record).unwrap());
+            assert_eq!(record.id, name);
+        }
+        assert!(!sources[0].read(&mut record).unwrap());
+        let empty = tempfile::tempdir().unwrap();
+        let message = open_vectors(&[empty.path().to_owned()]).err().unwrap().to_string();
+        assert!(message.contains("neither a vector store nor JSON files"), "{message}");
+    }
+
+    #[test]
     fn kinds_of_files_may_be_mixed() {
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
@@ -366,5 +435,9 @@ mod tests {
         assert!(message.contains("e.csr: expected a .csr file, found less"), "{message}");
         let sidecars = Sidecars { ids: Some("ids".into()), vocabulary: None };
         assert!(open_vectors_with(&inputs[..2], &sidecars).is_err());
+        let sidecars = Sidecars { ids: None, vocabulary: Some("tokens".into()) };
+        assert!(open_documents(&inputs[..2], &sidecars).is_err());
+        // convert writes a matrix with it.
+        assert!(open_vectors_with(&inputs[..2], &sidecars).is_ok());
     }
 }

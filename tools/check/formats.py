@@ -164,10 +164,10 @@ class Interchange:
         """A file's vectors as we read them."""
         return read_jsonl(self.splindex("convert", "--input", path, "--output", "-", *more))
 
-    def search(self, source):
+    def search(self, source, *more):
         """{query: [(document, score)]} of an index of a file."""
         index = self.folder / "index.spx"
-        self.splindex("build", "--input", source, "--output", index)
+        self.splindex("build", "--input", source, "--output", index, *more)
         command = [self.bin / "splindex-query", "search", index, "--queries", self.query_file]
         command += ["--k", str(K), "--format", "jsonl", "--quiet"]
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
@@ -244,8 +244,9 @@ def check_npz(x, check):
              indptr=matrix.indptr.astype(np.int64), shape=matrix.shape)
     for path in (packed, wide):
         more = ["--ids", x.folder / "ours-ids.txt", "--vocabulary", x.folder / "ours-tokens.txt"]
-        check(f".npz of {'SciPy, deflated' if path == packed else 'NumPy, int64 and float64'}, read by us",
-              x.ours(path, *more) == x.vectors)
+        who = "SciPy, deflated" if path == packed else "NumPy, int64 and float64"
+        check(f".npz of {who}, read by us", x.ours(path, *more) == x.vectors)
+        check("and searched: the same 1,000", x.search(path, *more) == x.expected)
 
     data = x.convert(x.source, "ours.csr").read_bytes()
     rows, columns, nnz = np.frombuffer(data, np.int64, 3)
@@ -255,6 +256,11 @@ def check_npz(x, check):
     matrix = sp.csr_matrix((values, indices, indptr), (rows, columns))
     check(".csr of ours, read by NumPy",
           vectors(matrix, lines("ours-ids.txt"), lines("ours-tokens.txt")) == x.vectors)
+
+    theirs = x.folder / "theirs.csr"
+    theirs.write_bytes(b"".join([np.array([rows, columns, nnz], np.int64).tobytes(), indptr.tobytes(),
+                                 indices.tobytes(), values.tobytes()]))
+    check(".csr of NumPy, searched by us: the same 1,000", x.search(theirs, *more) == x.expected)
 
 
 def load_pisa():

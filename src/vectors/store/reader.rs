@@ -37,9 +37,10 @@ impl StoreReader {
     /// An unfinished store, missing or shortened files, token strings that do not match.
     pub fn open(dir: &Path) -> Result<Self> {
         if dir.is_dir() && !Self::is_store(dir) {
-            let problem = "expected a vector store, found a folder without one";
+            let problem =
+                "expected vectors, found a folder with neither a vector store nor JSON files";
             return Err(Error::data(dir, Place::File, problem)
-                .hint("stores are made by splindex encode; files are named one by one"));
+                .hint("splindex encode makes stores; other files are named one by one"));
         }
         let manifest = Manifest::read(dir)?;
         let path = dir.join(TOKENS);

@@ -1,0 +1,156 @@
+//! The suite file: rows of {name, index, queries, query model, judgements}.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::error::{Error, Place, Result};
+use crate::query::Algorithm;
+use crate::query::file::QueryKind;
+
+/// What to measure, as the file gives it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Suite {
+    /// Results a query.
+    #[serde(default = "default_k")]
+    pub k: usize,
+    /// Counted passes.
+    #[serde(default = "default_runs")]
+    pub runs: usize,
+    /// Algorithm of rows that name none.
+    #[serde(default = "default_algorithm")]
+    pub algorithm: String,
+    /// Measures, as `eval --metrics` takes them.
+    #[serde(default = "default_metrics")]
+    pub metrics: String,
+    /// The systems, in the order of the table.
+    #[serde(rename = "row")]
+    pub rows: Vec<Row>,
+}
+
+/// One system on one collection. Relative paths are relative to the suite file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// The system: BM25, SPLADE, …
+    pub name: String,
+    /// What it was measured on, where the suite has several collections.
+    pub collection: Option<String>,
+    /// Index file.
+    pub index: PathBuf,
+    /// Query file: texts, weighted tokens, or repeated tokens.
+    pub queries: PathBuf,
+    /// How to read it: auto, text, weighted or repeated.
+    #[serde(default = "default_kind")]
+    pub kind: String,
+    /// Directory that turns query texts into weighted tokens; BM25 needs none.
+    pub query_model: Option<PathBuf>,
+    /// Weight of the learned part in a hybrid index.
+    pub hybrid_weight: Option<f64>,
+    /// Judgements; without them the row has no quality.
+    pub qrels: Option<PathBuf>,
+    /// Algorithm of this row.
+    pub algorithm: Option<String>,
+}
+
+fn default_k() -> usize {
+    1000
+}
+
+fn default_runs() -> usize {
+    5
+}
+
+fn default_algorithm() -> String {
+    Algorithm::Auto.name().into()
+}
+
+fn default_metrics() -> String {
+    "mrr@10,recall@1000,ndcg@10".into()
+}
+
+fn default_kind() -> String {
+    QueryKind::Auto.to_string()
+}
+
+impl Suite {
+    /// A suite of `rows` with everything else at its default.
+    pub fn of_rows(rows: Vec<Row>) -> Self {
+        Suite {
+            k: default_k(),
+            runs: default_runs(),
+            algorithm: default_algorithm(),
+            metrics: default_metrics(),
+            rows,
+        }
+    }
+
+    /// Reads a TOML file:
+    ///
+    /// ```toml
+    /// k = 1000                 # these four may be left out
+    /// runs = 5
+    /// algorithm = "windowed"
+    /// metrics = "mrr@10,recall@1000,ndcg@10"
+    ///
+    /// [[row]]
+    /// name = "SPLADE"
+    /// collection = "scifact"   # where there are several: the table ends with their means
+    /// index = "splade.spx"
+    /// queries = "queries.tsv"
+    /// query_model = "model"    # of text queries on a learned or hybrid index
+    /// hybrid_weight = 0.5      # of the learned part of a hybrid index
+    /// qrels = "qrels.txt"
+    /// ```
+    ///
+    /// # Errors
+    /// With the line: what is no TOML, an unknown key, a missing one. A suite without
+    /// rows.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
+        let mut suite: Suite = toml::from_str(&text).map_err(|e| {
+            let line = e.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+            Error::data(path, Place::Line(line as u64), e.message())
+                .hint("`splindex-query bench --help` shows a suite file")
+        })?;
+        if suite.rows.is_empty() {
+            return Err(Error::data(
+                path,
+                Place::File,
+                "expected at least one [[row]], found none",
+            ));
+        }
+        let base = path.parent().unwrap_or(Path::new(""));
+        for row in &mut suite.rows {
+            let given = [row.query_model.as_mut(), row.qrels.as_mut()].into_iter().flatten();
+            for path in [&mut row.index, &mut row.queries].into_iter().chain(given) {
+                *path = base.join(&*path);
+            }
+        }
+        Ok(suite)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_of_a_suite_name_the_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let fails = |text: &str| {
+            let path = dir.path().join("s.toml");
+            std::fs::write(&path, text).unwrap();
+            Suite::read(&path).unwrap_err().to_string()
+        };
+        let row = "[[row]]\nname = 'x'\nindex = 'i'\nqueries = 'q'\n";
+        assert!(fails("k = 10\n[[row]\n").contains("s.toml:2: "));
+        let e = fails(&format!("{row}colour = 'red'\n"));
+        assert!(e.contains("s.toml:5: unknown field `colour`"), "{e}");
+        assert!(fails("[[row]]\nname = 'x'\n").contains("missing field `index`"));
+        assert!(fails("row = []\n").contains("expected at least one [[row]]"));
+        let missing = Suite::read(&dir.path().join("absent.toml")).unwrap_err();
+        assert_eq!(missing.exit_code(), 2);
+    }
+}

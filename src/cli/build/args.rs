@@ -1,0 +1,215 @@
+//! Arguments of `splindex build`, and the options that they are.
+
+use std::path::PathBuf;
+
+use super::super::common::parse_shard;
+use crate::bm25::{AvgDl, Bm25Params, Stemmer, StopWords};
+use crate::build::{BuildOptions, Memory, Scale};
+use crate::corpus::Fields;
+use crate::format::{BOUND_SIZES, Codec, Dense, Pruning};
+use crate::vectors::sparse::Sidecars;
+use crate::vectors::store::Shard;
+
+/// Build an index file from vectors, a BM25 index from texts, or one of both
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  splindex encode --model data/tiny --input passages.tsv --output vectors
+  splindex build --input vectors --output passages.spx
+  splindex build --input docs.jsonl.gz --output docs.spx --codec small
+  splindex build --input vectors --output big.spx --order bp --memory 8GiB --tmp /mnt/scratch
+  splindex build --bm25 --input passages.tsv --output bm25.spx
+  splindex build --input vectors --hybrid-text passages.tsv --output hybrid.spx")]
+pub struct BuildArgs {
+    /// Vectors: stores, JsonVectorCollection files or their folder, CIFF, .npz or .csr files; with
+    /// --bm25, TSV or JSON
+    /// Lines texts
+    #[arg(long, value_name = "INPUT", num_args = 1.., required = true)]
+    pub(super) input: Vec<PathBuf>,
+    /// Document ids of a matrix, one a line [default: NAME-ids.txt beside it, else row numbers]
+    #[arg(long, value_name = "FILE", conflicts_with = "bm25")]
+    ids: Option<PathBuf>,
+    /// Tokens of a matrix's columns, one a line [default: NAME-tokens.txt, else column numbers]
+    #[arg(long, value_name = "FILE", conflicts_with = "bm25")]
+    vocabulary: Option<PathBuf>,
+    /// The index file; an older one is replaced when the new one is complete
+    #[arg(long, value_name = "INDEX.spx")]
+    pub(super) output: PathBuf,
+    /// Layout of the posting lists
+    #[arg(long, value_enum, default_value = "fast")]
+    pub(super) codec: CodecArg,
+    /// How --codec fast stores terms of an eighth of the documents or more
+    #[arg(long, value_enum, default_value = "bitmap")]
+    pub(super) dense: DenseArg,
+    /// Document order: input, bp (recursive graph bisection: smaller lists, better block
+    /// maxima), or a file with one original ordinal a line
+    #[arg(long, value_name = "input|bp|FILE", default_value = "input", value_parser = parse_order)]
+    pub(super) order: OrderArg,
+    /// Postings that one block maximum bounds at most; 40 is PISA's usual size
+    #[arg(long, value_name = "128|40", default_value = "128", value_parser = parse_block_size)]
+    pub(super) block_size: u32,
+    /// Range maxima: none, or those of 64 documents, which range_pruned needs
+    #[arg(long, value_enum, default_value = "none")]
+    pub(super) ranges: RangesArg,
+    /// Weight that maps to the largest impact: auto (from the weights), or a number, which
+    /// shards of one collection share
+    #[arg(long, value_name = "auto|W", default_value = "auto", value_parser = parse_scale)]
+    pub(super) scale: ScaleArg,
+    /// Bits of an impact
+    #[arg(long, value_name = "BITS", default_value_t = 8)]
+    pub(super) bits: u8,
+    /// Resident memory to stay within: what does not fit goes to temporary files [default:
+    /// half of the machine's memory]
+    #[arg(long, value_name = "SIZE")]
+    pub(super) memory: Option<Memory>,
+    /// Folder for temporary files [default: the folder of the output]
+    #[arg(long, value_name = "DIR")]
+    pub(super) tmp: Option<PathBuf>,
+    /// Keep the N heaviest terms of each document
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) top_per_doc: Option<u32>,
+    /// Leave out postings with an impact below N
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    pub(super) min_impact: Option<u8>,
+    /// Build part I (from 0) of N equal parts of the vector stores; `splindex merge` joins
+    /// them
+    #[arg(long, value_name = "I/N", value_parser = parse_shard, conflicts_with = "bm25")]
+    pub(super) shard: Option<Shard>,
+    /// Compare the index with float scores for these queries (weighted tokens):
+    /// overlap of the best 10, 100, 1000
+    #[arg(long, value_name = "QUERIES", conflicts_with = "bm25")]
+    pub(super) fidelity: Option<PathBuf>,
+    /// Build BM25 from texts
+    #[arg(long, group = "texts")]
+    pub(super) bm25: bool,
+    /// Put BM25 of these texts beside the vectors: the same documents in the same order, of a
+    /// sharded collection all of them. Pruning, --scale and --fidelity are about the vectors
+    #[arg(
+        long,
+        value_name = "TEXT",
+        num_args = 1..,
+        group = "texts",
+        conflicts_with_all = ["bm25", "fidelity"]
+    )]
+    pub(super) hybrid_text: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) bm25_args: Bm25Args,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "BM25 (with --bm25 or --hybrid-text)")]
+pub(super) struct Bm25Args {
+    /// Term frequency saturation
+    #[arg(long, value_name = "K1", default_value_t = 0.9, requires = "texts")]
+    pub(super) k1: f64,
+    /// Length normalisation
+    #[arg(long, value_name = "B", default_value_t = 0.4, requires = "texts")]
+    pub(super) b: f64,
+    /// Mean document length in tokens: auto, or a number, which shards share
+    #[arg(long, value_name = "auto|X", default_value = "auto", requires = "texts")]
+    pub(super) avgdl: AvgDl,
+    /// Stemmer: english or none
+    #[arg(long, value_name = "NAME", default_value = "english", requires = "texts")]
+    pub(super) stemmer: Stemmer,
+    /// Stop words: english or none
+    #[arg(long, value_name = "NAME", default_value = "english", requires = "texts")]
+    pub(super) stopwords: StopWords,
+    /// TSV columns (from 1) or JSON fields that make the text, joined by a space
+    #[arg(long, value_name = "LIST", requires = "texts")]
+    pub(super) fields: Option<Fields>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(super) enum CodecArg {
+    /// Byte streams and bitmaps, no decoding
+    Fast,
+    /// Bit-packed blocks, fewest bytes
+    Small,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(super) enum DenseArg {
+    /// A bitmap and the impacts
+    Bitmap,
+    /// One byte a document: larger and faster
+    Bytes,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]
+pub(super) enum RangesArg {
+    /// No such section
+    None,
+    /// Every 64 documents
+    #[value(name = "64")]
+    Of64,
+}
+
+fn parse_block_size(text: &str) -> std::result::Result<u32, String> {
+    let size = text.parse().ok().filter(|size| BOUND_SIZES.contains(size));
+    size.ok_or_else(|| "expected 128 or 40".into())
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum OrderArg {
+    Input,
+    Bp,
+    File(PathBuf),
+}
+
+fn parse_order(text: &str) -> std::result::Result<OrderArg, String> {
+    Ok(match text {
+        "input" => OrderArg::Input,
+        "bp" => OrderArg::Bp,
+        path => OrderArg::File(path.into()),
+    })
+}
+
+impl BuildArgs {
+    /// Files that describe a matrix.
+    pub(super) fn sidecars(&self) -> Sidecars {
+        Sidecars { ids: self.ids.clone(), vocabulary: self.vocabulary.clone() }
+    }
+}
+
+impl Bm25Args {
+    pub(super) fn params(&self) -> Bm25Params {
+        let Bm25Args { k1, b, avgdl, stemmer, stopwords, .. } = *self;
+        Bm25Params { k1, b, avgdl, stemmer, stopwords }
+    }
+}
+
+/// clap wants a type of its own for parsed enums with data.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::cli) struct ScaleArg(pub(in crate::cli) Scale);
+
+pub(in crate::cli) fn parse_scale(text: &str) -> std::result::Result<ScaleArg, String> {
+    if text == "auto" {
+        return Ok(ScaleArg(Scale::Auto));
+    }
+    match text.parse::<f64>() {
+        Ok(weight) if weight.is_finite() && weight > 0.0 => Ok(ScaleArg(Scale::Fixed(weight))),
+        _ => Err("expected auto or a weight above 0".into()),
+    }
+}
+
+pub(super) fn options(args: &BuildArgs) -> BuildOptions {
+    BuildOptions {
+        codec: match args.codec {
+            CodecArg::Fast => Codec::Fast,
+            CodecArg::Small => Codec::Small,
+        },
+        dense: match args.dense {
+            DenseArg::Bitmap => Dense::Bitmap,
+            DenseArg::Bytes => Dense::Bytes,
+        },
+        block_size: args.block_size,
+        ranges: args.ranges == RangesArg::Of64,
+        scale: args.scale.0,
+        bits: args.bits,
+        pruning: Pruning {
+            top_per_doc: args.top_per_doc.unwrap_or(0),
+            min_impact: args.min_impact.unwrap_or(1),
+        },
+        memory: args.memory.unwrap_or_else(Memory::of_machine),
+        ..BuildOptions::default()
+    }
+}

@@ -1,0 +1,99 @@
+//! `splindex build`: vectors or texts into one index file.
+
+mod args;
+mod read;
+mod report;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use super::Common;
+use super::progress::Bars;
+use crate::build::{BuildOptions, Collection, Fidelity, build_in};
+use crate::error::{Error, Place, Result};
+use crate::index::Index;
+use crate::order;
+use crate::output::{OutputFile, folder, refuse_inputs};
+use crate::query::file::{QueryKind, read_queries};
+
+pub use args::BuildArgs;
+use args::OrderArg;
+pub(super) use args::{ScaleArg, parse_scale};
+use report::Seconds;
+
+/// Says now, not after the work, that an index cannot be written there.
+pub(super) fn check_output(output: &Path) -> Result<()> {
+    if output.as_os_str() == "-" {
+        return Err(Error::Usage(
+            "--output must be a file: an index cannot be written to standard output".into(),
+        ));
+    }
+    let old = std::fs::metadata(output).ok().filter(|old| old.is_file() && old.len() > 0);
+    if old.is_some() && !Index::is_one(output) {
+        let problem = "the output is there and is no index";
+        return Err(
+            Error::data(output, Place::File, problem).hint("remove it, or give another --output")
+        );
+    }
+    drop(OutputFile::create(output)?);
+    Ok(())
+}
+
+/// Runs `splindex build`.
+pub fn run(args: &BuildArgs, common: &Common) -> Result<ExitCode> {
+    common.init_threads()?;
+    let inputs: Vec<&PathBuf> = args.input.iter().chain(&args.hybrid_text).collect();
+    refuse_inputs(&args.output, &inputs)?;
+    check_output(&args.output)?;
+    let started = Instant::now();
+    let bars = Bars::new(common);
+    let tmp = args.tmp.as_deref().unwrap_or_else(|| folder(&args.output));
+    crate::output::check_tmp(tmp)?;
+    let mut options = args::options(args);
+    let fidelity = match &args.fidelity {
+        Some(path) => Some(Fidelity::new(read_queries(path, QueryKind::Auto)?)?),
+        None => None,
+    };
+    let mut collection = if args.bm25 {
+        read::texts(args, &mut options, tmp, &bars)?
+    } else {
+        read::vectors(args, &mut options, fidelity.as_ref(), tmp, &bars)?
+    };
+    if collection.is_empty() {
+        return Err(crate::corpus::empty_collection(&args.input));
+    }
+    let read = started.elapsed().as_secs_f64();
+    let (order, gaps) = document_order(&args.order, &mut collection, &options, tmp, &bars)?;
+    let ordered = started.elapsed().as_secs_f64() - read;
+    let report = build_in(tmp, collection, order.as_deref(), &options, &args.output, &bars)?;
+    let fidelity = match &fidelity {
+        Some(fidelity) => Some(fidelity.compare(&Index::open(&args.output)?)?),
+        None => None,
+    };
+    bars.finish();
+    let seconds = Seconds { read, ordered, total: started.elapsed().as_secs_f64() };
+    report::print(&report, gaps, fidelity, &seconds, args, common)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Original ordinals by docid, and what our own order is worth: bits a posting before and
+/// after.
+type Ordered = (Option<Vec<u32>>, Option<[f64; 2]>);
+
+fn document_order(
+    choice: &OrderArg,
+    collection: &mut Collection,
+    options: &BuildOptions,
+    tmp: &Path,
+    bars: &Bars<'_>,
+) -> Result<Ordered> {
+    match choice {
+        OrderArg::Input => Ok((None, None)),
+        OrderArg::File(path) => Ok((Some(order::from_file(path, collection.len() as u32)?), None)),
+        OrderArg::Bp => {
+            let made = collection.bisect(options, tmp, bars)?;
+            Ok((Some(made.order), Some([made.gap_before, made.gap_after])))
+        }
+    }
+}

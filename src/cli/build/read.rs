@@ -1,0 +1,109 @@
+//! Vectors, texts or both into a [`Collection`].
+
+use std::path::{Path, PathBuf};
+
+use super::super::progress::Bars;
+use super::args::BuildArgs;
+use crate::bm25::{AvgDl, Bm25Params, Bm25Source};
+use crate::build::{BuildOptions, Collection, Fidelity, Scale};
+use crate::corpus::CorpusReader;
+use crate::error::{Error, Place, Result};
+use crate::format::{FieldKind, Provenance, ShardMeta};
+use crate::vectors::inputs::open_documents;
+use crate::vectors::store::Shard;
+use crate::vectors::{Slice, VectorSource};
+
+/// The documents of `--input`, with BM25 of `--hybrid-text` beside them.
+pub(super) fn vectors(
+    args: &BuildArgs,
+    options: &mut BuildOptions,
+    fidelity: Option<&Fidelity>,
+    tmp: &Path,
+    bars: &Bars<'_>,
+) -> Result<Collection> {
+    let mut opened = open_documents(&args.input, &args.sidecars())?;
+    if let Some(shard) = args.shard {
+        opened = opened.cut(shard)?;
+    }
+    options.provenance =
+        Provenance { inputs: input_names(args), model: opened.model, ..Default::default() };
+    options.shard = shard_meta(opened.shard)?;
+    let mut sources = opened.sources;
+    if let Some(fidelity) = fidelity {
+        sources = sources.into_iter().map(|source| fidelity.watch(source)).collect();
+    }
+    let Some(first) = args.hybrid_text.first() else {
+        return Collection::read(&mut sources, options, tmp, bars);
+    };
+    let (texts, kind) = open_texts(args, &args.hybrid_text, options, tmp)?;
+    options.hybrid = Some(kind);
+    let mut texts = Slice::new(texts, options.shard.doc_base, documents(&sources, options));
+    Collection::read_hybrid(&mut sources, (first, &mut texts), options, tmp, bars)
+}
+
+/// How many texts go with the vectors: those of a shard, else all, so that some too many are
+/// noticed.
+fn documents(sources: &[Box<dyn VectorSource>], options: &BuildOptions) -> u64 {
+    let ShardMeta { index, count, .. } = options.shard;
+    let last = index + 1 >= count;
+    let known = sources.iter().map(|source| source.len_hint()).sum::<Option<u64>>();
+    known.filter(|_| !last).unwrap_or(u64::MAX)
+}
+
+fn shard_meta(shard: Option<(Shard, u64)>) -> Result<ShardMeta> {
+    let Some((Shard { index, count }, doc_base)) = shard else { return Ok(ShardMeta::default()) };
+    match (u32::try_from(index), u32::try_from(count)) {
+        (Ok(index), Ok(count)) => Ok(ShardMeta { index, count, doc_base }),
+        _ => Err(Error::Usage(format!("--shard {index}/{count}: at most 2^32 shards"))),
+    }
+}
+
+/// BM25 of the texts of `--input`.
+pub(super) fn texts(
+    args: &BuildArgs,
+    options: &mut BuildOptions,
+    tmp: &Path,
+    bars: &Bars<'_>,
+) -> Result<Collection> {
+    if !matches!(args.scale.0, Scale::Auto) {
+        return Err(Error::Usage("--scale does not go with --bm25: its scale is k1 + 1".into()));
+    }
+    let (source, kind) = open_texts(args, &args.input, options, tmp)?;
+    options.scale = kind.largest_weight().map_or(Scale::Auto, Scale::Fixed);
+    options.field = kind;
+    options.provenance = Provenance { inputs: input_names(args), ..Default::default() };
+    Collection::read(&mut [source], options, tmp, bars)
+}
+
+/// BM25 weights of the texts in `paths`, and how they are made.
+fn open_texts(
+    args: &BuildArgs,
+    paths: &[PathBuf],
+    options: &BuildOptions,
+    tmp: &Path,
+) -> Result<(Box<dyn VectorSource>, FieldKind)> {
+    if let Some(store) = paths.iter().find(|path| path.is_dir()) {
+        let problem = "expected a file of texts, found a directory";
+        return Err(Error::data(store, Place::File, problem).hint(
+            "BM25 is made of TSV or JSON Lines; vector stores go to --input without --bm25",
+        ));
+    }
+    let texts = CorpusReader::open(paths, args.bm25_args.fields.as_ref())?;
+    // A quarter for analysed texts: what is made of them needs the rest.
+    let room = options.memory.left(0) / 4;
+    let source = Bm25Source::within(room, tmp, texts, args.bm25_args.params())?;
+    let Bm25Params { k1, b, avgdl, stemmer, stopwords } = source.params();
+    let AvgDl::Fixed(avgdl) = avgdl else {
+        return Err(Error::Internal("BM25 has no mean document length".into()));
+    };
+    let (stemmer, stopwords) = (stemmer.to_string(), stopwords.to_string());
+    Ok((Box::new(source), FieldKind::Bm25 { k1, b, avgdl, stemmer, stopwords }))
+}
+
+/// File names without directories: where a build ran is nobody's business.
+fn input_names(args: &BuildArgs) -> Vec<String> {
+    let name = |path: &PathBuf| {
+        path.file_name().map_or_else(|| "-".into(), |name| name.to_string_lossy().into_owned())
+    };
+    args.input.iter().chain(&args.hybrid_text).map(name).collect()
+}

@@ -1,0 +1,116 @@
+//! What `splindex build` says when the index is there.
+
+use super::super::{Common, count, human_bytes, out};
+use super::args::BuildArgs;
+use crate::build::{Agreement, BuildReport, DEPTHS};
+use crate::error::Result;
+use crate::format::FieldMeta;
+
+/// Wall time of what happens before packing, and of all.
+pub(super) struct Seconds {
+    pub(super) read: f64,
+    pub(super) ordered: f64,
+    pub(super) total: f64,
+}
+
+/// Prints the summary, and with `--json` the same as one object.
+pub(super) fn print(
+    report: &BuildReport,
+    gaps: Option<[f64; 2]>,
+    fidelity: Option<Agreement>,
+    seconds: &Seconds,
+    args: &BuildArgs,
+    common: &Common,
+) -> Result<()> {
+    let meta = &report.meta;
+    let content_id: String =
+        report.written.content_id.iter().map(|byte| format!("{byte:02x}")).collect();
+    if common.json {
+        let json = serde_json::json!({
+            "index": args.output, "content_id": content_id, "bytes": report.written.file_len,
+            "list_bytes": report.written.list_bytes,
+            "meta": meta, "empty_documents": report.empty_documents,
+            "zero_weights": report.zero_weights, "pruned": report.pruned, "log_gap": gaps,
+            "spilled": {"documents": report.spilled[0], "runs": report.spilled[1]},
+            "fidelity": fidelity.map(|f| serde_json::json!({
+                "queries": f.queries, "depths": DEPTHS, "overlap": f.overlap,
+            })),
+            "seconds": seconds.total,
+            "phases": {
+                "reading": seconds.read, "ordering": seconds.ordered,
+                "inverting": report.seconds[0], "packing": report.seconds[1],
+            },
+        });
+        out!("{json}");
+    }
+    if common.quiet {
+        return Ok(());
+    }
+    eprintln!(
+        "{}: {} ({} empty), {}, {}, {} ({:.3} bytes a posting without ids and lexicon), content id \
+         {content_id}, {:.1} s",
+        args.output.display(),
+        count(meta.documents, "document", "documents"),
+        report.empty_documents,
+        count(meta.terms, "term", "terms"),
+        count(meta.postings, "posting", "postings"),
+        human_bytes(report.written.file_len),
+        report.written.list_bytes as f64 / meta.postings.max(1) as f64,
+        seconds.total,
+    );
+    if let Some([before, after]) = gaps {
+        eprintln!(
+            "order: log-gap {before:.3} bits a posting in input order, {after:.3} in BP order, \
+             {:.1} s",
+            seconds.ordered
+        );
+    }
+    if let Some(Agreement { queries, overlap }) = fidelity {
+        let depths = DEPTHS.iter().zip(overlap);
+        let list: Vec<String> = depths.map(|(k, share)| format!("top {k}: {share:.4}")).collect();
+        eprintln!(
+            "fidelity: {}, overlap with float scores {}",
+            count(queries as u64, "query", "queries"),
+            list.join(", "),
+        );
+    }
+    if report.pruned > 0 {
+        eprintln!(
+            "pruned: {} ({:.2} %) left out",
+            count(report.pruned, "posting", "postings"),
+            100.0 * report.pruned as f64 / (report.pruned + meta.postings) as f64,
+        );
+    }
+    if report.spilled != [0, 0] {
+        eprintln!(
+            "temporary files: {} of documents, {} of postings",
+            human_bytes(report.spilled[0]),
+            human_bytes(report.spilled[1]),
+        );
+    }
+    if report.zero_weights > 0 {
+        eprintln!("zero weights dropped: {}", report.zero_weights);
+    }
+    meta.fields.iter().for_each(print_field);
+    Ok(())
+}
+
+fn print_field(field: &FieldMeta) {
+    let share = |n: u64| 100.0 * n as f64 / (field.postings.max(1)) as f64;
+    eprintln!(
+        "{} impacts: scale {:.4}, {:.3} % clipped at the top, {:.3} % lifted to 1",
+        field.kind.name(),
+        field.scale,
+        share(field.clipped),
+        share(field.lifted),
+    );
+    // Half the weights at impact 1, or one in a hundred at the top, is no scale that
+    // anybody wants.
+    if 2 * field.lifted > field.postings || 100 * field.clipped > field.postings {
+        eprintln!(
+            "warning: scale {:.4} fits these weights badly; --scale W maps weight W to the \
+             largest impact",
+            field.scale
+        );
+    }
+}
