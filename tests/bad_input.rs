@@ -418,9 +418,10 @@ fn a_file_of_something_else_is_not_replaced() {
     fs::copy(shop.path("good.spx"), shop.path("other.spx")).unwrap();
     shop.refuses("splindex-query", &format!("{search} other.spx"), &["is an index"]);
     shop.refuses("splindex-query", "search . --queries q.tsv", &["found a folder"]);
+    fs::create_dir(shop.path("empty")).unwrap();
     shop.refuses(
         "splindex",
-        "build --input . --output o.spx",
+        "build --input empty --output o.spx",
         &["found a folder with neither a vector store nor JSON files"],
     );
 }
