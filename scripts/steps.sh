@@ -14,11 +14,11 @@ step() {
     echo "-- $name: $*"
     [ -e "$dir/figures.tsv" ] ||
         printf 'step\tseconds\tCPU seconds\tresident MiB\tdisk MiB\n' >"$dir/figures.tsv"
-    local before start pid peak=0 disk=0 now resident seconds cpu=0
+    local before start peak=0 disk=0 now resident seconds cpu=0
     before=$(used) start=$(date +%s.%N)
     # shellcheck disable=SC2086
     ${RUN:-} "$@" >"$dir/$name.out" 2>"$dir/$name.log" &
-    pid=$!
+    pid=$! # not local: the trap outlives the function
     # Without this a stopped script would leave the program running.
     trap 'kill "$pid" 2>/dev/null || :' EXIT
     while kill -0 "$pid" 2>/dev/null; do
@@ -27,7 +27,8 @@ step() {
         now=$(($(used) - before))
         [ "$now" -gt "$disk" ] && disk=$now
         # User and system ticks of the program: what other jobs do not distort.
-        cpu=$(awk '{ printf "%.1f", ($14 + $15) / 100 }' "/proc/$pid/stat" 2>/dev/null || echo "$cpu")
+        now=$(awk '{ printf "%.1f", ($14 + $15) / 100 }' "/proc/$pid/stat" 2>/dev/null || :)
+        [ -z "$now" ] || cpu=$now
         sleep 0.2
     done
     wait "$pid" || { cat "$dir/$name.log"; exit 1; }

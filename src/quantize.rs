@@ -79,7 +79,7 @@ impl Quantizer {
     }
 }
 
-fn largest_impact(bits: u8) -> Result<u8> {
+pub(crate) fn largest_impact(bits: u8) -> Result<u8> {
     match bits {
         1..=8 => Ok((255u16 >> (8 - bits)) as u8),
         _ => Err(Error::Usage(format!("--bits must be 1 to 8, found {bits}"))),

@@ -280,12 +280,16 @@ fn indexes_that_do_not_belong_together_are_not_merged() {
     };
     build("a", "--input a.jsonl --scale 3");
     for (name, flags, expected) in [
-        ("scale", "--input b.jsonl --scale 2.5", &["expected scale 85.0", "found 102.0"][..]),
-        ("auto", "--input b.jsonl", &["expected scale 85.0"]),
+        (
+            "scale",
+            "--input b.jsonl --scale 2.5",
+            &["unit of weight (--scale) 85.0", "found 102.0"][..],
+        ),
+        ("auto", "--input b.jsonl", &["(--scale) 85.0"]),
         ("same", "--input same.jsonl --scale 3", &["document id \"a\" is also in a.spx"]),
         ("small", "--input b.jsonl --scale 3 --codec small", &["--codec \"fast\"", "\"small\""]),
         ("dense", "--input b.jsonl --scale 3 --dense bytes", &["--dense"]),
-        ("bits", "--input b.jsonl --scale 3 --bits 7", &["scale"]),
+        ("bits", "--input b.jsonl --scale 3 --bits 7", &["expected --bits 8", "found 7"]),
         ("top", "--input b.jsonl --scale 3 --top-per-doc 1", &["--top-per-doc 0", "found 1"]),
         ("least", "--input b.jsonl --scale 3 --min-impact 9", &["--min-impact 1", "found 9"]),
         ("bm25", "--bm25 --input texts.tsv", &["expected kind \"learned\"", "\"bm25\""]),
@@ -392,15 +396,47 @@ fn stores_that_do_not_belong_together_are_refused() {
     }
     for (stores, expected) in [
         ("s0 s1", &["expected all 3 shards", "found 2"][..]),
-        ("s0", &["expected all 3 shards", "found 1"]),
+        ("s0", &["expected all 3 shards", "found shard 0 alone", "--scale W"]),
         ("s0 s2", &["expected a shard that begins at document 1, found one at 2"]),
         ("s0 s1 s2-short", &["s2-short", "--max-length differs from that of s0"]),
         ("questions", &["questions", "found a store of queries"]),
     ] {
         shop.refuses("splindex", &format!("build --input {stores} --output o.spx"), expected);
     }
-    let whole = shop.splindex("build --input s1 s2 s0 --output o.spx");
-    assert!(whole.status.success(), "{}", String::from_utf8_lossy(&whole.stderr));
+    let done = |arguments: &str| {
+        let output = shop.splindex(arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    done("build --input s1 s2 s0 --output o.spx");
+    // With a scale that all share, a shard is built where it was encoded, and merged later.
+    for shard in 0..3 {
+        done(&format!("build --input s{shard} --scale 3 --output i{shard}.spx"));
+    }
+    done("build --input s0 s1 s2 --scale 3 --output whole.spx");
+    done("merge i2.spx i0.spx i1.spx --output merged.spx");
+    let id = |name: &str| {
+        let json = shop.splindex(&format!("inspect {name} --json")).stdout;
+        let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        json["content_id"].clone()
+    };
+    assert!(id("whole.spx").is_string() && id("whole.spx") == id("merged.spx"));
+}
+
+#[test]
+fn damage_is_not_copied_into_a_sound_file() {
+    let shop = Workshop::new();
+    shop.index();
+    let good = fs::read(shop.path("good.spx")).unwrap();
+    for at in (good.len() / 8..good.len()).step_by(good.len() / 16) {
+        let mut bad = good.clone();
+        bad[at] ^= 0x40;
+        shop.file("bad.spx", &bad);
+        if shop.splindex("verify bad.spx").status.success() {
+            continue; // padding
+        }
+        shop.refuses("splindex", "merge bad.spx --output m.spx", &["bad.spx"]);
+        shop.refuses("splindex", "convert --input bad.spx --output m.jsonl", &["bad.spx"]);
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::format::Pruning;
 use crate::format::names::NameTable;
 use crate::progress::Progress;
-use crate::quantize::Quantizer;
+use crate::quantize::{Quantizer, largest_impact};
 use crate::vectors::{TokenTable, VectorRecord, VectorSource, WeightSummary};
 
 /// Vectors of all documents in input order: in memory, or in a temporary file once they
@@ -330,6 +330,13 @@ fn fields(options: &BuildOptions, weights: WeightSummary) -> Result<Vec<FieldImp
         Scale::Auto => Quantizer::auto(weights, options.bits),
         Scale::Fixed(weight) => Quantizer::fixed(weight, options.bits),
     };
+    let largest = largest_impact(options.bits)?;
+    if options.pruning.min_impact > largest {
+        return Err(Error::Usage(format!(
+            "--min-impact {} leaves nothing: with --bits {} the largest impact is {largest}",
+            options.pruning.min_impact, options.bits
+        )));
+    }
     let mut fields = vec![FieldImpacts::new(quantizer?, options.pruning)];
     if let Some(kind) = &options.hybrid {
         let Some(largest) = kind.largest_weight() else {

@@ -52,7 +52,8 @@ const ABSENT: u32 = u32::MAX;
 ///
 /// # Errors
 /// Parts that do not belong together: other scale, bits, analyzer, tokenizer, codec or
-/// pruning; missing or repeated shards; a document id in two parts. Nothing is written.
+/// pruning; missing or repeated shards; a document id in two parts; a part whose checksums
+/// do not hold. Nothing is written.
 pub fn merge(
     mut indexes: Vec<Index>,
     choice: MergeOrder,
@@ -76,6 +77,8 @@ pub fn merge(
         memory,
         ..BuildOptions::default()
     };
+    // A copy of damaged bytes would get checksums of its own.
+    indexes.iter().try_for_each(Index::check)?;
     let names = names(&indexes)?;
     let head = names.encode().map_err(|pair| repeated(&indexes, &names, pair))?;
     let mut lists = Union::new(&indexes, documents as u32);

@@ -70,13 +70,14 @@ pub(super) fn check_alike(indexes: &[Index]) -> Result<()> {
 /// All that must be equal, by name.
 fn traits(index: &Index) -> Result<Vec<(String, Value)>> {
     let meta = index.meta();
-    let mut traits: Vec<(String, Value)> = vec![("fields".into(), meta.fields.len().into())];
+    // Bits before the scales, which follow from them.
+    let mut traits: Vec<(String, Value)> =
+        vec![("fields".into(), meta.fields.len().into()), ("--bits".into(), meta.bits.into())];
     for field in &meta.fields {
         traits.extend(field_traits(field)?);
     }
     let model = index.provenance().model.unwrap_or(Value::Null);
     traits.extend([
-        ("--bits".into(), meta.bits.into()),
         ("--codec".into(), json(&meta.codec)?),
         ("--dense".into(), json(&meta.dense)?),
         ("--block-size".into(), meta.block_size.into()),
@@ -85,7 +86,12 @@ fn traits(index: &Index) -> Result<Vec<(String, Value)>> {
         ("--min-impact".into(), meta.pruning.min_impact.into()),
         ("tokenizer digest".into(), model["model"]["tokenizer_digest"].clone()),
         ("model weights digest".into(), model["model"]["weights_digest"].clone()),
+        ("model configuration digest".into(), model["model"]["config_digest"].clone()),
+        ("pooling".into(), model["pooling"].clone()),
         ("maximum text length".into(), model["max_length"].clone()),
+        ("encode --fields".into(), model["fields"].clone()),
+        ("encode --top".into(), model["top"].clone()),
+        ("encode --min-weight".into(), model["min_weight"].clone()),
     ]);
     Ok(traits)
 }
@@ -95,7 +101,12 @@ fn field_traits(field: &FieldMeta) -> Result<Vec<(String, Value)>> {
     let counted = ["clipped", "lifted", "postings"];
     let Value::Object(mut map) = json(field)? else { return Ok(Vec::new()) };
     map.retain(|name, _| !counted.contains(&name.as_str()));
-    let mut traits: Vec<(String, Value)> = map.into_iter().collect();
+    let named = |name: String| match &*name {
+        "scale" => "impacts per unit of weight (--scale)".to_owned(),
+        _ => name,
+    };
+    let mut traits: Vec<(String, Value)> =
+        map.into_iter().map(|(name, value)| (named(name), value)).collect();
     // The kind first: parameters of another kind have other names.
     traits.sort_by_key(|(name, _)| (name != "kind", name.clone()));
     Ok(traits)

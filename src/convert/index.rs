@@ -29,6 +29,7 @@ impl IndexLists {
     /// A damaged index; a field that it does not have, or none named where it has two.
     pub(super) fn open(path: &Path, field: Option<&str>) -> Result<Self> {
         let index = Index::open(path)?;
+        index.check()?;
         let field = choose(&index, field)?;
         let lexicon = index.lexicon();
         let (mut tokens, mut terms) = (TokenTable::default(), Vec::new());

@@ -263,6 +263,23 @@ impl Index {
         verify::checksums(self)
     }
 
+    /// Checks the checksum of every section, for readers whose output would hide damage.
+    ///
+    /// # Errors
+    /// One that does not hold.
+    pub fn check(&self) -> Result<()> {
+        match verify::first_fault(self) {
+            None => Ok(()),
+            Some((kind, at)) => Err(corrupt(
+                &self.path,
+                kind.label(),
+                at,
+                "its checksum does not hold: the bytes are damaged",
+            )
+            .hint("run `splindex verify`, then copy or build the file again")),
+        }
+    }
+
     /// Decodes every list and counts what is in it.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Orders computed elsewhere, read from a text file.
 
-use std::io::BufRead;
+use std::io::{BufRead, ErrorKind};
 use std::path::Path;
 
 use crate::corpus::open_input;
@@ -23,18 +23,25 @@ fn read(input: impl BufRead, path: &Path, docs: u32) -> Result<Vec<u32>> {
     // Line (from 1) on which each ordinal came; 0 = not yet.
     let mut line_of = vec![0u32; docs as usize];
     for (i, line) in input.lines().enumerate() {
-        let line = line.map_err(|e| Error::io("read", path, e))?;
         let bad =
             |problem: String| Error::data(path, Place::Line(i as u64 + 1), problem).hint(HINT);
+        let line = line.map_err(|e| match e.kind() {
+            ErrorKind::InvalidData => {
+                bad("expected an ordinal, found bytes that are no text".into())
+            }
+            _ => Error::io("read", path, e),
+        })?;
         if i >= docs as usize {
             return Err(bad(format!("expected {docs} lines, found more")));
         }
         let text = line.trim();
-        let ordinal: u32 = text
-            .parse()
-            .ok()
-            .filter(|&o| o < docs)
-            .ok_or_else(|| bad(format!("expected an ordinal below {docs}, found {text:?}")))?;
+        let ordinal: u32 = text.parse().ok().filter(|&o| o < docs).ok_or_else(|| {
+            // A file of all ordinals on one line is not shown whole.
+            let cut = text.char_indices().nth(40).map_or(text.len(), |(at, _)| at);
+            let (shown, rest) = text.split_at(cut);
+            let more = if rest.is_empty() { "" } else { " …" };
+            bad(format!("expected an ordinal below {docs}, found {shown:?}{more}"))
+        })?;
         let first = &mut line_of[ordinal as usize];
         if *first != 0 {
             return Err(bad(format!("ordinal {ordinal} was already given on line {first}")));

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::Generator;
 use super::source::block;
 use crate::error::{Error, Result};
+use crate::output::OutputFile;
 use crate::progress::Progress;
 use crate::vectors::store::{Kind, Plan, StoreWriter, Totals, WeightFormat};
 
@@ -67,8 +68,7 @@ pub fn write(
 fn write_queries(generator: &dyn Generator, queries: u64, dir: &Path) -> Result<u64> {
     let path = dir.join(QUERIES);
     let io = |e: std::io::Error| Error::io("write", &path, e);
-    let file = tempfile::NamedTempFile::new_in(dir).map_err(io)?;
-    let mut out = std::io::BufWriter::new(file);
+    let mut out = OutputFile::create(&path)?;
     let mut terms = 0;
     for ordinal in 0..queries {
         write!(out, "{ordinal}\t").map_err(io)?;
@@ -79,9 +79,7 @@ fn write_queries(generator: &dyn Generator, queries: u64, dir: &Path) -> Result<
         }
         writeln!(out).map_err(io)?;
     }
-    let file = out.into_inner().map_err(|e| io(e.into_error()))?;
-    file.as_file().sync_all().map_err(io)?;
-    file.persist(&path).map_err(|e| io(e.error))?;
+    out.publish()?;
     Ok(terms)
 }
 

@@ -9,7 +9,7 @@ use crate::build::{BuildOptions, Collection, Fidelity, Scale};
 use crate::corpus::CorpusReader;
 use crate::error::{Error, Place, Result};
 use crate::format::{FieldKind, Provenance, ShardMeta};
-use crate::vectors::inputs::open_documents;
+use crate::vectors::inputs::{OpenedVectors, open_documents};
 use crate::vectors::store::Shard;
 use crate::vectors::{Slice, VectorSource};
 
@@ -22,6 +22,7 @@ pub(super) fn vectors(
     bars: &Bars<'_>,
 ) -> Result<Collection> {
     let mut opened = open_documents(&args.input, &args.sidecars())?;
+    lone_shard(args, &opened)?;
     if let Some(shard) = args.shard {
         opened = opened.cut(shard)?;
     }
@@ -39,6 +40,20 @@ pub(super) fn vectors(
     options.hybrid = Some(kind);
     let mut texts = Slice::new(texts, options.shard.doc_base, documents(&sources, options));
     Collection::read_hybrid(&mut sources, (first, &mut texts), options, tmp, bars)
+}
+
+/// One shard of an encoded collection becomes a shard to be merged, and only a scale that
+/// all of them share lets them be; without one, the others have rather been forgotten.
+fn lone_shard(args: &BuildArgs, opened: &OpenedVectors) -> Result<()> {
+    let Some((Shard { index, count }, _)) = opened.shard else { return Ok(()) };
+    if !matches!(args.scale.0, Scale::Auto) {
+        return Ok(());
+    }
+    let problem =
+        format!("expected all {count} shards of the collection, found shard {index} alone");
+    Err(Error::data(&args.input[0], Place::File, problem).hint(
+        "give every shard, or a --scale W that all shards share, to build this one for `splindex merge`",
+    ))
 }
 
 /// How many texts go with the vectors: those of a shard, else all, so that some too many are

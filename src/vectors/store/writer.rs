@@ -34,7 +34,7 @@ impl StoreWriter {
         let used = std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
         if used || dir.is_file() {
             return Err(Error::data(dir, Place::File, "the output exists already")
-                .hint("choose another, remove it, or continue it with --resume"));
+                .hint("choose another, remove it, or continue an encoding with --resume"));
         }
         Self::start(dir, plan, tokens)
     }
