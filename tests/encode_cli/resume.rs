@@ -22,7 +22,8 @@ fn a_killed_run_resumes_to_the_same_bytes() {
     child.wait().unwrap();
     assert!(!run.path("killed/manifest.json").exists(), "killed too late to test anything");
     let e = StoreReader::open(&run.path("killed")).err().unwrap().to_string();
-    let end = "killed: the vector store is unfinished; run the same encode command with --resume";
+    let end = "killed: the vector store is unfinished; finish it with encode --resume, or remove the \
+               folder and make it again";
     assert!(e.ends_with(end), "{e}");
     run.encode("killed", &["--resume"]);
     assert_eq!(files(&run.path("whole")), files(&run.path("killed")));
@@ -134,8 +135,8 @@ fn resuming_under_another_plan_or_with_other_input_is_refused() {
     );
     assert_eq!(
         run.refused(&model, "store", &[]),
-        "error: store: the output exists already; choose another, remove it, or continue it \
-         with --resume"
+        "error: store: the output exists already; choose another, remove it, or continue an \
+         encoding with --resume"
     );
     edit(&run.path("texts.tsv"), "d18\triver", "d18\tgravel");
     assert!(
