@@ -8,7 +8,7 @@ use splindex::build::{BuildOptions, Collection, Scale, build};
 use splindex::format::{Codec, Dense};
 use splindex::index::Index;
 use splindex::progress::Silent;
-use splindex::query::{Algorithm, Hit, Query, Searcher};
+use splindex::query::{Algorithm, Hit, Query, Searcher, SimdLevel};
 
 type Document = BTreeMap<u8, u8>;
 
@@ -93,12 +93,16 @@ fn assert_exact(
         .iter()
         .map(|query| depths.iter().map(|&k| brute_force(documents, query, k)).collect())
         .collect();
+    // Levels take turns, from another one in each collection.
+    let levels: Vec<SimdLevel> = SimdLevel::available().collect();
+    let mut turns = levels.iter().cycle().skip(documents.len() % levels.len());
     for options in layouts() {
         for order in [None, Some(reordered)] {
             build(&collection, order, &options, &path, &Silent).unwrap();
             let index = Index::open(&path).unwrap();
             assert_eq!(index.verify_deep().unwrap().faults, Vec::<String>::new());
-            let mut searcher = Searcher::new(&index);
+            let level = *turns.next().expect("a cycle has no end");
+            let mut searcher = Searcher::with_simd(&index, level);
             for (query, expected) in queries.iter().zip(&expected) {
                 let tokens: Vec<(String, u32)> =
                     query.iter().map(|&(t, w)| (token(t), w)).collect();

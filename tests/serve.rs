@@ -102,14 +102,17 @@ fn answers_are_those_of_search() {
     }
     assert_eq!(found, run);
 
-    let (status, one) = node.get("/search?q=blue+word3&k=2");
+    let (status, one) = node.get("/search?q=word3&k=2");
     assert_eq!((status, one["hits"].as_array().unwrap().len()), (200, 2));
     assert_eq!(one["hits"][0]["docid"], "d10"); // the first short one with word3
+    // A text, whatever its shape.
+    let (status, text) = node.get("/search?q=word3:&k=2");
+    assert_eq!((status, &text["hits"]), (200, &one["hits"]));
     let (status, health) = node.get("/health");
     assert_eq!((status, &health["documents"]), (200, &Value::from(500)));
     let (status, metrics) = node.request("GET /metrics", "");
     assert_eq!(status, 200);
-    assert!(metrics.contains("splindex_retrieval_seconds_count 4\n"), "{metrics}");
+    assert!(metrics.contains("splindex_retrieval_seconds_count 5\n"), "{metrics}");
 }
 
 #[test]
@@ -122,7 +125,9 @@ fn bad_requests_say_what_was_expected() {
         ("/search?q=whale&k=0", "expected k from 1 to 100"),
         ("/search?q=whale&k=101", "expected k from 1 to 100"),
         ("/search?q=whale&algorithm=fastest", "known are"),
-        ("/search?q=whale:x+blue:1+sea:1", "request:1: expected token:weight"),
+        ("/search?q=whale&algorithm=range_pruned", "needs an index built with --ranges 64"),
+        ("/search?q=whale&k=many", "invalid digit"),
+        ("/search?q=whale:x+blue:1&kind=weighted", "request:1: expected token:weight"),
     ] {
         let (status, body) = node.get(path);
         assert_eq!(status, 400, "{path}: {body}");
@@ -152,6 +157,21 @@ fn hangup_takes_the_new_file_and_terminate_ends_without_error() {
         assert!(std::time::Instant::now() < until, "not reloaded");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
+    node.signal(Signal::TERM);
+    assert!(node.child.wait().unwrap().success());
+}
+
+#[test]
+fn a_client_that_never_finishes_its_request_does_not_keep_the_node() {
+    let dir = tempfile::tempdir().unwrap();
+    bm25(dir.path(), 20);
+    let mut node = Node::start(dir.path(), "");
+    let mut stream = TcpStream::connect(&node.address).unwrap();
+    write!(stream, "GET /health HTTP/1.1\r\nHost:").unwrap();
+    assert_eq!(node.get("/health").0, 200);
+    node.signal(Signal::TERM);
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    assert!(node.child.try_wait().unwrap().is_none(), "what has begun is waited for");
     node.signal(Signal::TERM);
     assert!(node.child.wait().unwrap().success());
 }

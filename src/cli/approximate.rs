@@ -5,7 +5,9 @@ use crate::query::Approximation;
 
 /// Settings; `bench` takes lists and measures every combination.
 #[derive(Debug, Clone, Default, clap::Args)]
-#[command(next_help_heading = "Approximate answers (off by default, marked in all output)")]
+#[command(
+    next_help_heading = "Approximate answers (off by default, marked in summaries, TREC tags and reports)"
+)]
 pub struct ApproximateArgs {
     /// Search with the N heaviest terms of each query
     #[arg(long, value_name = "N", value_delimiter = ',')]

@@ -122,6 +122,13 @@ fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Comm
     let plan = plan(args, cpu, common)?;
     // Faults of what is used last are said before minutes of measuring.
     if let Some(qrels) = &args.qrels {
+        if plan.approximations.iter().any(|a| !a.is_exact()) {
+            return Err(Error::Usage(
+                "--qrels measures the exact search; for approximate answers, search with --output \
+                 RUN, then `splindex eval`"
+                    .into(),
+            ));
+        }
         Qrels::read(qrels)?;
     }
     let file = read_queries(queries, args.query_kind)?;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal;
@@ -17,15 +18,17 @@ use crate::serve::{ServeOptions, Service};
 /// Answer queries over HTTP
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-GET  /search?q=TEXT&k=10   one query: a text, or weighted tokens (q=token:2 other:1)
-POST /search?k=10          a query file as for search --queries; a line of JSON a query
+GET  /search?q=TEXT&k=10   one query: a text; where only weighted tokens can be answered, or
+                           with kind=weighted, token:weight …
+POST /search?k=10          a query file as for search --queries, not packed; a line of JSON
+                           for each query
 GET  /health               content id and size of the index that answers
 GET  /metrics              counts and latencies, for Prometheus
 
 Further parameters: algorithm, kind (as --query-kind). Results and ties are those of search.
 SIGHUP opens the file again: publish a new index by rename, then send it; requests go on
 being answered meanwhile, and an index that cannot be opened changes nothing. SIGTERM and
-Ctrl-C answer what has begun, then stop. There is no encryption and no access control:
+Ctrl-C answer what has begun, for 10 seconds at most, then stop; a second signal stops at once. There is no encryption and no access control:
 listen on a private address, or behind a proxy.
 
 Examples:
@@ -63,6 +66,9 @@ pub struct ServeArgs {
     load: Load,
 }
 
+/// How long requests that have begun may take after a signal to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
 /// Runs `splindex-query serve`.
 pub fn run(args: &ServeArgs, common: &Common) -> Result<ExitCode> {
     if args.k == 0 || args.k > args.max_k {
@@ -89,8 +95,10 @@ pub fn run(args: &ServeArgs, common: &Common) -> Result<ExitCode> {
         .enable_all()
         .build()
         .map_err(|e| Error::Internal(format!("cannot start the HTTP runtime: {e}")))?;
-    runtime.block_on(listen(args, common, service))?;
-    Ok(ExitCode::SUCCESS)
+    let served = runtime.block_on(listen(args, common, service));
+    // Connections that are still open are cut.
+    runtime.shutdown_background();
+    served.map(|()| ExitCode::SUCCESS)
 }
 
 async fn listen(args: &ServeArgs, common: &Common, service: Arc<Service>) -> Result<()> {
@@ -118,7 +126,21 @@ async fn listen(args: &ServeArgs, common: &Common, service: Arc<Service>) -> Res
     let limits = Limits { k: args.k, max_k: args.max_k };
     let app = router(Arc::clone(&service), limits);
     reload_on_hangup(service, args.index.clone(), common.quiet)?;
-    axum::serve(listener, app).with_graceful_shutdown(stopped()).await.map_err(failed)
+    let server = axum::serve(listener, app).with_graceful_shutdown(stopped());
+    tokio::select! {
+        served = server => served.map_err(failed),
+        () = drained() => Ok(()),
+    }
+}
+
+/// A while after the first signal, or at the second one: clients that never finish a
+/// request must not keep the process.
+async fn drained() {
+    stopped().await;
+    tokio::select! {
+        () = tokio::time::sleep(DRAIN) => {}
+        () = stopped() => {}
+    }
 }
 
 /// SIGTERM or Ctrl-C.

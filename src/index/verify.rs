@@ -4,10 +4,10 @@ use rayon::prelude::*;
 
 use super::Index;
 use crate::error::Result;
-use crate::format::SectionKind;
-use crate::format::postings::{Block, List};
+use crate::format::postings::{Block, List, Representation};
 use crate::format::ranges::{self, RangeList};
 use crate::format::terms::impact_statistics;
+use crate::format::{SectionKind, WINDOW};
 
 /// Outcome of a verification; the file is sound if there are no faults.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -127,8 +127,12 @@ fn list_fault(index: &Index, term: u32) -> (u64, Option<String>) {
         Err(error) => return (0, Some(error.to_string())),
     };
     let problem = match block_fault(&list) {
-        Ok((docids, impacts)) => range_fault(index, term, &docids, &impacts)
-            .map(|problem| format!("section RANGE_MAXIMA: {problem}")),
+        Ok((docids, impacts)) => window_fault(&list, &docids, &impacts)
+            .map(|problem| format!("section WINDOWS: {problem}"))
+            .or_else(|| {
+                range_fault(index, term, &docids, &impacts)
+                    .map(|problem| format!("section RANGE_MAXIMA: {problem}"))
+            }),
         Err(problem) => Some(format!("section POSTINGS: list {problem}")),
     };
     let fault = problem.map(|problem| {
@@ -163,6 +167,26 @@ fn block_fault(list: &List<'_>) -> Result<(Vec<u32>, Vec<u8>), String> {
         return Err("has other largest impacts than its record".into());
     }
     maximum_fault(list, &docids, &impacts).map_or(Ok((docids, impacts)), Err)
+}
+
+/// The scan adds the pairs of a stream's windows blindly: they must be the postings.
+fn window_fault(list: &List<'_>, docids: &[u32], impacts: &[u8]) -> Option<String> {
+    if list.representation != Representation::Stream {
+        return None;
+    }
+    let mut expected = docids.iter().copied().zip(impacts.iter().copied());
+    for window in 0..list.documents.div_ceil(WINDOW) {
+        let mut docid = (window * WINDOW).wrapping_sub(1);
+        for &[gap, impact] in list.stream_run(window as usize) {
+            docid = docid.wrapping_add(gap.into());
+            let fits = impact == 0
+                || (docid / WINDOW == window && expected.next() == Some((docid, impact)));
+            if !fits {
+                return Some(format!("window {window} does not hold the list's postings"));
+            }
+        }
+    }
+    expected.next().map(|(docid, _)| format!("no window holds docid {docid}"))
 }
 
 /// Every maximum is that of the postings up to its last docid, which is one of them

@@ -17,7 +17,7 @@ pub struct Counters {
     pub blocks_decoded: u64,
     /// Blocks of the query's lists less those decoded: what pruning saved.
     pub blocks_skipped: u64,
-    /// Windows of 2^15 documents that were scanned.
+    /// Windows of 2^13 documents that were scanned.
     pub windows: u64,
     /// Ranges of 64 documents that were scored.
     pub ranges_scored: u64,

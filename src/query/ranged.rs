@@ -30,6 +30,7 @@ pub(super) struct Ranged<'a> {
 
 /// Scores the documents of one range.
 struct RangeScorer<'a> {
+    documents: u32,
     sparse: Vec<Weighted<'a>>,
     dense: Vec<(DenseList<'a>, u32)>,
     cursors: Cursors<'a>,
@@ -152,10 +153,16 @@ fn cut(bounds: &[u32], wanted: usize, enter: u32) -> u32 {
 
 impl<'a> RangeScorer<'a> {
     fn new(level: SimdLevel) -> Self {
-        RangeScorer { sparse: Vec::new(), dense: Vec::new(), cursors: Cursors::new(level) }
+        RangeScorer {
+            documents: 0,
+            sparse: Vec::new(),
+            dense: Vec::new(),
+            cursors: Cursors::new(level),
+        }
     }
 
     fn sort_lists(&mut self, lists: &[Weighted<'a>]) -> Result<(), Damaged> {
+        self.documents = lists.first().map_or(0, |l| l.list.documents);
         self.sparse.clear();
         self.dense.clear();
         for &Weighted { list, weight } in lists {
@@ -202,7 +209,8 @@ impl<'a> RangeScorer<'a> {
                 cursor.next(count)?;
             }
         }
-        for (docid, score) in (first..).zip(scores) {
+        // Behind the last document only damage scores.
+        for (docid, score) in (first..self.documents).zip(scores) {
             if score >= selector.enter() {
                 selector.push(docid, score);
             }

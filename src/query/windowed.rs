@@ -94,6 +94,11 @@ impl<'a> Windowed<'a> {
                 selector.push(first + position, score);
                 selector.enter()
             });
+            if CLEAR {
+                // Behind the last document only damage scores, and it must not reach the
+                // next query.
+                self.accumulators[len as usize..].fill(0);
+            }
         }
         Ok(())
     }

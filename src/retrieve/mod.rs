@@ -109,6 +109,11 @@ impl<'a> QuerySide<'a> {
         Ok(QuerySide { texts: Texts::Model(Box::new(encoder)), ..side })
     }
 
+    /// Whether queries may be texts.
+    pub fn takes_texts(&self) -> bool {
+        !matches!(self.texts, Texts::Unsupported)
+    }
+
     /// Sets h, the weight of the learned part of a hybrid index, instead of
     /// [`DEFAULT_HYBRID_WEIGHT`]. 0 asks BM25 alone.
     ///

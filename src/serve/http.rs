@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -17,15 +18,12 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::{Answer, Busy, Request, Service, Serving};
+use super::{Answer, Busy, REQUEST, Reply, Request, Service, Serving};
 use crate::error::{Error, Result};
-use crate::query::Algorithm;
-use crate::query::file::{QueryFile, QueryKind, parse_queries};
+use crate::query::file::QueryKind;
 
 /// Largest body of a request, in bytes.
-const LARGEST_BODY: usize = 16 << 20;
-/// What errors call a request.
-const REQUEST: &str = "request";
+const LARGEST_BODY: usize = 4 << 20;
 
 /// What clients may leave out or ask for.
 #[derive(Debug, Clone)]
@@ -52,6 +50,8 @@ struct Parameters {
     kind: Option<String>,
 }
 
+type Asked = Result<Query<Parameters>, QueryRejection>;
+
 /// The routes.
 pub fn router(service: Arc<Service>, limits: Limits) -> Router {
     let app = Arc::new(App { service, limits });
@@ -64,54 +64,37 @@ pub fn router(service: Arc<Service>, limits: Limits) -> Router {
 }
 
 /// One text, or one list of weighted tokens.
-async fn search_text(
-    State(app): State<Arc<App>>,
-    Query(parameters): Query<Parameters>,
-) -> Response {
+async fn search_text(State(app): State<Arc<App>>, asked: Asked) -> Response {
+    let parameters = match asked {
+        Ok(Query(parameters)) => parameters,
+        Err(rejection) => return refuse(StatusCode::BAD_REQUEST, &rejection.body_text()),
+    };
     let Some(text) = &parameters.q else {
         return refuse(StatusCode::BAD_REQUEST, "expected a query: /search?q=…");
     };
-    // As in a query file: weighted tokens are known by their shape.
     let line = format!("q\t{}", text.replace(['\t', '\n', '\r'], " "));
-    let queries = match queries(line.into_bytes(), &parameters) {
-        Ok(queries) => queries,
-        Err(error) => return failure(&error),
-    };
-    match answer(&app, queries, &parameters).await {
-        Ok((serving, answers)) => {
-            let body = answers.first().map(|answer| hits(answer, &serving).to_string());
-            json_body("application/json", body.unwrap_or_default())
-        }
-        Err(response) => response,
-    }
+    // One query is too little to guess from: "psalm 23:4" has the shape of weighted tokens.
+    let kind = if app.service.serving().texts { QueryKind::Text } else { QueryKind::Auto };
+    answer(&app, (line.into_bytes(), kind), &parameters, "application/json").await
 }
 
 /// A query file; a line of JSON for each of its queries.
-async fn search_file(
-    State(app): State<Arc<App>>,
-    Query(parameters): Query<Parameters>,
-    body: Bytes,
-) -> Response {
+async fn search_file(State(app): State<Arc<App>>, asked: Asked, body: Bytes) -> Response {
+    let parameters = match asked {
+        Ok(Query(parameters)) => parameters,
+        Err(rejection) => return refuse(StatusCode::BAD_REQUEST, &rejection.body_text()),
+    };
     if parameters.q.is_some() {
         return refuse(StatusCode::BAD_REQUEST, "expected queries in the body, found q as well");
     }
-    let queries = match queries(body.to_vec(), &parameters) {
-        Ok(queries) => queries,
-        Err(error) => return failure(&error),
-    };
-    match answer(&app, queries, &parameters).await {
-        Ok((serving, answers)) => {
-            let lines = answers.iter().map(|answer| format!("{}\n", hits(answer, &serving)));
-            json_body("application/x-ndjson", lines.collect())
-        }
-        Err(response) => response,
-    }
+    answer(&app, (body.to_vec(), QueryKind::Auto), &parameters, "application/x-ndjson").await
 }
 
 async fn health(State(app): State<Arc<App>>) -> Response {
-    let Serving { content_id, documents, postings } = &*app.service.serving();
+    let Serving { content_id, documents, postings, texts } = &*app.service.serving();
     let body = json!({
         "status": "ok", "content_id": content_id, "documents": documents, "postings": postings,
+        "texts": texts,
         "version": env!("CARGO_PKG_VERSION"),
     });
     json_body("application/json", body.to_string())
@@ -121,36 +104,49 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.service.metrics()).into_response()
 }
 
-fn queries(body: Vec<u8>, parameters: &Parameters) -> Result<QueryFile> {
-    let kind = match &parameters.kind {
-        Some(name) => name.parse()?,
-        None => QueryKind::Auto,
-    };
-    parse_queries(Path::new(REQUEST), body, kind)
-}
-
-/// Waits for a worker's answer.
-async fn answer(
+/// The request that `parameters` ask for; of `kind` unless they say.
+fn request(
     app: &App,
-    queries: QueryFile,
+    (body, kind): (Vec<u8>, QueryKind),
     parameters: &Parameters,
-) -> Result<(Arc<Serving>, Vec<Answer>), Response> {
+) -> Result<Request> {
     let k = parameters.k.unwrap_or(app.limits.k);
     if k == 0 || k > app.limits.max_k {
-        let problem = format!("expected k from 1 to {} (--max-k), found {k}", app.limits.max_k);
-        return Err(refuse(StatusCode::BAD_REQUEST, &problem));
+        let most = app.limits.max_k;
+        return Err(Error::Usage(format!("expected k from 1 to {most} (--max-k), found {k}")));
     }
-    let algorithm: Result<Algorithm> = parameters.algorithm.as_deref().unwrap_or("auto").parse();
-    let algorithm = algorithm.map_err(|error| failure(&error))?;
+    let kind = parameters.kind.as_deref().map_or(Ok(kind), str::parse)?;
+    let algorithm = parameters.algorithm.as_deref().unwrap_or("auto").parse()?;
+    Ok(Request { body, kind, k, algorithm })
+}
+
+/// Lets a worker read, answer and write: this thread has all connections to look after.
+async fn answer(
+    app: &App,
+    body: (Vec<u8>, QueryKind),
+    parameters: &Parameters,
+    content_type: &'static str,
+) -> Response {
+    let request = match request(app, body, parameters) {
+        Ok(request) => request,
+        Err(error) => return failure(&error),
+    };
     let (sender, receiver) = oneshot::channel();
-    let reply = |reply| drop(sender.send(reply));
-    if let Err(Busy) = app.service.submit(Request { queries, k, algorithm }, reply) {
+    let reply = move |reply: Reply| {
+        let written = reply.map(|(serving, answers)| {
+            answers.iter().map(|answer| format!("{}\n", hits(answer, &serving))).collect::<String>()
+        });
+        // Nobody waits any more if the client has gone.
+        drop(sender.send(written));
+    };
+    if let Err(Busy) = app.service.submit(request, reply) {
         let problem = "too many requests wait already (--queue); try again";
-        return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, problem));
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, problem);
     }
     match receiver.await {
-        Ok(reply) => reply.map_err(|error| failure(&error)),
-        Err(_) => Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "the service is stopping")),
+        Ok(Ok(body)) => json_body(content_type, body),
+        Ok(Err(error)) => failure(&error),
+        Err(_) => refuse(StatusCode::SERVICE_UNAVAILABLE, "the service is stopping"),
     }
 }
 

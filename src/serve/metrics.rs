@@ -87,7 +87,7 @@ impl Metrics {
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
         let counters = [
-            ("failed_requests", "Requests answered with an error", &self.failed),
+            ("failed_requests", "Requests that a worker answered with an error", &self.failed),
             ("refused_requests", "Requests that found the queue full", &self.refused),
             ("reloads", "Times that another index took over", &self.reloads),
         ];

@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::index::{Index, Load};
 use crate::query::Algorithm;
-use crate::query::file::QueryFile;
+use crate::query::file::QueryKind;
 use metrics::Metrics;
 
 /// How an index is served.
@@ -42,11 +42,13 @@ pub struct ServeOptions {
     pub queue: usize,
 }
 
-/// One request: its queries are answered in order by one worker.
+/// One request: its queries are read and answered in order by one worker.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// What is asked; the path names the request in errors.
-    pub queries: QueryFile,
+    /// The bytes of a query file; errors call it [`REQUEST`].
+    pub body: Vec<u8>,
+    /// What the file holds.
+    pub kind: QueryKind,
     /// Results a query.
     pub k: usize,
     /// How they are found.
@@ -79,10 +81,19 @@ pub struct Serving {
     pub documents: u32,
     /// Postings of all lists.
     pub postings: u64,
+    /// Whether it answers texts, not only weighted tokens.
+    pub texts: bool,
 }
 
 /// Answers to the queries of a request, with the index that gave them.
 pub type Reply = Result<(Arc<Serving>, Vec<Answer>)>;
+
+/// What errors call the body of a request.
+pub const REQUEST: &str = "request";
+
+/// Most results that one request may ask for, over all its queries: what a worker holds
+/// until it has answered, 100 MB or so.
+pub const MOST_HITS: usize = 1_000_000;
 
 struct Job {
     request: Request,
@@ -141,8 +152,9 @@ impl Service {
         })
     }
 
-    /// Opens the file again and lets the new index answer from now on. After an error the
-    /// old one goes on.
+    /// Opens the file again and lets the new index answer. A worker of the old one may
+    /// still take one request that arrives meanwhile; every answer names its index. After
+    /// an error the old one goes on.
     ///
     /// # Errors
     /// Those of opening.

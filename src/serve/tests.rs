@@ -41,8 +41,7 @@ fn service(path: &Path, threads: usize, queue: usize) -> Service {
 }
 
 fn request(text: &str, k: usize) -> Request {
-    let queries = parse_queries(Path::new("request"), text.into(), QueryKind::Auto).unwrap();
-    Request { queries, k, algorithm: Algorithm::Auto }
+    Request { body: text.into(), kind: QueryKind::Auto, k, algorithm: Algorithm::Auto }
 }
 
 fn ask(service: &Service, request: Request) -> Reply {
@@ -68,7 +67,9 @@ fn answers_are_those_of_a_searcher_from_any_number_of_clients() {
                     let (serving, answers) = ask(service, request(&line, 7)).unwrap();
                     assert_eq!(serving.content_id, opened.content_id());
                     let side = crate::retrieve::QuerySide::of_index(opened).unwrap();
-                    let file = request(&line, 7).queries;
+                    let file =
+                        parse_queries(Path::new(REQUEST), line.clone().into(), QueryKind::Auto);
+                    let file = file.unwrap();
                     let query = &side.prepare(&file, 100.0).unwrap()[0].query;
                     let expected = searcher.search(query, 7, Algorithm::Exhaustive).unwrap();
                     let name = |ordinal| opened.names().get(ordinal).to_owned();
@@ -127,6 +128,18 @@ fn a_reload_answers_from_the_new_file_and_a_damaged_one_changes_nothing() {
     assert_eq!(service.reload().unwrap_err().exit_code(), 2);
     assert_eq!(service.serving(), second);
     assert_eq!(ask(&service, request("q\tt1:1", 500)).unwrap().1[0].hits.len(), 200);
+}
+
+#[test]
+fn a_request_for_more_results_than_a_worker_may_hold_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.spx");
+    index(&path, 10);
+    let service = service(&path, 1, 8);
+    let lines: String = (0..11).map(|i| format!("{i}\tt1:1\n")).collect();
+    assert_eq!(ask(&service, request(&lines, MOST_HITS / 11)).unwrap().1.len(), 11);
+    let error = ask(&service, request(&lines, MOST_HITS / 10)).unwrap_err().to_string();
+    assert!(error.contains("at most 10 queries") && error.contains("found 11"), "{error}");
 }
 
 #[test]

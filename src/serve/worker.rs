@@ -1,16 +1,18 @@
 //! The threads of one generation.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender};
 use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Answer, Job, Request, ServeOptions, Serving, Shared};
+use super::{Answer, Job, MOST_HITS, REQUEST, Request, ServeOptions, Serving, Shared};
 use crate::error::{Error, Result};
 use crate::index::Index;
 use crate::query::Searcher;
+use crate::query::file::parse_queries;
 use crate::retrieve::QuerySide;
 
 /// How long a worker without work takes to see that its generation is over.
@@ -33,6 +35,7 @@ pub(super) fn run(
         content_id: index.content_id(),
         documents: index.documents(),
         postings: index.meta().postings,
+        texts: side.takes_texts(),
     };
     let worker = Worker { index, side: &side, shared, retired, scale: options.query_scale };
     let serving_here = Arc::new(serving.clone());
@@ -68,6 +71,10 @@ impl<'a> Worker<'a> {
         while !self.retired.load(Ordering::Relaxed) {
             let received = {
                 let jobs = self.shared.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+                // Many workers wait for the lock: it may have come after retirement.
+                if self.retired.load(Ordering::Relaxed) {
+                    return;
+                }
                 jobs.recv_timeout(IDLE)
             };
             let Job { request, reply } = match received {
@@ -76,7 +83,7 @@ impl<'a> Worker<'a> {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             // A bug met by one query must not take a worker away from all others.
-            let answers = catch_unwind(AssertUnwindSafe(|| self.answer(&request, &mut searcher)));
+            let answers = catch_unwind(AssertUnwindSafe(|| self.answer(request, &mut searcher)));
             let answers = answers.unwrap_or_else(|_| {
                 searcher = Searcher::new(self.index);
                 Err(Error::Internal("a worker panicked on this request".into()))
@@ -86,8 +93,20 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn answer(&self, request: &Request, searcher: &mut Searcher<'a>) -> Result<Vec<Answer>> {
-        let prepared = self.side.prepare(&request.queries, self.scale)?;
+    fn answer(&self, request: Request, searcher: &mut Searcher<'a>) -> Result<Vec<Answer>> {
+        if request.algorithm.check(self.index).is_err() {
+            let name = request.algorithm.name();
+            return Err(Error::Usage(format!("{name} needs an index built with --ranges 64")));
+        }
+        let queries = parse_queries(Path::new(REQUEST), request.body, request.kind)?;
+        let (count, most) = (queries.queries.len(), MOST_HITS / request.k.max(1));
+        if count > most {
+            return Err(Error::Usage(format!(
+                "expected at most {most} queries with k = {}, found {count}; send them in parts",
+                request.k
+            )));
+        }
+        let prepared = self.side.prepare(&queries, self.scale)?;
         let mut answers = Vec::with_capacity(prepared.len());
         for query in prepared {
             let algorithm = request.algorithm.resolve(self.index, &query.query, request.k);

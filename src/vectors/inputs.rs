@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::ciff::Ciff;
 use super::jsonl::JsonVectorReader;
+use super::parts::{one_kind, order_shards};
 use super::reread::{Rereadable, unreadable};
 use super::sparse::{Sidecars, csr_len, open_csr, open_npz};
-use super::store::{Encoding, Kind, Shard, StoreReader};
+use super::store::{Kind, Shard, StoreReader};
 use super::transpose::Transposed;
 use super::{Slice, VectorSource};
 use crate::corpus::{check_inputs, open_input};
@@ -148,7 +149,9 @@ fn unfold(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let mut files = Vec::new();
         for entry in std::fs::read_dir(path).map_err(unread)? {
             let file = entry.map_err(unread)?.path();
-            if file.is_file() && by_name(&file) == Some(Format::Jsonl) {
+            // A Mac's archives have a `._x.jsonl` beside each x.jsonl.
+            let hidden = file.file_name().is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
+            if !hidden && file.is_file() && by_name(&file) == Some(Format::Jsonl) {
                 files.push(file);
             }
         }
@@ -277,85 +280,6 @@ pub(crate) fn by_name(path: &Path) -> Option<Format> {
         "spx" => Some(Format::Index),
         _ => None,
     }
-}
-
-/// Refuses stores of queries unless they are `allowed`, and stores whose texts were encoded in different ways: their
-/// weights do not compare.
-fn one_kind(readers: &[StoreReader], paths: &[PathBuf], allowed: Kind) -> Result<()> {
-    let stores = || readers.iter().map(|r| &r.manifest().plan).zip(paths);
-    let refused = stores().find(|(plan, _)| plan.kind == Kind::Query);
-    if let Some((_, path)) = refused.filter(|_| allowed == Kind::Document) {
-        return Err(Error::data(path, Place::File, "expected documents, found a store of queries")
-            .hint("encode the texts without --kind query"));
-    }
-    let Some((first, first_path)) = stores().next() else { return Ok(()) };
-    for (plan, path) in stores().skip(1) {
-        let Some(what) = difference(first.encoding.as_ref(), plan.encoding.as_ref()) else {
-            continue;
-        };
-        let problem = format!("{what} differs from that of {}", first_path.display());
-        return Err(Error::data(path, Place::File, problem)
-            .hint("encode all parts of a collection with the same model and flags"));
-    }
-    Ok(())
-}
-
-/// What makes the weights of two encodings differ by more than rounding.
-fn difference(a: Option<&Encoding>, b: Option<&Encoding>) -> Option<&'static str> {
-    let (Some(a), Some(b)) = (a, b) else {
-        return (a.is_some() != b.is_some()).then_some("where the vectors come from");
-    };
-    [
-        ("the model", a.model.weights_digest != b.model.weights_digest),
-        ("the model's configuration", a.model.config_digest != b.model.config_digest),
-        ("the tokenizer", a.model.tokenizer_digest != b.model.tokenizer_digest),
-        ("the pooling", a.pooling != b.pooling),
-        ("--max-length", a.max_length != b.max_length),
-        ("--fields", a.fields != b.fields),
-        ("--top", a.top != b.top),
-        ("--min-weight", a.min_weight != b.min_weight),
-    ]
-    .into_iter()
-    .find_map(|(what, differs)| differs.then_some(what))
-}
-
-/// Sorts shards of one collection by doc base and checks that each begins where the one
-/// before ends. Stores that are no shards keep their order.
-fn order_shards(readers: &mut [StoreReader], paths: &[PathBuf]) -> Result<()> {
-    let shards = readers.iter().filter(|r| r.manifest().plan.shard.is_some()).count();
-    if shards == 0 {
-        return Ok(());
-    }
-    if shards < readers.len() {
-        return Err(Error::Usage(
-            "--input mixes shards with whole stores; give one kind, so that the order is clear"
-                .into(),
-        ));
-    }
-    // One alone is a part to be merged later; whoever takes it says so.
-    if let [_] = readers {
-        return Ok(());
-    }
-    readers.sort_by_key(|r| r.manifest().plan.doc_base);
-    let (mut expected, mut count) = (0, 0);
-    for reader in readers.iter() {
-        let (base, documents) =
-            (reader.manifest().plan.doc_base, reader.manifest().totals.documents);
-        if base != expected {
-            let problem =
-                format!("expected a shard that begins at document {expected}, found one at {base}");
-            return Err(Error::data(&paths[0], Place::File, problem)
-                .hint("give every shard of the collection once"));
-        }
-        expected = base + documents;
-        count = reader.manifest().plan.shard.map_or(0, |shard| shard.count);
-    }
-    if count != shards as u64 {
-        let problem = format!("expected all {count} shards of the collection, found {shards}");
-        return Err(Error::data(&paths[0], Place::File, problem)
-            .hint("give every shard of the collection once"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

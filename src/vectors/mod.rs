@@ -9,6 +9,7 @@ pub(crate) mod ciff;
 pub(crate) mod gathered;
 pub mod inputs;
 pub mod jsonl;
+mod parts;
 pub(crate) mod pisa;
 pub(crate) mod reread;
 mod slice;

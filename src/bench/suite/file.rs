@@ -121,6 +121,9 @@ impl Suite {
                 "expected at least one [[row]], found none",
             ));
         }
+        if suite.k == 0 {
+            return Err(Error::data(path, Place::File, "expected k of at least 1, found 0"));
+        }
         let base = path.parent().unwrap_or(Path::new(""));
         for row in &mut suite.rows {
             let given = [row.query_model.as_mut(), row.qrels.as_mut()].into_iter().flatten();
@@ -149,6 +152,7 @@ mod tests {
         let e = fails(&format!("{row}colour = 'red'\n"));
         assert!(e.contains("s.toml:5: unknown field `colour`"), "{e}");
         assert!(fails("[[row]]\nname = 'x'\n").contains("missing field `index`"));
+        assert!(fails(&format!("k = 0\n{row}")).contains("expected k of at least 1"));
         assert!(fails("row = []\n").contains("expected at least one [[row]]"));
         let missing = Suite::read(&dir.path().join("absent.toml")).unwrap_err();
         assert_eq!(missing.exit_code(), 2);
