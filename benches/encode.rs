@@ -40,8 +40,9 @@ fn main() {
     }
     rayon::ThreadPoolBuilder::new().num_threads(options.threads).build_global().expect("threads");
     let file = std::fs::read_to_string(texts).expect("texts");
+    // Further columns are not part of the text, as everywhere.
     let texts: Vec<&str> =
-        file.lines().map(|line| line.split_once('\t').expect("id<TAB>text").1).collect();
+        file.lines().map(|line| line.split('\t').nth(1).expect("id<TAB>text")).collect();
     if queries {
         let encoder = QueryEncoder::load(Path::new(model), &options).expect("a model");
         return println!("{}", latencies(&encoder, &texts, rounds));
