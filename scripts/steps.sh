@@ -1,9 +1,14 @@
 # shellcheck shell=bash
-# Steps that are run once: sourced by the scripts beside it, which set `dir`.
+# Steps that are run once: sourced by the scripts beside it, before they go to the repository's
+# root and set `dir`.
 #
 # A step leaves $dir/NAME.json (what the program said) when it is done, and a line in
 # $dir/figures.tsv: wall and processor seconds, peak resident memory, and by how much the disk
 # filled at most. RUN is put before every program, for example "chrt -i 0 nice -n 19".
+
+here=$PWD
+# Paths are the caller's, the programs those of the repository.
+absolute() { (cd "$here" && realpath -m "$1"); }
 
 used() { df --output=used -k "$dir" | tail -1; }
 

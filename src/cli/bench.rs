@@ -141,10 +141,8 @@ fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Comm
     let bars = Bars::new(common);
     let mut subjects = Vec::new();
     for (name, index) in names(&args.indexes).into_iter().zip(&indexes) {
-        let mut side = suite::query_side(index, args.query_model.as_deref())?;
-        if let Some(h) = hybrid_weight(index) {
-            side = side.weighing(h)?;
-        }
+        let model = args.query_model.as_deref();
+        let side = suite::query_side(index, model, hybrid_weight(index))?;
         let EncodedQueries { prepared, encoding } =
             suite::encode_all(&side, &file, args.query_scale, args.runs, cpu)?;
         let (ids, queries) = prepared.into_iter().map(|p| (p.id, p.query)).unzip();

@@ -123,10 +123,7 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
     }
     let index = Index::open_with(&args.index, args.load)?;
     let file = read_queries(&args.queries, args.query_kind)?;
-    let mut side = QuerySide::load(&index, args.query_model.as_deref())?;
-    if let Some(h) = args.hybrid_weight {
-        side = side.weighing(h)?;
-    }
+    let side = QuerySide::load(&index, args.query_model.as_deref(), args.hybrid_weight)?;
     let queries = side.prepare(&file, args.query_scale)?;
 
     let bar = progress(common, "searching", queries.len() as u64);

@@ -28,8 +28,9 @@ GET  /metrics              counts and latencies, for Prometheus
 Further parameters: algorithm, kind (as --query-kind). Results and ties are those of search.
 SIGHUP opens the file again: publish a new index by rename, then send it; requests go on
 being answered meanwhile, and an index that cannot be opened changes nothing. SIGTERM and
-Ctrl-C answer what has begun, for 10 seconds at most, then stop; a second signal stops at once. There is no encryption and no access control:
-listen on a private address, or behind a proxy.
+Ctrl-C answer what has begun, for 10 seconds at most, then stop; a second signal stops at
+once. There is no encryption and no access control: listen on a private address, or behind
+a proxy.
 
 Examples:
   splindex-query serve bm25.spx

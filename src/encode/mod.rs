@@ -39,6 +39,8 @@ mod cpu_modern;
 #[cfg(feature = "encode")]
 mod encoder;
 #[cfg(feature = "encode")]
+mod erf;
+#[cfg(feature = "encode")]
 mod graph;
 #[cfg(feature = "encode")]
 mod kernels;

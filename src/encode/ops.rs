@@ -9,6 +9,7 @@ use candle_core::{CpuStorage, DType, InplaceOp2, InplaceOp3, Layout, Result, Ten
 use candle_nn::{LayerNorm, Module};
 
 use super::config::Activation;
+use super::erf::{ABOVE, BELOW, END};
 
 fn fused(x: &Tensor) -> bool {
     x.device().is_cpu() && x.dtype() == DType::F32
@@ -165,34 +166,19 @@ fn gelu_tanh(x: f32) -> f32 {
     0.5 * x * (1.0 + inner.tanh())
 }
 
-/// The error function as a ratio of polynomials in x², within 4e-8 of the exact value in
-/// exact arithmetic. Coefficients of XLA's and Eigen's single-precision erf; beyond ±3.83
-/// erf rounds to ±1. No branch, so a loop over it vectorizes, unlike libm's.
-#[expect(clippy::excessive_precision, reason = "as published")]
+/// The error function, see [`erf`](super::erf). No branch, so a loop over it vectorizes,
+/// unlike libm's.
 fn erf(x: f32) -> f32 {
-    let x = x.clamp(-3.832_506_856_900_711, 3.832_506_856_900_711);
+    let x = x.clamp(-END, END);
     let z = x * x;
-    let mut p = 0.000_229_050_658_613_506_46;
-    for c in [
-        0.003_408_291_010_710_950_6,
-        0.050_955_695_062_380_86,
-        0.185_208_322_399_761_45,
-        1.128_379_143_519_084,
-    ] {
-        p = p * z + c;
+    let (mut above, mut below) = (ABOVE[0], BELOW[0]);
+    for c in &ABOVE[1..] {
+        above = above * z + c;
     }
-    let mut q = -1.179_160_295_436_169_7e-7;
-    for c in [
-        0.000_023_547_966_471_313_185,
-        0.001_017_962_527_891_488_5,
-        0.014_070_470_171_167_667,
-        0.110_985_051_782_853_62,
-        0.497_469_251_100_675_38,
-        1.0,
-    ] {
-        q = q * z + c;
+    for c in &BELOW[1..] {
+        below = below * z + c;
     }
-    x * p / q
+    x * above / below
 }
 
 #[cfg(test)]

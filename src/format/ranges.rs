@@ -189,6 +189,7 @@ impl RangeList<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::postings::tests::from_gaps;
     use proptest::prelude::*;
 
     fn parsed<'a>(section: &'a [u8], documents: u32) -> Option<RangeMaxima<'a>> {
@@ -204,15 +205,7 @@ mod tests {
     fn postings() -> impl Strategy<Value = (u32, Vec<u32>, Vec<u8>)> {
         let gap = prop_oneof![Just(1u32..4), Just(1..300), Just(1..40_000)];
         let gaps = gap.prop_flat_map(|gap| prop::collection::vec((gap, 1u8..=255), 1..600));
-        (gaps, 0u32..20_000).prop_map(|(pairs, tail)| {
-            let (mut docids, mut impacts, mut next) = (Vec::new(), Vec::new(), 0);
-            for (gap, impact) in pairs {
-                next += gap;
-                docids.push(next - 1);
-                impacts.push(impact);
-            }
-            (next + tail, docids, impacts)
-        })
+        (gaps, 0u32..20_000).prop_map(|(pairs, tail)| from_gaps(pairs, tail))
     }
 
     proptest! {

@@ -75,13 +75,19 @@ impl<'a> QuerySide<'a> {
         Ok(QuerySide { index, texts, hybrid })
     }
 
-    /// As [`of_index`](Self::of_index), with the model in folder `model` for texts, if one
-    /// is given; the time of a query is that of one thread.
+    /// As [`of_index`](Self::of_index), with the model in folder `model` for texts and
+    /// [`weighing`](Self::weighing) `hybrid_weight`, where they are given; the time of a
+    /// query is that of one thread.
     ///
     /// # Errors
-    /// Those of loading the model; the index is BM25; a program without encoders.
-    pub fn load(index: &'a Index, model: Option<&Path>) -> Result<Self> {
-        match model {
+    /// Those of loading the model and of weighing; the index is BM25; a program without
+    /// encoders.
+    pub fn load(
+        index: &'a Index,
+        model: Option<&Path>,
+        hybrid_weight: Option<f64>,
+    ) -> Result<Self> {
+        let side = match model {
             None => Self::of_index(index),
             #[cfg(feature = "tokenize")]
             Some(dir) => {
@@ -94,6 +100,10 @@ impl<'a> QuerySide<'a> {
             }
             #[cfg(not(feature = "tokenize"))]
             Some(_) => Err(without_models()),
+        }?;
+        match hybrid_weight {
+            Some(h) => side.weighing(h),
+            None => Ok(side),
         }
     }
 

@@ -65,9 +65,9 @@ pub fn router(service: Arc<Service>, limits: Limits) -> Router {
 
 /// One text, or one list of weighted tokens.
 async fn search_text(State(app): State<Arc<App>>, asked: Asked) -> Response {
-    let parameters = match asked {
-        Ok(Query(parameters)) => parameters,
-        Err(rejection) => return refuse(StatusCode::BAD_REQUEST, &rejection.body_text()),
+    let parameters = match parameters(asked) {
+        Ok(parameters) => parameters,
+        Err(error) => return failure(&error),
     };
     let Some(text) = &parameters.q else {
         return refuse(StatusCode::BAD_REQUEST, "expected a query: /search?q=…");
@@ -80,14 +80,20 @@ async fn search_text(State(app): State<Arc<App>>, asked: Asked) -> Response {
 
 /// A query file; a line of JSON for each of its queries.
 async fn search_file(State(app): State<Arc<App>>, asked: Asked, body: Bytes) -> Response {
-    let parameters = match asked {
-        Ok(Query(parameters)) => parameters,
-        Err(rejection) => return refuse(StatusCode::BAD_REQUEST, &rejection.body_text()),
+    let parameters = match parameters(asked) {
+        Ok(parameters) => parameters,
+        Err(error) => return failure(&error),
     };
     if parameters.q.is_some() {
         return refuse(StatusCode::BAD_REQUEST, "expected queries in the body, found q as well");
     }
     answer(&app, (body.to_vec(), QueryKind::Auto), &parameters, "application/x-ndjson").await
+}
+
+/// What was asked, or that it cannot be read, in the form of all other errors.
+fn parameters(asked: Asked) -> Result<Parameters> {
+    let Query(parameters) = asked.map_err(|rejection| Error::Usage(rejection.body_text()))?;
+    Ok(parameters)
 }
 
 async fn health(State(app): State<Arc<App>>) -> Response {
@@ -151,10 +157,11 @@ async fn answer(
 }
 
 fn hits(answer: &Answer, serving: &Serving) -> serde_json::Value {
-    let hit = |(rank, (id, score)): (usize, &(String, u32))| json!({ "rank": rank + 1, "docid": id, "score": score });
+    let ranked = (1u64..).zip(&answer.hits);
+    let hits = ranked.map(|(rank, (id, score))| json!({"rank": rank, "docid": id, "score": score}));
     json!({
         "qid": answer.query,
-        "hits": answer.hits.iter().enumerate().map(hit).collect::<Vec<_>>(),
+        "hits": hits.collect::<Vec<_>>(),
         "algorithm": answer.algorithm,
         "unknown_tokens": answer.unknown,
         "encoding_us": answer.encoding.as_nanos() as f64 / 1e3,

@@ -12,7 +12,7 @@ mod worker;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
@@ -144,11 +144,10 @@ impl Service {
         reply: impl FnOnce(Reply) + Send + 'static,
     ) -> Result<(), Busy> {
         let job = Job { request, reply: Box::new(reply) };
-        self.queue.try_send(job).map_err(|error| {
+        // It cannot be disconnected: `shared` keeps the other end.
+        self.queue.try_send(job).map_err(|_| {
             self.shared.metrics.refused();
-            match error {
-                TrySendError::Full(_) | TrySendError::Disconnected(_) => Busy,
-            }
+            Busy
         })
     }
 
@@ -199,18 +198,15 @@ fn generation(options: &ServeOptions, shared: &Arc<Shared>) -> Result<Generation
     let flag = Arc::clone(&retired);
     thread::Builder::new()
         .name("index".into())
-        .spawn(move || {
-            let open = || -> Result<Index> { Index::open_with(&options.index, options.load) };
-            match open() {
-                Ok(index) => worker::run(&index, &options, &shared, &flag, &ready),
-                Err(error) => drop(ready.send(Err(error))),
-            }
+        .spawn(move || match Index::open_with(&options.index, options.load) {
+            Ok(index) => worker::run(&index, &options, &shared, &flag, &ready),
+            Err(error) => drop(ready.send(Err(error))),
         })
         .map_err(|e| Error::Internal(format!("cannot start a thread: {e}")))?;
     let serving = opened
         .recv()
         .map_err(|_| Error::Internal("the thread that opens the index ended".into()))??;
-    Ok(Generation { serving: Arc::new(serving), retired })
+    Ok(Generation { serving, retired })
 }
 
 #[cfg(test)]

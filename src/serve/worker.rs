@@ -25,48 +25,42 @@ pub(super) fn run(
     options: &ServeOptions,
     shared: &Shared,
     retired: &AtomicBool,
-    ready: &Sender<Result<Serving>>,
+    ready: &Sender<Result<Arc<Serving>>>,
 ) {
-    let side = match query_side(index, options) {
+    let model = options.query_model.as_deref();
+    let side = match QuerySide::load(index, model, options.hybrid_weight) {
         Ok(side) => side,
         Err(error) => return drop(ready.send(Err(error))),
     };
-    let serving = Serving {
+    let serving = Arc::new(Serving {
         content_id: index.content_id(),
         documents: index.documents(),
         postings: index.meta().postings,
         texts: side.takes_texts(),
-    };
-    let worker = Worker { index, side: &side, shared, retired, scale: options.query_scale };
-    let serving_here = Arc::new(serving.clone());
-    if ready.send(Ok(serving)).is_err() {
+    });
+    if ready.send(Ok(Arc::clone(&serving))).is_err() {
         return;
     }
+    let scale = options.query_scale;
+    let worker = Worker { index, side: &side, serving, shared, retired, scale };
     thread::scope(|scope| {
         for _ in 0..options.threads {
-            scope.spawn(|| worker.work(&serving_here));
+            scope.spawn(|| worker.work());
         }
     });
-}
-
-fn query_side<'a>(index: &'a Index, options: &ServeOptions) -> Result<QuerySide<'a>> {
-    let side = QuerySide::load(index, options.query_model.as_deref())?;
-    match options.hybrid_weight {
-        Some(h) => side.weighing(h),
-        None => Ok(side),
-    }
 }
 
 struct Worker<'a> {
     index: &'a Index,
     side: &'a QuerySide<'a>,
+    serving: Arc<Serving>,
     shared: &'a Shared,
     retired: &'a AtomicBool,
     scale: f64,
 }
 
 impl<'a> Worker<'a> {
-    fn work(&self, serving: &Arc<Serving>) {
+    fn work(&self) {
         let mut searcher = Searcher::new(self.index);
         while !self.retired.load(Ordering::Relaxed) {
             let received = {
@@ -89,7 +83,7 @@ impl<'a> Worker<'a> {
                 Err(Error::Internal("a worker panicked on this request".into()))
             });
             self.shared.metrics.answered(&answers);
-            reply(answers.map(|answers| (Arc::clone(serving), answers)));
+            reply(answers.map(|answers| (Arc::clone(&self.serving), answers)));
         }
     }
 

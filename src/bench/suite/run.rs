@@ -53,9 +53,13 @@ pub fn encode_all(
 
 /// The query side of an index: a BM25 index analyses texts itself, another takes the
 /// model, if there is one.
-pub fn query_side<'a>(index: &'a Index, model: Option<&Path>) -> Result<QuerySide<'a>> {
+pub fn query_side<'a>(
+    index: &'a Index,
+    model: Option<&Path>,
+    hybrid_weight: Option<f64>,
+) -> Result<QuerySide<'a>> {
     let bm25 = matches!(index.meta().fields[0].kind, FieldKind::Bm25 { .. });
-    QuerySide::load(index, model.filter(|_| !bm25))
+    QuerySide::load(index, model.filter(|_| !bm25), hybrid_weight)
 }
 
 /// Measures every row.
@@ -109,10 +113,7 @@ impl<'a> Ready<'a> {
     fn of(suite: &Suite, row: &Row, index: &'a Index, cpu: Option<usize>) -> Result<Self> {
         let algorithm = row.algorithm.as_ref().unwrap_or(&suite.algorithm).parse()?;
         let file = read_queries(&row.queries, row.kind.parse()?)?;
-        let mut side = query_side(index, row.query_model.as_deref())?;
-        if let Some(h) = row.hybrid_weight {
-            side = side.weighing(h)?;
-        }
+        let side = query_side(index, row.query_model.as_deref(), row.hybrid_weight)?;
         let EncodedQueries { prepared, encoding } =
             encode_all(&side, &file, TEXT_SCALE, suite.runs, cpu)?;
         let (ids, queries) = prepared.into_iter().map(|p| (p.id, p.query)).unzip();

@@ -337,4 +337,4 @@ impl<'a> List<'a> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

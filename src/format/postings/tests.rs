@@ -28,15 +28,19 @@ pub(super) fn view<'a>(
 /// Documents and postings with long gaps, runs and both ends of the collection.
 fn postings() -> impl Strategy<Value = (u32, Vec<u32>, Vec<u8>)> {
     let gap = prop_oneof![4 => 1u32..4, 3 => 1u32..300, 1 => 1u32..70_000];
-    (prop::collection::vec((gap, 1u8..=255), 1..700), 0u32..70_000).prop_map(|(pairs, tail)| {
-        let (mut docids, mut impacts, mut next) = (Vec::new(), Vec::new(), 0u32);
-        for (gap, impact) in pairs {
-            next += gap;
-            docids.push(next - 1);
-            impacts.push(impact);
-        }
-        (next + tail, docids, impacts)
-    })
+    let pairs = prop::collection::vec((gap, 1u8..=255), 1..700);
+    (pairs, 0u32..70_000).prop_map(|(pairs, tail)| from_gaps(pairs, tail))
+}
+
+/// Documents, docids and impacts of (gap, impact) pairs and documents behind the last.
+pub(in crate::format) fn from_gaps(pairs: Vec<(u32, u8)>, tail: u32) -> (u32, Vec<u32>, Vec<u8>) {
+    let (mut docids, mut impacts, mut next) = (Vec::new(), Vec::new(), 0);
+    for (gap, impact) in pairs {
+        next += gap;
+        docids.push(next - 1);
+        impacts.push(impact);
+    }
+    (next + tail, docids, impacts)
 }
 
 proptest! {
