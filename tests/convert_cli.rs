@@ -139,6 +139,30 @@ fn bad_exchange_files_are_refused_with_their_record_and_no_output() {
 }
 
 #[test]
+fn only_the_matrixs_own_ids_and_tokens_are_replaced() {
+    let folder = Folder::new();
+    let convert = |name: &str| format!("convert --input docs.jsonl --output {name}");
+    let read = |name: &str| fs::read_to_string(folder.path(name)).unwrap();
+    // Somebody's list that happens to have the name.
+    folder.file("x-ids.txt", "precious\n");
+    let refused = "x-ids.txt: expected none or that of x.npz, found one that belongs to something";
+    folder.refuses(&convert("x.npz"), refused);
+    assert_eq!(read("x-ids.txt"), "precious\n");
+    fs::remove_file(folder.path("x-ids.txt")).unwrap();
+    // The same lists serve several matrices of one collection.
+    folder.succeeds(&convert("x.npz"));
+    folder.succeeds(&convert("x.csr"));
+    folder.file("docs.jsonl", "{\"id\":\"c\",\"vector\":{\"x\":1,\"z\":2}}\n");
+    let refused = "x-ids.txt: expected none or that of x.npz, found one that x.csr needs too";
+    folder.refuses(&convert("x.npz"), refused);
+    assert_eq!((read("x-ids.txt"), read("x-tokens.txt")), ("a\nb\n".into(), "x\ny\n".into()));
+    // Its own are replaced with it.
+    fs::remove_file(folder.path("x.csr")).unwrap();
+    folder.succeeds(&convert("x.npz"));
+    assert_eq!((read("x-ids.txt"), read("x-tokens.txt")), ("c\n".into(), "x\nz\n".into()));
+}
+
+#[test]
 fn two_runs_are_compared_query_by_query() {
     let folder = Folder::new();
     folder.file("qrels", "1 0 a 1\n2 0 a 1\n3 0 b 1\n");
