@@ -49,13 +49,19 @@ impl Node {
 
     /// Status and body.
     fn request(&self, head: &str, body: &str) -> (u16, String) {
+        self.send(head, "", body.as_bytes())
+    }
+
+    /// The same with lines of `headers`, each with its end.
+    fn send(&self, head: &str, headers: &str, body: &[u8]) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         write!(
             stream,
-            "{head} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            "{head} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n",
             body.len()
         )
         .unwrap();
+        stream.write_all(body).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -142,6 +148,54 @@ fn bad_requests_say_what_was_expected() {
     }
     assert_eq!(node.request("GET /nothing", "").0, 404);
     assert_eq!(node.get("/search?q=whale").0, 200);
+}
+
+#[test]
+fn packed_bodies_are_unpacked_within_the_limit_of_plain_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    bm25(dir.path(), 50);
+    let node = Node::start(dir.path(), "");
+    let gzip = |bytes: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let zstd = |bytes: &[u8]| zstd::encode_all(bytes, 3).unwrap();
+    let post = |encoding: &str, body: &[u8]| {
+        node.send("POST /search?k=5", &format!("Content-Encoding: {encoding}\r\n"), body)
+    };
+    let docids = |(status, body): (u16, String)| {
+        assert_eq!(status, 200, "{body}");
+        let answers = body.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        answers.map(|answer| answer["hits"].clone()).collect::<Vec<_>>()
+    };
+    let queries = b"a\tblue word3\nb\tsea sea\n";
+    let plain = docids(node.send("POST /search?k=5", "", queries));
+    assert_eq!(plain.len(), 2);
+    for (encoding, body) in [
+        ("identity", queries.to_vec()),
+        ("gzip", gzip(queries)),
+        ("GZIP", gzip(queries)),
+        ("zstd", zstd(queries)),
+    ] {
+        assert_eq!(docids(post(encoding, &body)), plain, "{encoding}");
+    }
+    let cut = &gzip(queries)[..20];
+    let large = format!("q\t{}\n", "sea ".repeat(2 << 20)).into_bytes();
+    for (encoding, body, status, expected) in [
+        ("br", queries.to_vec(), 415, "gzip or zstd, found \\\"br\\\""),
+        ("gzip, zstd", gzip(queries), 415, "found \\\"gzip, zstd\\\""),
+        ("gzip", queries.to_vec(), 400, "no sound gzip"),
+        ("gzip", cut.to_vec(), 400, "no sound gzip"),
+        ("zstd", queries.to_vec(), 400, "no sound zstd"),
+        ("gzip", gzip(&large), 413, "at most 4194304 bytes"),
+        ("zstd", zstd(&large), 413, "at most 4194304 bytes"),
+    ] {
+        let (found, answer) = post(encoding, &body);
+        assert_eq!(found, status, "{encoding}: {answer}");
+        assert!(answer.contains(expected), "{encoding}: {answer}");
+    }
+    assert_eq!(node.get("/health").0, 200);
 }
 
 #[test]

@@ -29,7 +29,9 @@ impl Ciff {
     /// With the number of the message, the header being 1: counts that are not those of
     /// the header, a message that ends before its fields do, an unknown version, a term
     /// or an id that occurs twice, docids that do not increase or exceed the header's
-    /// count, a df that is not the number of postings, tf ≤ 0 or above 2^24.
+    /// count, a df that is not the number of postings, tf ≤ 0 or above 2^24; of what a
+    /// build does not need, what no collection can have: totals below the file's counts,
+    /// a cf below the df, a negative document length.
     pub(crate) fn open(file: Rereadable) -> Result<Self> {
         let mut messages = Messages::new(&file)?;
         let header = Header::parse(messages.next("a header")?).map_err(|p| messages.error(p))?;
@@ -125,11 +127,17 @@ impl Inverted for Ciff {
     }
 }
 
+/// Counts of the file, and of the collection that it may be a part of: exporters leave
+/// those out, or fill them in with what they think of as terms.
 #[derive(Default)]
 struct Header {
     version: i32,
     lists: i32,
     documents: i32,
+    total_lists: i32,
+    total_documents: i32,
+    total_terms: i64,
+    average_length: f64,
 }
 
 impl Header {
@@ -140,6 +148,10 @@ impl Header {
                 1 => header.version = value.int32("a version")?,
                 2 => header.lists = value.int32("a number of posting lists")?,
                 3 => header.documents = value.int32("a number of documents")?,
+                4 => header.total_lists = value.int32("the collection's posting lists")?,
+                5 => header.total_documents = value.int32("the collection's documents")?,
+                6 => header.total_terms = value.int64("the collection's terms")?,
+                7 => header.average_length = value.double("an average document length")?,
                 _ => (),
             }
         }
@@ -147,16 +159,38 @@ impl Header {
     }
 
     fn counts(&self) -> Result<(u64, u64), String> {
-        let Header { version, lists, documents } = *self;
+        let Header { version, lists, documents, .. } = *self;
         if !(0..=1).contains(&version) {
             return Err(format!("expected a CIFF header of version 1, found version {version}"));
         }
+        self.check_totals()?;
         match (u64::try_from(lists), u64::try_from(documents)) {
             (Ok(lists), Ok(documents)) => Ok((lists, documents)),
             _ => Err(format!(
                 "expected counts of lists and documents, found {lists} and {documents}"
             )),
         }
+    }
+
+    /// A file holds no more than its collection.
+    fn check_totals(&self) -> Result<(), String> {
+        let Header { lists, documents, total_lists, total_documents, .. } = *self;
+        for (what, total, found) in [
+            ("total_postings_lists", total_lists, lists),
+            ("total_docs", total_documents, documents),
+        ] {
+            if total != 0 && total < found {
+                return Err(format!("expected {what} of at least {found}, found {total}"));
+            }
+        }
+        let Header { total_terms, average_length, .. } = *self;
+        if total_terms < 0 {
+            return Err(format!("expected total_terms_in_collection ≥ 0, found {total_terms}"));
+        }
+        if !(average_length.is_finite() && average_length >= 0.0) {
+            return Err(format!("expected average_doclength ≥ 0, found {average_length}"));
+        }
+        Ok(())
     }
 }
 
@@ -191,13 +225,14 @@ fn parse_list<'m>(
     postings: &mut Vec<(u32, i32)>,
 ) -> Result<&'m str, (Option<String>, String)> {
     postings.clear();
-    let (mut term, mut df, mut fields) = ("", 0, Fields(message));
+    let (mut term, mut df, mut cf, mut fields) = ("", 0, 0, Fields(message));
     let mut docid = 0i64;
     let mut parse = || {
         while let Some((field, value)) = fields.next()? {
             match field {
                 1 => term = value.string("a term")?,
                 2 => df = value.int64("a document frequency")?,
+                3 => cf = value.int64("a collection frequency")?,
                 4 => {
                     let (gap, tf) = posting(value.bytes("a posting")?)?;
                     check_gap(gap, postings.is_empty())?;
@@ -214,9 +249,13 @@ fn parse_list<'m>(
                 _ => (),
             }
         }
-        match df == postings.len() as i64 {
+        if df != postings.len() as i64 {
+            return Err(format!("expected {df} postings (its df), found {}", postings.len()));
+        }
+        // Not the sum of tf everywhere: where those were made impacts, some kept the old sum.
+        match cf == 0 || cf >= df {
             true => Ok(()),
-            false => Err(format!("expected {df} postings (its df), found {}", postings.len())),
+            false => Err(format!("expected a cf of at least its df, {df}, found {cf}")),
         }
     };
     match parse() {
@@ -245,13 +284,18 @@ fn posting(message: &[u8]) -> Result<(i32, i32), String> {
 }
 
 fn document(message: &[u8]) -> Result<(i32, Box<str>), String> {
-    let (mut docid, mut name, mut fields) = (0, "", Fields(message));
+    let (mut docid, mut name, mut length, mut fields) = (0, "", 0, Fields(message));
     while let Some((field, value)) = fields.next()? {
         match field {
             1 => docid = value.int32("a docid")?,
             2 => name = value.string("a document id")?,
+            3 => length = value.int32("a document length")?,
             _ => (),
         }
+    }
+    // Rounded by some exporters (Lucene keeps a byte of it): no sum of the document's tf.
+    if length < 0 {
+        return Err(format!("expected a document length ≥ 0, found {length}"));
     }
     check_id(name)?;
     Ok((docid, name.into()))

@@ -161,6 +161,14 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// A double.
+    pub(super) fn double(self, what: &str) -> Result<f64, String> {
+        match self {
+            Value::Fixed64(bytes) => Ok(f64::from_le_bytes(bytes)),
+            _ => Err(format!("expected {what}, a double, found another kind of field")),
+        }
+    }
+
     /// Bytes: a string or a message.
     pub(super) fn bytes(self, what: &str) -> Result<&'a [u8], String> {
         match self {
