@@ -58,7 +58,7 @@ impl Lists {
             old.compare(line.as_bytes());
             old.compare(b"\n");
         }
-        if !old.is_same() {
+        if !old.ended() {
             if path.exists() {
                 check_owner(matrix, &path)?;
             }
@@ -111,7 +111,7 @@ impl Old {
     }
 
     /// Whether the file held all that was compared, and no more.
-    fn is_same(mut self) -> bool {
+    fn ended(&mut self) -> bool {
         self.file.as_mut().is_some_and(|file| matches!(file.read(&mut [0]), Ok(0)))
     }
 }
