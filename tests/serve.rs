@@ -1,29 +1,23 @@
 //! `splindex-query serve` as a query node runs it.
 #![cfg(all(target_os = "linux", feature = "serve", feature = "encode"))]
 
+mod common;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-const SPLINDEX: &str = env!("CARGO_BIN_EXE_splindex");
-const QUERY: &str = env!("CARGO_BIN_EXE_splindex-query");
-
-fn stdout(dir: &Path, program: &str, words: &str) -> String {
-    let output =
-        Command::new(program).current_dir(dir).args(words.split_whitespace()).output().unwrap();
-    assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
+use common::programs::{QUERY, SPLINDEX, command, succeeds};
 
 fn bm25(dir: &Path, documents: u32) {
     let line =
         |i: u32| format!("d{i}\tword{} whale {} blue\n", i % 7, "sea ".repeat(i as usize % 5));
     std::fs::write(dir.join("t.tsv"), (0..documents).map(line).collect::<String>()).unwrap();
-    stdout(dir, SPLINDEX, "build --bm25 --input t.tsv --output x.spx --quiet");
+    succeeds(dir, SPLINDEX, "build --bm25 --input t.tsv --output x.spx --quiet");
 }
 
 struct Node {
@@ -33,14 +27,8 @@ struct Node {
 
 impl Node {
     fn start(dir: &Path, flags: &str) -> Self {
-        let mut child = Command::new(QUERY)
-            .current_dir(dir)
-            .args(["serve", "x.spx", "--listen", "127.0.0.1:0", "--json", "--quiet"])
-            .args(flags.split_whitespace())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let words = format!("serve x.spx --listen 127.0.0.1:0 --json --quiet {flags}");
+        let mut child = command(dir, QUERY, &words).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let started: Value = serde_json::from_str(&line).unwrap();
@@ -93,7 +81,8 @@ fn answers_are_those_of_search() {
     bm25(dir, 500);
     let queries = "a\tblue word3\nb\tsea sea\nc\tnothing known\n";
     std::fs::write(dir.join("q.tsv"), queries).unwrap();
-    let run = stdout(dir, QUERY, "search x.spx --queries q.tsv --k 20 --format jsonl --quiet");
+    let search = "search x.spx --queries q.tsv --k 20 --format jsonl --quiet";
+    let (run, _) = succeeds(dir, QUERY, search);
     let node = Node::start(dir, "--threads 2");
     let (status, body) = node.request("POST /search?k=20", queries);
     assert_eq!(status, 200, "{body}");
@@ -234,8 +223,7 @@ fn a_client_that_never_finishes_its_request_does_not_keep_the_node() {
 fn an_index_that_is_none_is_refused_before_listening() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("x.spx"), "no index").unwrap();
-    let output =
-        Command::new(QUERY).current_dir(dir.path()).args(["serve", "x.spx"]).output().unwrap();
+    let output = command(dir.path(), QUERY, "serve x.spx").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("x.spx"));
 }
