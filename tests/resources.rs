@@ -130,7 +130,7 @@ fn a_refusal_keeps_the_limit_and_asks_for_enough() {
         ("build --input x.ciff", 40),
         ("build --input x.ciff --order bp", 65),
         ("build --bm25 --input x.tsv", 45),
-        ("build --bm25 --input x.tsv --order bp", 70),
+        ("build --bm25 --input x.tsv --order bp", 60),
         ("build --input made/documents --hybrid-text x.tsv", 50),
     ] {
         let output = within(dir, command, limit);
