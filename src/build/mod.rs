@@ -25,7 +25,7 @@ mod spool;
 
 pub use bisected::Bisected;
 pub use collect::Collection;
-pub use estimate::Estimate;
+pub use estimate::{Estimate, Growth};
 pub use fidelity::{Agreement, DEPTHS, Fidelity};
 pub use memory::Memory;
 pub use merge::{MergeOrder, MergeReport, merge};
