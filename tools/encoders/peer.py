@@ -38,10 +38,10 @@ torch.set_num_threads(args.threads)
 class Splade(torch.nn.Module):
     """max over tokens of log1p(relu(logits)), maximum first."""
 
-    def __init__(self, path):
+    def __init__(self, path, attention="sdpa"):
         super().__init__()
         self.model = AutoModelForMaskedLM.from_pretrained(
-            path, dtype=torch.float32, attn_implementation="eager"
+            path, dtype=torch.float32, attn_implementation=attention
         ).eval()
 
     def forward(self, input_ids, attention_mask):
@@ -88,7 +88,8 @@ def onnx_session():
         ids = torch.ones((2, 9), dtype=torch.int64)
         axes = {0: "batch", 1: "length"}
         torch.onnx.export(
-            Splade(args.model),
+            # Single operations, which the optimiser's fusions look for.
+            Splade(args.model, "eager"),
             (ids, ids),
             str(plain),
             input_names=["input_ids", "attention_mask"],
