@@ -1,6 +1,6 @@
 //! Arguments of `splindex build`, and the options that they are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::super::common::parse_shard;
 use crate::bm25::{AvgDl, Bm25Params, Stemmer, StopWords};
@@ -164,9 +164,10 @@ fn parse_order(text: &str) -> std::result::Result<OrderArg, String> {
 }
 
 impl BuildArgs {
-    /// Files that describe a matrix.
-    pub(super) fn sidecars(&self) -> Sidecars {
-        Sidecars { ids: self.ids.clone(), vocabulary: self.vocabulary.clone() }
+    /// Files that describe a matrix, its copy in `tmp`.
+    pub(super) fn sidecars(&self, tmp: &Path) -> Sidecars {
+        let (ids, vocabulary) = (self.ids.clone(), self.vocabulary.clone());
+        Sidecars { ids, vocabulary, tmp: Some(tmp.to_owned()) }
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn vectors(
     tmp: &Path,
     bars: &Bars<'_>,
 ) -> Result<Collection> {
-    let mut opened = open_documents(&args.input, &args.sidecars())?;
+    let mut opened = open_documents(&args.input, &args.sidecars(tmp))?;
     lone_shard(args, &opened)?;
     if let Some(shard) = args.shard {
         opened = opened.cut(shard)?;

@@ -14,7 +14,7 @@ use crate::vectors::testing::{Memory, Vectors, drain, vectors};
 use crate::vectors::transpose::Transposed;
 
 fn read(path: &Path) -> Result<Vectors> {
-    let file = Rereadable::new(path, open_input(path)?)?;
+    let file = Rereadable::new(path, open_input(path)?, &std::env::temp_dir())?;
     drain(&mut Transposed::new(Ciff::open(file)?))
 }
 

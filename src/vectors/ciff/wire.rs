@@ -8,7 +8,7 @@
 use std::io::{BufRead, Read};
 
 use crate::error::{Error, Place, Result};
-use crate::vectors::reread::{Rereadable, unreadable};
+use crate::vectors::reread::{Bytes, Rereadable, unreadable};
 
 /// Protobuf's own limit of a message.
 const LONGEST: u64 = i32::MAX as u64;
@@ -16,7 +16,7 @@ const LONGEST: u64 = i32::MAX as u64;
 /// Messages of a file, one after another, each behind its length as a varint.
 pub(super) struct Messages<'a> {
     file: &'a Rereadable,
-    input: std::io::BufReader<std::fs::File>,
+    input: std::io::BufReader<Bytes>,
     left: u64,
     number: u64,
     message: Vec<u8>,

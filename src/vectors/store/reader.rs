@@ -31,6 +31,11 @@ struct OpenPart {
 }
 
 impl StoreReader {
+    /// Its folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Opens the finished store in `dir`.
     ///
     /// # Errors
