@@ -68,6 +68,7 @@ pub mod simd;
 mod spill;
 pub mod synth;
 pub mod table;
+mod varint;
 pub mod vectors;
 
 pub use error::{Error, Result};

@@ -29,7 +29,8 @@ pub fn idf(documents: u64, df: u64) -> f64 {
     (1.0 + (n - df + 0.5) / (df + 0.5)).ln()
 }
 
-/// Integer weight of a query term of weight idf · qtf: round(100 · idf · qtf), half up. It may be 0 (a term of nearly every document): then the term counts nothing.
+/// Integer weight of a query term of weight idf · qtf: round(100 · idf · qtf), half up. It may
+/// be 0 (a term of nearly every document): then the term counts nothing.
 pub fn query_weight(weight: f64) -> u32 {
     (QUERY_SCALE * weight + 0.5).floor() as u32
 }

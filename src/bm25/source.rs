@@ -97,17 +97,6 @@ impl<I: Iterator<Item = Result<TextRecord>>> Bm25Source<I> {
         self.documents
     }
 
-    /// Average length of the documents analysed so far, in tokens; under `AvgDl::Fixed`
-    /// this, not the length given, so that a caller can say how far they are apart.
-    pub fn measured_avgdl(&self) -> f64 {
-        if self.documents == 0 { 0.0 } else { self.length as f64 / self.documents as f64 }
-    }
-
-    /// The texts' source, for its progress and end checks.
-    pub fn texts(&self) -> &I {
-        &self.texts
-    }
-
     /// Reads and analyses a few chunks a thread; `false` at the end of the texts.
     fn analyse(&mut self) -> Result<bool> {
         let mut batch: Vec<Vec<TextRecord>> = Vec::new();

@@ -1,10 +1,11 @@
 //! `splindex encode`: texts through a model into a vector store.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use crate::corpus::{CorpusReader, Fields};
+use crate::corpus::{CorpusReader, Fields, are_files};
 use crate::encode::{
     DeviceChoice, EncodeJob, EncodeReport, Encoder, EncoderOptions, Precision, QueryEncoder,
     TextEncoder, encode_to_store, needs_download, simd_level,
@@ -94,33 +95,11 @@ enum WeightsArg {
 /// Runs `splindex encode`.
 pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
     common.init_threads()?;
-    if !(args.min_weight.is_finite() && args.min_weight >= 0.0) {
-        let problem = format!("--min-weight must be 0 or more, found {}", args.min_weight);
-        return Err(Error::Usage(problem));
-    }
-    if args.top == Some(0) {
-        return Err(Error::Usage("--top must be at least 1".into()));
-    }
-    if args.max_length == Some(0) {
-        return Err(Error::Usage("--max-length must be at least 3, found 0".into()));
-    }
-    if args.batch_tokens == 0 {
-        return Err(Error::Usage("--batch-tokens must be at least 1".into()));
-    }
+    check(args)?;
     let encoder = load(args, common)?;
     let input = survey(args)?;
     let documents = input.as_ref().map(|i| i.documents);
-    let range = match (args.shard, documents) {
-        (None, _) => None,
-        (Some(_), None) => {
-            let problem = "--shard needs files: standard input cannot be read twice to count";
-            return Err(Error::Usage(problem.into()));
-        }
-        (Some(shard), Some(n)) => {
-            let at = |i: u64| (u128::from(n) * u128::from(i) / u128::from(shard.count)) as u64;
-            Some(at(shard.index)..at(shard.index + 1))
-        }
-    };
+    let range = range(args.shard, documents)?;
     let mut plan = plan(args, &*encoder, range.as_ref().map_or(0, |r| r.start));
     plan.input = input;
     let store = match args.resume {
@@ -155,6 +134,35 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Refuses numbers that mean nothing, before a model is loaded.
+fn check(args: &EncodeArgs) -> Result<()> {
+    if !(args.min_weight.is_finite() && args.min_weight >= 0.0) {
+        let problem = format!("--min-weight must be 0 or more, found {}", args.min_weight);
+        return Err(Error::Usage(problem));
+    }
+    if args.top == Some(0) {
+        return Err(Error::Usage("--top must be at least 1".into()));
+    }
+    if args.max_length == Some(0) {
+        return Err(Error::Usage("--max-length must be at least 3, found 0".into()));
+    }
+    if args.batch_tokens == 0 {
+        return Err(Error::Usage("--batch-tokens must be at least 1".into()));
+    }
+    Ok(())
+}
+
+/// The records that belong to `shard`; `None` is all.
+fn range(shard: Option<Shard>, documents: Option<u64>) -> Result<Option<Range<u64>>> {
+    let Some(shard) = shard else { return Ok(None) };
+    let Some(n) = documents else {
+        let problem = "--shard needs files: standard input cannot be read twice to count";
+        return Err(Error::Usage(problem.into()));
+    };
+    let at = |i: u64| (u128::from(n) * u128::from(i) / u128::from(shard.count)) as u64;
+    Ok(Some(at(shard.index)..at(shard.index + 1)))
+}
+
 fn load(args: &EncodeArgs, common: &Common) -> Result<Box<dyn TextEncoder>> {
     let options = EncoderOptions {
         max_length: args.max_length.unwrap_or(0),
@@ -177,7 +185,7 @@ fn load(args: &EncodeArgs, common: &Common) -> Result<Box<dyn TextEncoder>> {
 /// before hours of encoding, and lets a store know its input before its first block.
 fn survey(args: &EncodeArgs) -> Result<Option<InputDigest>> {
     let mut records = CorpusReader::open(&args.input, args.fields.as_ref())?;
-    if records.bytes_total().is_none() {
+    if !are_files(&args.input) {
         return Ok(None);
     }
     let mut digest = blake3::Hasher::new();

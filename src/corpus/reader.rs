@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::fields::Fields;
 use super::ids::{IdSet, check_id};
-use super::input::{BytesRead, check_inputs, total_bytes};
+use super::input::check_inputs;
 use super::json::{ID_NAMES, first_id, pick};
 use super::lines::Lines;
 use crate::error::{Error, Place, Result};
@@ -40,8 +40,6 @@ pub struct CorpusReader {
     current: Option<(Lines, Option<Format>)>,
     ids: IdSet,
     records: u64,
-    bytes: BytesRead,
-    total: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,19 +67,7 @@ impl CorpusReader {
             current: None,
             ids: IdSet::default(),
             records: 0,
-            bytes: BytesRead::default(),
-            total: total_bytes(paths),
         })
-    }
-
-    /// Counter of bytes read from disk, compressed, for a progress bar.
-    pub fn bytes_read(&self) -> &BytesRead {
-        &self.bytes
-    }
-
-    /// Size of all files on disk; `None` if standard input or a pipe is among them.
-    pub fn bytes_total(&self) -> Option<u64> {
-        self.total
     }
 
     /// Documents handed out so far.
@@ -99,7 +85,7 @@ impl CorpusReader {
             let Some((lines, format)) = &mut self.current else {
                 let Some(path) = self.paths.get(self.next_path) else { return Ok(None) };
                 self.next_path += 1;
-                self.current = Some((Lines::open(path, &self.bytes)?, Format::of_name(path)));
+                self.current = Some((Lines::open(path)?, Format::of_name(path)));
                 continue;
             };
             if !lines.advance()? {

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use zerocopy::FromBytes;
 
 use crate::error::{Error, Result};
-use crate::format::header::Section;
+use crate::format::header::{Section, hex};
 use crate::format::layout::{self, corrupt};
 use crate::format::lexicon::Lexicon;
 use crate::format::names::Names;
@@ -176,12 +176,18 @@ impl Index {
     }
 
     /// Original ordinal of a docid.
+    ///
+    /// # Panics
+    /// If the index has an order and no such docid.
     #[inline]
     pub fn ordinal(&self, docid: u32) -> u32 {
         self.order().map_or(docid, |order| order[docid as usize])
     }
 
     /// The record of a term.
+    ///
+    /// # Panics
+    /// If the index has no such term.
     pub fn term(&self, term: TermId) -> &TermRecord {
         &self.records()[term as usize]
     }
@@ -258,7 +264,8 @@ impl Index {
             .hint("run `splindex verify`, then copy or build the file again")
     }
 
-    /// Names of sections whose checksum does not hold, after reading all of them.
+    /// Computes the checksum of every section and the content id; what does not hold is a
+    /// fault of the report.
     pub fn verify(&self) -> Result<VerifyReport> {
         verify::checksums(self)
     }
@@ -334,8 +341,4 @@ impl Index {
 
 fn span<T>(all: &[T], start: u64, end: u64) -> Option<&[T]> {
     all.get(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

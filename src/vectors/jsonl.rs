@@ -14,7 +14,7 @@ use serde::de::{
 
 use super::{TokenTable, VectorRecord, VectorSource};
 use crate::corpus::json::{ID_NAMES, Key, Scalar, first_id, json_problem};
-use crate::corpus::{BytesRead, IdSet, Lines, check_id, check_inputs, total_bytes};
+use crate::corpus::{IdSet, Lines, check_id, check_inputs};
 use crate::error::{Error, Result};
 
 /// Streams the vectors of one or several JsonVectorCollection files (plain, .gz or .zst;
@@ -32,17 +32,13 @@ pub struct JsonVectorReader {
     ids: IdSet,
     record: u64,
     zeros: u64,
-    bytes: BytesRead,
-    total: Option<u64>,
 }
 
 impl JsonVectorReader {
     /// Checks that all `paths` are there; reads nothing yet.
     pub fn open(paths: &[PathBuf]) -> Result<Self> {
         check_inputs(paths)?;
-        let total = total_bytes(paths);
-        let inputs = paths.iter().map(|path| (path.clone(), None)).collect();
-        Ok(JsonVectorReader { total, ..Self::of_opened(inputs) })
+        Ok(Self::of_opened(paths.iter().map(|path| (path.clone(), None)).collect()))
     }
 
     /// Reads inputs that are open already, or opens them when their turn comes.
@@ -55,19 +51,7 @@ impl JsonVectorReader {
             ids: IdSet::default(),
             record: 0,
             zeros: 0,
-            bytes: BytesRead::default(),
-            total: None,
         }
-    }
-
-    /// Counter of bytes read from disk, compressed, for a progress bar.
-    pub fn bytes_read(&self) -> &BytesRead {
-        &self.bytes
-    }
-
-    /// Size of all files on disk; `None` if standard input or a pipe is among them.
-    pub fn bytes_total(&self) -> Option<u64> {
-        self.total
     }
 }
 
@@ -79,7 +63,7 @@ impl VectorSource for JsonVectorReader {
                 let Some((path, opened)) = self.inputs.next() else { return Ok(false) };
                 self.current = Some(match opened {
                     Some(bytes) => Lines::new(&path, bytes),
-                    None => Lines::open(&path, &self.bytes)?,
+                    None => Lines::open(&path)?,
                 });
                 continue;
             };

@@ -20,6 +20,7 @@ pub(crate) mod testing;
 mod tokens;
 pub(crate) mod transpose;
 
+pub use crate::quantize::WeightSummary;
 pub use slice::Slice;
 pub use tokens::TokenTable;
 
@@ -45,15 +46,6 @@ impl VectorRecord {
         self.terms.clear();
         self.weights.clear();
     }
-}
-
-/// What is known of all weights of a source, when it is known before reading.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct WeightSummary {
-    /// Largest weight of the collection.
-    pub largest: f32,
-    /// Whether every weight is an integer ≤ 255, so that impacts can be kept as they are.
-    pub small_integers: bool,
 }
 
 /// A stream of sparse vectors in input order.
@@ -90,7 +82,7 @@ pub trait VectorSource {
         0
     }
 
-    /// Records read and weights dropped so far because they were zero.
+    /// Weights dropped so far because they were zero.
     fn zero_weights(&self) -> u64 {
         0
     }

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
-use super::wire::{put_number, put_string, put_varint};
+use super::wire::{put_number, put_string};
 use super::*;
 use crate::corpus::open_input;
 use crate::error::Result;
@@ -74,7 +74,7 @@ proptest! {
 /// A message behind its length.
 fn delimited(message: Vec<u8>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    put_varint(&mut bytes, message.len() as u64);
+    varint::put(message.len() as u64, &mut bytes);
     [bytes, message].concat()
 }
 
