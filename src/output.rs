@@ -1,7 +1,7 @@
 //! Files that appear under their name when they are complete, and not before.
 
 use std::fs::{File, TryLockError};
-use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::io::{BufWriter, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -56,7 +56,6 @@ impl OutputFile {
         let OutputFile { target, file } = self;
         let failed = |action, e| Error::io(action, &target, e);
         let temp = file.into_inner().map_err(|e| failed("write", e.into_error()))?;
-        set_default_permissions(temp.as_file()).map_err(|e| failed("set permissions of", e))?;
         temp.as_file().sync_all().map_err(|e| failed("flush", e))?;
         temp.persist(&target).map_err(|e| failed("rename", e.error))?;
         sync_dir(folder(&target))
@@ -82,7 +81,12 @@ impl Seek for OutputFile {
 /// A temporary file that is locked while its writer lives.
 pub(crate) fn temporary(dir: &Path) -> std::io::Result<NamedTempFile> {
     loop {
-        let file = tempfile::Builder::new().prefix(TEMP_PREFIX).tempfile_in(dir)?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(TEMP_PREFIX);
+        // Results are shipped and read by others: as open(2) makes files, less the umask.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(dir)?;
         match file.as_file().try_lock() {
             // Between making and locking, another program's `sweep` may have taken it.
             Ok(()) if !file.path().exists() => continue,
@@ -137,22 +141,14 @@ pub fn folder(path: &Path) -> &Path {
     }
 }
 
-/// Temporary files are private (0600); results are shipped and read by others.
-fn set_default_permissions(file: &File) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    #[cfg(not(unix))]
-    let _ = file;
-    Ok(())
-}
-
 /// Makes the rename itself durable.
 fn sync_dir(dir: &Path) -> Result<()> {
     #[cfg(unix)]
-    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| Error::io("flush", dir, e))?;
+    match File::open(dir).and_then(|d| d.sync_all()) {
+        // Some network file systems flush files only.
+        Err(e) if matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {}
+        flushed => flushed.map_err(|e| Error::io("flush", dir, e))?,
+    }
     #[cfg(not(unix))]
     let _ = dir;
     Ok(())

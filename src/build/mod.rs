@@ -86,7 +86,7 @@ pub struct BuildOptions {
 impl Default for BuildOptions {
     fn default() -> Self {
         BuildOptions {
-            codec: Codec::Small,
+            codec: Codec::default(),
             dense: Dense::Bitmap,
             block_size: BLOCK as u32,
             ranges: false,
@@ -125,7 +125,7 @@ pub struct BuildReport {
 /// new one is complete.
 ///
 /// `order` gives the original ordinal of each docid, a permutation; `None` keeps input
-/// order. The file's bytes depend on the collection, the order and the options but
+/// order; anything else is refused. The file's bytes depend on the collection, the order and the options but
 /// `memory` only, not on the number of threads.
 ///
 /// Temporary files go to the folder of `target`; [`build_in`] chooses another. If the
@@ -137,7 +137,7 @@ pub fn build(
     target: &Path,
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
-    check(collection, options)?;
+    check(collection, order, options)?;
     let tmp = crate::output::folder(target);
     let names = names(collection)?;
     let prepared = collection.with_impacts(options, progress, |impacts| {
@@ -155,7 +155,7 @@ pub fn build_in(
     target: &Path,
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
-    check(&collection, options)?;
+    check(&collection, order, options)?;
     let names = names(&collection)?;
     let prepared = collection.with_impacts(options, progress, |impacts| {
         Prepared::new(&collection, impacts, order, options, tmp, progress)
@@ -164,7 +164,7 @@ pub fn build_in(
     prepared.write(&collection, &names, order, options, target, progress)
 }
 
-fn check(collection: &Collection, options: &BuildOptions) -> Result<()> {
+fn check(collection: &Collection, order: Option<&[u32]>, options: &BuildOptions) -> Result<()> {
     let documents = collection.len() as u64;
     if documents == 0 {
         return Err(Error::Usage("the collection is empty: there is nothing to index".into()));
@@ -178,7 +178,20 @@ fn check(collection: &Collection, options: &BuildOptions) -> Result<()> {
         let found = options.block_size;
         return Err(Error::Usage(format!("the block size is 128 or 40, found {found}")));
     }
+    if order.is_some_and(|order| !is_permutation(order, collection.len())) {
+        return Err(Error::Usage(format!(
+            "the order is no permutation of the {documents} ordinals"
+        )));
+    }
     Ok(())
+}
+
+fn is_permutation(order: &[u32], documents: usize) -> bool {
+    let mut seen = vec![false; documents];
+    order.len() == documents
+        && order.iter().all(|&ordinal| {
+            seen.get_mut(ordinal as usize).is_some_and(|seen| !std::mem::replace(seen, true))
+        })
 }
 
 fn names(collection: &Collection) -> Result<Vec<u8>> {
