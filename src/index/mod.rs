@@ -2,8 +2,10 @@
 //!
 //! Three levels of trust: [`Index::open`] checks the frame and every length (cheap, no
 //! scan), [`Index::verify`] the checksums, [`Index::verify_deep`] every promise that the
-//! posting lists make. A file that only passed `open` can give wrong scores, but no
-//! docid out of range and no access outside the map.
+//! posting lists make.
+//!
+//! Architecture invariant: nothing here writes, and a file that only passed `open` can give
+//! wrong scores, but no docid out of range and no access outside the map.
 
 mod source;
 mod statistics;

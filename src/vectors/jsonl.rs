@@ -15,7 +15,7 @@ use serde::de::{
 use super::{TokenTable, VectorRecord, VectorSource};
 use crate::corpus::json::{ID_NAMES, Key, Scalar, first_id, json_problem};
 use crate::corpus::{IdSet, Lines, check_id, check_inputs};
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 
 /// Streams the vectors of one or several JsonVectorCollection files (plain, .gz or .zst;
 /// `-` is standard input).
@@ -101,6 +101,11 @@ impl VectorSource for JsonVectorReader {
 
     fn tokens(&self) -> &TokenTable {
         &self.tokens
+    }
+
+    fn place(&self) -> Option<(&Path, Place)> {
+        let lines = self.current.as_ref()?;
+        Some((lines.path(), Place::Line(lines.number())))
     }
 
     fn memory(&self) -> u64 {

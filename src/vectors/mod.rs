@@ -3,7 +3,9 @@
 //! Architecture invariant: a consumer sees only [`VectorSource`]; it does not know
 //! whether the weights came from a model, a file format or BM25.
 
-use crate::error::Result;
+use std::path::Path;
+
+use crate::error::{Place, Result};
 
 pub(crate) mod ciff;
 pub(crate) mod gathered;
@@ -66,6 +68,11 @@ pub trait VectorSource {
 
     /// Token strings of the term ids handed out so far.
     fn tokens(&self) -> &TokenTable;
+
+    /// Where the record read last stands, for errors that only a whole collection shows.
+    fn place(&self) -> Option<(&Path, Place)> {
+        None
+    }
 
     /// The weights' range, if known without reading everything (a store's manifest).
     fn weights(&self) -> Option<WeightSummary> {

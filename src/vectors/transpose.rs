@@ -121,6 +121,10 @@ impl<I: Inverted> VectorSource for Transposed<I> {
         self.lists.tokens()
     }
 
+    fn place(&self) -> Option<(&Path, Place)> {
+        Some((self.lists.path(), Place::File))
+    }
+
     fn len_hint(&self) -> Option<u64> {
         Some(self.lists.documents().names.len() as u64)
     }

@@ -7,6 +7,7 @@ use super::*;
 use crate::corpus::open_input;
 use crate::error::Result;
 use crate::progress::Silent;
+use crate::varint;
 use crate::vectors::VectorSource;
 use crate::vectors::gathered::{Gathered, Impacts};
 use crate::vectors::reread::Rereadable;
