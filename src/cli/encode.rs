@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use crate::corpus::{CorpusReader, Fields, are_files};
+use crate::corpus::{CorpusReader, Fields};
 use crate::encode::{
     DeviceChoice, EncodeJob, EncodeReport, Encoder, EncoderOptions, Precision, QueryEncoder,
     TextEncoder, encode_to_store, needs_download, simd_level,
@@ -185,7 +185,7 @@ fn load(args: &EncodeArgs, common: &Common) -> Result<Box<dyn TextEncoder>> {
 /// before hours of encoding, and lets a store know its input before its first block.
 fn survey(args: &EncodeArgs) -> Result<Option<InputDigest>> {
     let mut records = CorpusReader::open(&args.input, args.fields.as_ref())?;
-    if !are_files(&args.input) {
+    if records.bytes_total().is_none() {
         return Ok(None);
     }
     let mut digest = blake3::Hasher::new();

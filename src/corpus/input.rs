@@ -6,6 +6,8 @@
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Place, Result};
 
@@ -15,10 +17,47 @@ pub const STDIN: &str = "-";
 /// Read buffer: large enough that a system call costs nothing beside decompression.
 const BUFFER: usize = 256 << 10;
 
+/// Compressed bytes taken from inputs so far; clones share one count, so a progress bar
+/// can watch it from another thread.
+#[derive(Debug, Clone, Default)]
+pub struct BytesRead(Arc<AtomicU64>);
+
+impl BytesRead {
+    /// Bytes read so far, as they lie on disk (before decompression).
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// At least this share of `total` bytes has been read and used: what may still lie in
+    /// buffers, here and in a decompressor, does not count. `None` as long as all may.
+    pub(crate) fn share_of(&self, total: u64) -> Option<f64> {
+        let used = self.get().saturating_sub(4 * BUFFER as u64);
+        (used > 0 && total > 0).then(|| used as f64 / total as f64)
+    }
+}
+
+struct Counting<R> {
+    inner: R,
+    count: BytesRead,
+}
+
+impl<R: Read> Read for Counting<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buf)?;
+        self.count.0.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(n)
+    }
+}
+
 /// Opens `path` (`-` is standard input) and decompresses gzip (all members) and zstd (all
 /// frames). A file that is missing or a directory is a data error.
 pub fn open_input(path: &Path) -> Result<Box<dyn BufRead + Send>> {
-    let raw: Box<dyn Read + Send> = if path == Path::new(STDIN) {
+    open_counted(path, &BytesRead::default())
+}
+
+/// [`open_input`] that adds the compressed bytes it reads to `count`.
+pub fn open_counted(path: &Path, count: &BytesRead) -> Result<Box<dyn BufRead + Send>> {
+    let inner: Box<dyn Read + Send> = if path == Path::new(STDIN) {
         Box::new(io::stdin())
     } else {
         let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
@@ -27,7 +66,7 @@ pub fn open_input(path: &Path) -> Result<Box<dyn BufRead + Send>> {
         }
         Box::new(file)
     };
-    decompress(raw).map_err(|e| Error::io("read", path, e))
+    decompress(Counting { inner, count: count.clone() }).map_err(|e| Error::io("read", path, e))
 }
 
 fn decompress(mut raw: impl Read + Send + 'static) -> io::Result<Box<dyn BufRead + Send>> {
@@ -92,9 +131,13 @@ pub(crate) fn check_inputs(paths: &[impl AsRef<Path>]) -> Result<()> {
     Ok(())
 }
 
-/// Whether all `paths` can be read twice: pipes and standard input cannot.
-pub fn are_files(paths: &[impl AsRef<Path>]) -> bool {
-    paths.iter().map(AsRef::as_ref).all(|path| path != Path::new(STDIN) && path.is_file())
+/// Size on disk of all `paths`; `None` if one is a pipe or standard input.
+pub fn total_bytes(paths: &[impl AsRef<Path>]) -> Option<u64> {
+    paths.iter().try_fold(0, |sum, path| {
+        let path = path.as_ref();
+        let known = fs::metadata(path).ok().filter(|m| m.is_file() && path != Path::new(STDIN));
+        known.map(|m| sum + m.len())
+    })
 }
 
 fn directory(path: &Path) -> Error {
@@ -159,14 +202,6 @@ mod tests {
         assert!(message(&[dir.path()]).ends_with(": expected a file, found a directory"));
         assert!(message(&[]).contains("at least one input"));
         assert!(message(&[Path::new("-"), Path::new("-")]).contains("only once"));
-    }
-
-    #[test]
-    fn standard_input_and_folders_are_no_files() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        assert!(are_files(&[file.path()]));
-        for other in [Path::new("-"), Path::new("/")] {
-            assert!(!are_files(&[file.path(), other]));
-        }
+        assert_eq!(total_bytes(&[Path::new("-")]), None);
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::input::open_input;
+use super::input::{BytesRead, open_counted};
 use crate::error::{Error, Place, Result};
 
 /// Longest line accepted. Real documents stay far below; a binary file without line ends
@@ -15,8 +15,8 @@ const LONGEST_LINE: usize = 256 << 20;
 /// and a leading byte order mark, and remembers where it is.
 ///
 /// ```no_run
-/// # use splindex::corpus::Lines;
-/// let mut lines = Lines::open("docs.tsv".as_ref())?;
+/// # use splindex::corpus::{BytesRead, Lines};
+/// let mut lines = Lines::open("docs.tsv".as_ref(), &BytesRead::default())?;
 /// while lines.advance()? {
 ///     let id = lines.text().split('\t').next();
 ///     // … `return Err(lines.error("expected …, found …"))` names file and line.
@@ -32,9 +32,9 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Opens `path` as [`open_input`] does.
-    pub fn open(path: &Path) -> Result<Self> {
-        Ok(Self::new(path, open_input(path)?))
+    /// Opens `path`, counting its compressed bytes in `count`.
+    pub fn open(path: &Path, count: &BytesRead) -> Result<Self> {
+        Ok(Self::new(path, open_counted(path, count)?))
     }
 
     /// Lines of an input already open; `path` is what errors call it.
@@ -170,7 +170,7 @@ mod tests {
         io::Write::write_all(&mut gz, b"1\tone\n2\ttwo\n").unwrap();
         let packed = gz.finish().unwrap();
         std::fs::write(&path, &packed[..packed.len() - 6]).unwrap();
-        let mut l = Lines::open(&path).unwrap();
+        let mut l = Lines::open(&path, &BytesRead::default()).unwrap();
         let error = loop {
             match l.advance() {
                 Ok(true) => (),

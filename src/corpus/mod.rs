@@ -17,7 +17,7 @@ mod reader;
 
 pub use fields::Fields;
 pub use ids::IdSet;
-pub use input::{STDIN, are_files, open_input};
+pub use input::{BytesRead, STDIN, open_counted, open_input, total_bytes};
 pub use lines::Lines;
 pub use reader::{CorpusReader, TextRecord, empty_collection};
 

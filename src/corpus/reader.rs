@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::fields::Fields;
 use super::ids::{IdSet, check_id};
-use super::input::check_inputs;
+use super::input::{BytesRead, check_inputs, total_bytes};
 use super::json::{ID_NAMES, first_id, pick};
 use super::lines::Lines;
 use crate::error::{Error, Place, Result};
@@ -40,6 +40,8 @@ pub struct CorpusReader {
     current: Option<(Lines, Option<Format>)>,
     ids: IdSet,
     records: u64,
+    bytes: BytesRead,
+    total: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +69,19 @@ impl CorpusReader {
             current: None,
             ids: IdSet::default(),
             records: 0,
+            bytes: BytesRead::default(),
+            total: total_bytes(paths),
         })
+    }
+
+    /// At least this share of the files has been read, if it is known.
+    pub fn done(&self) -> Option<f64> {
+        self.bytes.share_of(self.total?)
+    }
+
+    /// Size of all files on disk; `None` if standard input or a pipe is among them.
+    pub fn bytes_total(&self) -> Option<u64> {
+        self.total
     }
 
     /// Documents handed out so far.
@@ -85,7 +99,7 @@ impl CorpusReader {
             let Some((lines, format)) = &mut self.current else {
                 let Some(path) = self.paths.get(self.next_path) else { return Ok(None) };
                 self.next_path += 1;
-                self.current = Some((Lines::open(path)?, Format::of_name(path)));
+                self.current = Some((Lines::open(path, &self.bytes)?, Format::of_name(path)));
                 continue;
             };
             if !lines.advance()? {

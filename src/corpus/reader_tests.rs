@@ -120,6 +120,17 @@ fn an_empty_collection_is_an_error_only_when_asked() {
     assert!(message.ends_with("d.tsv: expected at least one document, found none"), "{message}");
 }
 
+#[test]
+fn progress_runs_to_the_size_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("d.tsv.zst");
+    let text: String = (0..10_000).map(|i| format!("{i}\tdocument {i}\n")).collect();
+    fs::write(&path, zstd::encode_all(text.as_bytes(), 1).unwrap()).unwrap();
+    let mut reader = CorpusReader::open(&[path], None).unwrap();
+    assert_eq!(reader.by_ref().filter_map(Result::ok).count(), 10_000);
+    assert_eq!(Some(reader.bytes.get()), reader.bytes_total());
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_the_reader_panic_or_loop(

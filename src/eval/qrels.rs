@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use crate::corpus::Lines;
+use crate::corpus::{BytesRead, Lines};
 use crate::error::{Error, Place, Result};
 
 /// Grade of a document nobody judged: below every level of relevance.
@@ -27,7 +27,7 @@ impl Qrels {
     /// judgements. Of several grades of one document the last counts, as in pytrec_eval's
     /// tables, and [`Qrels::regraded`] counts them (MedQuAD's judgements have such).
     pub fn read(path: &Path) -> Result<Self> {
-        let mut lines = Lines::open(path)?;
+        let mut lines = Lines::open(path, &BytesRead::default())?;
         let mut qrels = Qrels { path: path.to_owned(), ..Qrels::default() };
         while lines.advance()? {
             let columns: Vec<&str> = lines.text().split_ascii_whitespace().collect();

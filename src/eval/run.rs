@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::corpus::Lines;
 use crate::corpus::json::{Scalar, json_problem};
+use crate::corpus::{BytesRead, Lines};
 use crate::error::{Error, Place, Result};
 
 /// Documents for each query, best first.
@@ -30,7 +30,7 @@ impl Run {
     /// With the line: a malformed line, a document that stands twice for one query. A file
     /// without lines.
     pub fn read(path: &Path) -> Result<Self> {
-        let mut lines = Lines::open(path)?;
+        let mut lines = Lines::open(path, &BytesRead::default())?;
         let mut hits: BTreeMap<String, Vec<Hit>> = BTreeMap::new();
         let mut format = None;
         while lines.advance()? {

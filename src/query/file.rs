@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::MAX_QUERY_WEIGHT;
-use crate::corpus::{IdSet, Lines, check_id};
+use crate::corpus::{BytesRead, IdSet, Lines, check_id};
 use crate::error::{Error, Place, Result};
 
 mod json;
@@ -109,7 +109,7 @@ pub struct IntegerQuery {
 /// Under `Auto`, a file of which half the words or more are `token:weight` holds token
 /// lists: what else stands there is an error, not text.
 pub fn read_queries(path: &Path, kind: QueryKind) -> Result<QueryFile> {
-    parse_lines(path, Lines::open(path)?, kind)
+    parse_lines(path, Lines::open(path, &BytesRead::default())?, kind)
 }
 
 /// As [`read_queries`], from bytes that are there already; `name` is what errors call them.

@@ -14,7 +14,7 @@ use serde::de::{
 
 use super::{TokenTable, VectorRecord, VectorSource};
 use crate::corpus::json::{ID_NAMES, Key, Scalar, first_id, json_problem};
-use crate::corpus::{IdSet, Lines, check_id, check_inputs};
+use crate::corpus::{BytesRead, IdSet, Lines, check_id, check_inputs, total_bytes};
 use crate::error::{Error, Place, Result};
 
 /// Streams the vectors of one or several JsonVectorCollection files (plain, .gz or .zst;
@@ -32,6 +32,8 @@ pub struct JsonVectorReader {
     ids: IdSet,
     record: u64,
     zeros: u64,
+    bytes: BytesRead,
+    total: Option<u64>,
 }
 
 impl JsonVectorReader {
@@ -43,6 +45,11 @@ impl JsonVectorReader {
 
     /// Reads inputs that are open already, or opens them when their turn comes.
     pub(super) fn of_opened(inputs: Vec<(PathBuf, Option<Box<dyn BufRead + Send>>)>) -> Self {
+        let paths: Vec<&PathBuf> = inputs.iter().map(|(path, _)| path).collect();
+        let total = match inputs.iter().any(|(_, opened)| opened.is_some()) {
+            true => None,
+            false => total_bytes(&paths),
+        };
         JsonVectorReader {
             inputs: inputs.into_iter(),
             current: None,
@@ -51,6 +58,8 @@ impl JsonVectorReader {
             ids: IdSet::default(),
             record: 0,
             zeros: 0,
+            bytes: BytesRead::default(),
+            total,
         }
     }
 }
@@ -63,7 +72,7 @@ impl VectorSource for JsonVectorReader {
                 let Some((path, opened)) = self.inputs.next() else { return Ok(false) };
                 self.current = Some(match opened {
                     Some(bytes) => Lines::new(&path, bytes),
-                    None => Lines::open(&path)?,
+                    None => Lines::open(&path, &self.bytes)?,
                 });
                 continue;
             };
@@ -106,6 +115,10 @@ impl VectorSource for JsonVectorReader {
     fn place(&self) -> Option<(&Path, Place)> {
         let lines = self.current.as_ref()?;
         Some((lines.path(), Place::Line(lines.number())))
+    }
+
+    fn done(&self) -> Option<f64> {
+        self.bytes.share_of(self.total?)
     }
 
     fn memory(&self) -> u64 {
