@@ -122,6 +122,11 @@ impl<I: Iterator<Item = Result<TextRecord>>> Bm25Source<I> {
         }
     }
 
+    /// The texts' source, for how much of it has been read.
+    pub fn texts(&self) -> &I {
+        &self.texts
+    }
+
     /// Reads and analyses a few chunks a thread; `false` at the end of the texts.
     fn analyse(&mut self) -> Result<bool> {
         let mut batch: Vec<Vec<TextRecord>> = Vec::new();
