@@ -54,7 +54,8 @@ impl OpenedVectors {
             let from = start.clamp(base, base + len);
             let to = end.clamp(base, base + len);
             // Empty parts stay: every input's weights count for the scale.
-            sources.push(Box::new(Slice::new(source, from - base, to - from)) as Box<dyn VectorSource>);
+            let part: Box<dyn VectorSource> = Box::new(Slice::new(source, from - base, to - from));
+            sources.push(part);
             base += len;
         }
         Ok(OpenedVectors { sources, shard: Some((shard, start)), ..self })
@@ -95,9 +96,9 @@ pub fn open_documents(paths: &[PathBuf], sidecars: &Sidecars) -> Result<OpenedVe
     Ok(opened)
 }
 
-/// Opens `paths`, documents or queries: store directories are ordered by the doc base that they record, files
-/// stay in the order given. CIFF files are read once to the end for their structure; where
-/// documents are opened, before their first record.
+/// Opens `paths`, documents or queries: store directories are ordered by the doc base that
+/// they record, files stay in the order given. CIFF files are read once to the end for their
+/// structure; where documents are opened, before their first record.
 ///
 /// # Errors
 /// Stores mixed with files, shards that leave a gap or overlap, ids or a vocabulary for

@@ -182,6 +182,10 @@ impl<I: Inverted> VectorSource for Transposed<I> {
         self.lists.tokens()
     }
 
+    fn place(&self) -> Option<(&Path, Place)> {
+        Some((self.lists.path(), Place::File))
+    }
+
     fn len_hint(&self) -> Option<u64> {
         match self.loaded {
             true => Some(self.lists.documents().len() as u64),

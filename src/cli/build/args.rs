@@ -20,9 +20,8 @@ use crate::vectors::store::Shard;
   splindex build --bm25 --input passages.tsv --output bm25.spx
   splindex build --input vectors --hybrid-text passages.tsv --output hybrid.spx")]
 pub struct BuildArgs {
-    /// Vectors: stores, JsonVectorCollection files or their folder, CIFF, .npz or .csr files; with
-    /// --bm25, TSV or JSON
-    /// Lines texts
+    /// Vectors: stores, JsonVectorCollection files or their folder, CIFF, .npz or .csr files;
+    /// with --bm25, texts in TSV or JSON Lines
     #[arg(long, value_name = "INPUT", num_args = 1.., required = true)]
     pub(super) input: Vec<PathBuf>,
     /// Document ids of a matrix, one a line [default: NAME-ids.txt beside it, else row numbers]

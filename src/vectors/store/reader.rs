@@ -203,6 +203,11 @@ impl VectorSource for StoreReader {
         &self.tokens
     }
 
+    fn place(&self) -> Option<(&Path, Place)> {
+        let part = self.part.as_ref()?;
+        Some((&part.path, Place::Section("block", self.block_at)))
+    }
+
     fn weights(&self) -> Option<WeightSummary> {
         Some(self.manifest.summary())
     }
