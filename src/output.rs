@@ -53,13 +53,47 @@ impl OutputFile {
 
     /// Flushes to the disk and renames the file to its target, replacing an older one.
     pub fn publish(self) -> Result<()> {
+        self.flushed()?.persist()
+    }
+
+    fn flushed(self) -> Result<Flushed> {
         let OutputFile { target, file } = self;
         let failed = |action, e| Error::io(action, &target, e);
         let temp = file.into_inner().map_err(|e| failed("write", e.into_error()))?;
         temp.as_file().sync_all().map_err(|e| failed("flush", e))?;
-        temp.persist(&target).map_err(|e| failed("rename", e.error))?;
+        Ok(Flushed { target, temp })
+    }
+}
+
+/// A file that is complete on the disk, under a temporary name.
+struct Flushed {
+    target: PathBuf,
+    temp: NamedTempFile,
+}
+
+impl Flushed {
+    fn persist(self) -> Result<()> {
+        let Flushed { target, temp } = self;
+        temp.persist(&target).map_err(|e| Error::io("rename", &target, e.error))?;
         sync_dir(folder(&target))
     }
+}
+
+/// Publishes `main` and the files that belong to it. While they are replaced, which takes
+/// as long as the renames, there is no `main`: whoever reads it then, or after a kill in
+/// between, finds no file instead of one with another's companions.
+pub(crate) fn publish_with(companions: Vec<OutputFile>, main: OutputFile) -> Result<()> {
+    if companions.is_empty() {
+        return main.publish();
+    }
+    let companions = companions.into_iter().map(OutputFile::flushed).collect::<Result<Vec<_>>>()?;
+    let main = main.flushed()?;
+    if main.target.exists() {
+        std::fs::remove_file(&main.target).map_err(|e| Error::io("replace", &main.target, e))?;
+        sync_dir(folder(&main.target))?;
+    }
+    companions.into_iter().try_for_each(Flushed::persist)?;
+    main.persist()
 }
 
 impl Write for OutputFile {
@@ -197,6 +231,31 @@ mod tests {
         file.publish().unwrap();
         assert!(link.is_symlink());
         assert_eq!(std::fs::read(&real).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_file_is_gone_before_one_of_its_companions_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let make = |name: &str| {
+            let mut file = OutputFile::create(&path(name)).unwrap();
+            file.write_all(b"new").unwrap();
+            file
+        };
+        for name in ["main", "one"] {
+            std::fs::write(path(name), "old").unwrap();
+        }
+        // The second companion cannot be renamed: a folder came in its way.
+        let (one, two, main) = (make("one"), make("two"), make("main"));
+        std::fs::create_dir(path("two")).unwrap();
+        assert!(publish_with(vec![one, two], main).is_err());
+        assert!(!path("main").exists());
+        std::fs::remove_dir(path("two")).unwrap();
+        publish_with(vec![make("one"), make("two")], make("main")).unwrap();
+        for name in ["main", "one", "two"] {
+            assert_eq!(std::fs::read(path(name)).unwrap(), b"new");
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3);
     }
 
     #[test]

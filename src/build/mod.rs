@@ -11,6 +11,7 @@
 mod assemble;
 mod bisected;
 mod collect;
+mod estimate;
 mod fidelity;
 mod impacts;
 mod invert;
@@ -24,6 +25,7 @@ mod spool;
 
 pub use bisected::Bisected;
 pub use collect::Collection;
+pub use estimate::Estimate;
 pub use fidelity::{Agreement, DEPTHS, Fidelity};
 pub use memory::Memory;
 pub use merge::{MergeOrder, MergeReport, merge};
@@ -81,6 +83,9 @@ pub struct BuildOptions {
     pub provenance: Provenance,
     /// Resident memory that the build may use; never shows in the result.
     pub memory: Memory,
+    /// Whether [`Collection::bisect`] will be called: its memory is then checked before the
+    /// documents are read.
+    pub bisect: bool,
 }
 
 impl Default for BuildOptions {
@@ -98,6 +103,7 @@ impl Default for BuildOptions {
             hybrid: None,
             provenance: Provenance::default(),
             memory: Memory::UNLIMITED,
+            bisect: false,
         }
     }
 }
@@ -157,6 +163,7 @@ pub fn build_in(
 ) -> Result<BuildReport> {
     check(&collection, order, options)?;
     let names = names(&collection)?;
+    collection.make_room(order, options, tmp)?;
     let prepared = collection.with_impacts(options, progress, |impacts| {
         Prepared::new(&collection, impacts, order, options, tmp, progress)
     })?;

@@ -20,8 +20,8 @@ use crate::serve::{ServeOptions, Service};
 #[command(after_help = "\
 GET  /search?q=TEXT&k=10   one query: a text; where only weighted tokens can be answered, or
                            with kind=weighted, token:weight …
-POST /search?k=10          a query file as for search --queries, not packed; a line of JSON
-                           for each query
+POST /search?k=10          a query file as for search --queries, plain or with
+                           Content-Encoding gzip or zstd; a line of JSON for each query
 GET  /health               content id and size of the index that answers
 GET  /metrics              counts and latencies, for Prometheus
 

@@ -1,6 +1,6 @@
 //! A contiguous part of a source.
 
-use super::{TokenTable, VectorRecord, VectorSource, WeightSummary};
+use super::{Size, TokenTable, VectorRecord, VectorSource, WeightSummary};
 use crate::error::Result;
 
 /// Some consecutive records of another source. What is known of the weights is known of
@@ -48,6 +48,15 @@ impl VectorSource for Slice {
 
     fn len_hint(&self) -> Option<u64> {
         Some(self.left)
+    }
+
+    fn size(&self) -> Option<Size> {
+        // A part's is not known.
+        self.source.size().filter(|size| self.skip == 0 && self.left >= size.documents)
+    }
+
+    fn prepare(&mut self, room: u64) -> Result<()> {
+        self.source.prepare(room)
     }
 
     fn memory(&self) -> u64 {
