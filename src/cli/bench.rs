@@ -8,11 +8,11 @@ use super::approximate::ApproximateArgs;
 use super::progress::Bars;
 use super::{Common, out};
 use crate::bench::suite::{self, EncodedQueries, Suite};
-use crate::bench::{Plan, Subject, default_cpu, report, run as measure};
+use crate::bench::{Plan, Report, Subject, default_cpu, report, run as measure};
 use crate::error::{Error, Place, Result};
 use crate::eval::Qrels;
 use crate::index::{Index, Load};
-use crate::query::file::{QueryKind, read_queries};
+use crate::query::file::{QueryFile, QueryKind, read_queries};
 use crate::query::{Algorithm, SimdLevel};
 use crate::retrieve::TEXT_SCALE;
 
@@ -122,77 +122,103 @@ fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Comm
     let plan = plan(args, cpu, common)?;
     // Faults of what is used last are said before minutes of measuring.
     if let Some(qrels) = &args.qrels {
-        if plan.approximations.iter().any(|a| !a.is_exact()) {
-            return Err(Error::Usage(
-                "--qrels measures the exact search; for approximate answers, search with --output \
-                 RUN, then `splindex eval`"
-                    .into(),
-            ));
-        }
-        Qrels::read(qrels)?;
+        check_qrels(qrels, &plan)?;
     }
     let file = read_queries(queries, args.query_kind)?;
     let open = |path: &PathBuf| Index::open_with(path, args.load);
     let indexes = args.indexes.iter().map(open).collect::<Result<Vec<_>>>()?;
-    let hybrid_weight = |index: &Index| args.hybrid_weight.filter(|_| index.meta().is_hybrid());
     if let (Some(h), false) = (args.hybrid_weight, indexes.iter().any(|i| i.meta().is_hybrid())) {
         return Err(Error::Usage(format!("--hybrid-weight {h}: none of the indexes is hybrid")));
     }
     let bars = Bars::new(common);
-    let mut subjects = Vec::new();
-    for (name, index) in names(&args.indexes).into_iter().zip(&indexes) {
-        let model = args.query_model.as_deref();
-        let side = suite::query_side(index, model, hybrid_weight(index))?;
-        let EncodedQueries { prepared, encoding } =
-            suite::encode_all(&side, &file, args.query_scale, args.runs, cpu)?;
-        let (ids, queries) = prepared.into_iter().map(|p| (p.id, p.query)).unzip();
-        subjects.push(Subject {
-            name,
-            index,
-            query_side: side.describe(&file).into(),
-            ids,
-            queries,
-            encoding,
-        });
-    }
-    let measured = measure(&subjects, &plan, &bars)?;
+    let named = names(&args.indexes).into_iter().zip(&indexes);
+    let subjects = named.map(|(name, index)| subject(name, index, &file, args, cpu));
+    let measured = measure(&subjects.collect::<Result<Vec<_>>>()?, &plan, &bars)?;
     bars.finish();
     if let Some(dir) = &args.report {
         report::write(&measured, dir)?;
     }
-    if common.json {
-        let json = serde_json::to_string(&measured)
-            .map_err(|e| Error::Internal(format!("the report does not encode: {e}")))?;
-        out!("{json}");
-    } else {
-        out!("{}\n\n{}", report::protocol(&measured), report::latency_table(&measured));
-        if let Some(load) = report::load_table(&measured) {
-            out!("{load}");
-        }
-        if let Some(work) = report::work_table(&measured) {
-            out!("{work}");
-        }
-        out!("{}\n{}", report::space_table(&measured), report::machine(&measured));
-    }
+    print_measured(&measured, common)?;
     if let Some(qrels) = &args.qrels {
-        let rows = args.indexes.iter().zip(&indexes).zip(names(&args.indexes));
-        let rows = rows.map(|((index, opened), name)| suite::Row {
-            name,
-            collection: None,
-            index: index.clone(),
-            queries: queries.to_owned(),
-            kind: args.query_kind.to_string(),
-            query_model: args.query_model.clone(),
-            hybrid_weight: hybrid_weight(opened),
-            qrels: Some(qrels.clone()),
-            algorithm: Some(plan.algorithms[0].name().into()),
-        });
-        let k = plan.ks.iter().copied().max().unwrap_or(1000);
-        let suite = Suite { k, runs: args.runs, ..Suite::of_rows(rows.collect()) };
-        run_suite(&suite, cpu, args, common)?;
+        run_suite(&suite_of(args, &indexes, queries, qrels, &plan), cpu, args, common)?;
     }
     told_where(args, common);
     Ok(())
+}
+
+fn check_qrels(qrels: &Path, plan: &Plan) -> Result<()> {
+    if plan.approximations.iter().any(|a| !a.is_exact()) {
+        return Err(Error::Usage(
+            "--qrels measures the exact search; for approximate answers, search with --output \
+             RUN, then `splindex eval`"
+                .into(),
+        ));
+    }
+    Qrels::read(qrels).map(drop)
+}
+
+/// The weight asked for, where it means something.
+fn hybrid_weight(index: &Index, args: &BenchArgs) -> Option<f64> {
+    args.hybrid_weight.filter(|_| index.meta().is_hybrid())
+}
+
+/// An index and the queries of `file` for it, encoded and timed on the way.
+fn subject<'a>(
+    name: String,
+    index: &'a Index,
+    file: &QueryFile,
+    args: &BenchArgs,
+    cpu: Option<usize>,
+) -> Result<Subject<'a>> {
+    let model = args.query_model.as_deref();
+    let side = suite::query_side(index, model, hybrid_weight(index, args))?;
+    let EncodedQueries { prepared, encoding } =
+        suite::encode_all(&side, file, args.query_scale, args.runs, cpu)?;
+    let (ids, queries) = prepared.into_iter().map(|p| (p.id, p.query)).unzip();
+    let query_side = side.describe(file).into();
+    Ok(Subject { name, index, query_side, ids, queries, encoding })
+}
+
+fn print_measured(measured: &Report, common: &Common) -> Result<()> {
+    if common.json {
+        let json = serde_json::to_string(measured)
+            .map_err(|e| Error::Internal(format!("the report does not encode: {e}")))?;
+        out!("{json}");
+        return Ok(());
+    }
+    out!("{}\n\n{}", report::protocol(measured), report::latency_table(measured));
+    if let Some(load) = report::load_table(measured) {
+        out!("{load}");
+    }
+    if let Some(work) = report::work_table(measured) {
+        out!("{work}");
+    }
+    out!("{}\n{}", report::space_table(measured), report::machine(measured));
+    Ok(())
+}
+
+/// The indexes as rows of the paper's table.
+fn suite_of(
+    args: &BenchArgs,
+    indexes: &[Index],
+    queries: &Path,
+    qrels: &Path,
+    plan: &Plan,
+) -> Suite {
+    let rows = args.indexes.iter().zip(indexes).zip(names(&args.indexes));
+    let rows = rows.map(|((path, index), name)| suite::Row {
+        name,
+        collection: None,
+        index: path.clone(),
+        queries: queries.to_owned(),
+        kind: args.query_kind.to_string(),
+        query_model: args.query_model.clone(),
+        hybrid_weight: hybrid_weight(index, args),
+        qrels: Some(qrels.to_owned()),
+        algorithm: Some(plan.algorithms[0].name().into()),
+    });
+    let k = plan.ks.iter().copied().max().unwrap_or(1000);
+    Suite { k, runs: args.runs, ..Suite::of_rows(rows.collect()) }
 }
 
 fn run_suite(suite: &Suite, cpu: Option<usize>, args: &BenchArgs, common: &Common) -> Result<()> {

@@ -90,6 +90,39 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
     // cores with others.
     let threads = common.threads.unwrap_or(1);
     Common { threads: Some(threads), ..common.clone() }.init_threads()?;
+    let approximation = check(args, common)?;
+    let index = Index::open_with(&args.index, args.load)?;
+    let file = read_queries(&args.queries, args.query_kind)?;
+    let side = QuerySide::load(&index, args.query_model.as_deref(), args.hybrid_weight)?;
+    let queries = side.prepare(&file, args.query_scale)?;
+
+    let bar = progress(common, "searching", queries.len() as u64);
+    let mut elapsed = Duration::ZERO;
+    write_run(args, approximation, &index, |out| {
+        for batch in queries.chunks(BATCH) {
+            let started = Instant::now();
+            let answers = answer(&index, batch, args, approximation, threads)?;
+            elapsed += started.elapsed();
+            for (query, hits) in batch.iter().zip(&answers) {
+                out.query(query, hits)?;
+            }
+            bar.inc(batch.len() as u64);
+        }
+        Ok(())
+    })?;
+    bar.finish_and_clear();
+    let hybrid = index.meta().is_hybrid();
+    let asked = queries.iter().map(|q| &q.query);
+    let picked = args.algorithm.picked(&index, asked, args.k, &approximation);
+    let approximate = Some(approximation).filter(|a| !a.is_exact());
+    let answered =
+        Answered { picked, approximate, query_side: side.describe(&file), hybrid, elapsed };
+    summary(args, common, &answered, &queries)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses what does not go together, before anything is opened; what answers may lack.
+fn check(args: &SearchArgs, common: &Common) -> Result<Approximation> {
     let to_file = args.output.as_deref().is_some_and(|path| path != Path::new("-"));
     if common.json && !to_file {
         return Err(Error::Usage(
@@ -121,34 +154,7 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
             return Err(Error::data(output, Place::File, problem).hint("give another --output"));
         }
     }
-    let index = Index::open_with(&args.index, args.load)?;
-    let file = read_queries(&args.queries, args.query_kind)?;
-    let side = QuerySide::load(&index, args.query_model.as_deref(), args.hybrid_weight)?;
-    let queries = side.prepare(&file, args.query_scale)?;
-
-    let bar = progress(common, "searching", queries.len() as u64);
-    let mut elapsed = Duration::ZERO;
-    write_run(args, approximation, &index, |out| {
-        for batch in queries.chunks(BATCH) {
-            let started = Instant::now();
-            let answers = answer(&index, batch, args, approximation, threads)?;
-            elapsed += started.elapsed();
-            for (query, hits) in batch.iter().zip(&answers) {
-                out.query(query, hits)?;
-            }
-            bar.inc(batch.len() as u64);
-        }
-        Ok(())
-    })?;
-    bar.finish_and_clear();
-    let hybrid = index.meta().is_hybrid();
-    let asked = queries.iter().map(|q| &q.query);
-    let picked = args.algorithm.picked(&index, asked, args.k, &approximation);
-    let approximate = Some(approximation).filter(|a| !a.is_exact());
-    let answered =
-        Answered { picked, approximate, query_side: side.describe(&file), hybrid, elapsed };
-    summary(args, common, &answered, &queries)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(approximation)
 }
 
 fn answer(
@@ -255,33 +261,41 @@ struct Answered<'a> {
     elapsed: Duration,
 }
 
+/// Sums and means over all queries.
+struct Totals {
+    unknown: u64,
+    zero_weight: u64,
+    mean_us: f64,
+    mean_encoding_us: f64,
+    /// The largest of all, for hybrid indexes.
+    rounding: Option<Rounding>,
+    halved: usize,
+}
+
+impl Totals {
+    fn of(queries: &[Prepared], answered: &Answered<'_>) -> Self {
+        let mean = |total: Duration| total.as_secs_f64() * 1e6 / queries.len().max(1) as f64;
+        let rounding = queries.iter().map(|q| q.rounding).reduce(Rounding::max);
+        Totals {
+            unknown: queries.iter().map(|q| u64::from(q.query.unknown)).sum(),
+            zero_weight: queries.iter().map(|q| u64::from(q.dropped)).sum(),
+            mean_us: mean(answered.elapsed),
+            mean_encoding_us: mean(queries.iter().map(|q| q.encoding).sum()),
+            rounding: rounding.filter(|_| answered.hybrid),
+            halved: queries.iter().filter(|q| q.rounding.halvings > 0).count(),
+        }
+    }
+}
+
 fn summary(
     args: &SearchArgs,
     common: &Common,
     answered: &Answered<'_>,
     queries: &[Prepared],
 ) -> Result<()> {
-    let Answered { ref picked, approximate, query_side, hybrid, elapsed } = *answered;
-    let unknown: u64 = queries.iter().map(|q| u64::from(q.query.unknown)).sum();
-    let dropped: u64 = queries.iter().map(|q| u64::from(q.dropped)).sum();
-    let encoding: Duration = queries.iter().map(|q| q.encoding).sum();
-    let rounding = queries.iter().map(|q| q.rounding).reduce(Rounding::max).filter(|_| hybrid);
-    let halved = queries.iter().filter(|q| q.rounding.halvings > 0).count();
-    let mean = |total: Duration| total.as_secs_f64() * 1e6 / queries.len().max(1) as f64;
+    let totals = Totals::of(queries, answered);
     if common.json {
-        let json = serde_json::json!({
-            "index": args.index, "run": args.output, "format": args.format.unwrap_or_default().to_string(),
-            "queries": queries.len(), "query_side": query_side, "k": args.k,
-            "algorithm": args.algorithm.name(), "picked": picked, "approximate": approximate,
-            "unknown_tokens": unknown,
-            "zero_weight_tokens": dropped, "mean_us": mean(elapsed),
-            "mean_encoding_us": mean(encoding),
-            "rounding": rounding.map(|r| serde_json::json!({
-                "largest_weight_error": r.weight, "largest_score_error": r.score,
-                "halvings": r.halvings, "halved_queries": halved,
-            })),
-        });
-        out!("{json}");
+        out!("{}", json(args, answered, &totals, queries.len()));
     }
     if common.quiet {
         return Ok(());
@@ -293,17 +307,45 @@ fn summary(
         );
     }
     eprintln!(
-        "{}: {} ({query_side}), {}{} at k = {}: {:.1} µs a query, {:.1} µs to encode; {}, {} of weight 0",
+        "{}: {} ({}), {}{} at k = {}: {:.1} µs a query, {:.1} µs to encode; {}, {} of weight 0",
         args.index.display(),
         count(queries.len() as u64, "query", "queries"),
-        with_picks(args.algorithm.name(), picked),
-        approximate.map_or(String::new(), |a| format!(", approximate: {a},")),
+        answered.query_side,
+        with_picks(args.algorithm.name(), &answered.picked),
+        answered.approximate.map_or(String::new(), |a| format!(", approximate: {a},")),
         args.k,
-        mean(elapsed),
-        mean(encoding),
-        count(unknown, "unknown token", "unknown tokens"),
-        count(dropped, "token", "tokens"),
+        totals.mean_us,
+        totals.mean_encoding_us,
+        count(totals.unknown, "unknown token", "unknown tokens"),
+        count(totals.zero_weight, "token", "tokens"),
     );
+    print_rounding(&totals);
+    Ok(())
+}
+
+fn json(
+    args: &SearchArgs,
+    answered: &Answered<'_>,
+    totals: &Totals,
+    queries: usize,
+) -> serde_json::Value {
+    serde_json::json!({
+        "index": args.index, "run": args.output,
+        "format": args.format.unwrap_or_default().to_string(),
+        "queries": queries, "query_side": answered.query_side, "k": args.k,
+        "algorithm": args.algorithm.name(), "picked": answered.picked,
+        "approximate": answered.approximate, "unknown_tokens": totals.unknown,
+        "zero_weight_tokens": totals.zero_weight, "mean_us": totals.mean_us,
+        "mean_encoding_us": totals.mean_encoding_us,
+        "rounding": totals.rounding.map(|r| serde_json::json!({
+            "largest_weight_error": r.weight, "largest_score_error": r.score,
+            "halvings": r.halvings, "halved_queries": totals.halved,
+        })),
+    })
+}
+
+/// What integer weights cost the queries of a hybrid index.
+fn print_rounding(&Totals { rounding, halved, .. }: &Totals) {
     if let Some(rounding) = rounding {
         eprintln!(
             "rounding of query weights: at most {:.2} % of a weight, {:.4} % of a query's largest \
@@ -320,5 +362,4 @@ fn summary(
             count(rounding.map_or(0, |r| r.halvings).into(), "time", "times"),
         );
     }
-    Ok(())
 }
