@@ -72,11 +72,15 @@ pub fn evaluate(
         queries.push(QueryScores { id: id.to_owned(), scores });
     }
     if judged_and_run == 0 {
-        let problem = format!(
-            "expected queries that {} judges, found none of them in the run",
-            qrels.path().display()
-        );
-        return Err(Error::data(run.path(), Place::File, problem)
+        let (path, problem) = match run.path().as_os_str().is_empty() {
+            true => (qrels.path(), "expected judgements of the run's queries, found none".into()),
+            false => {
+                let judge = qrels.path().display();
+                let problem = format!("expected queries that {judge} judges, found none of them");
+                (run.path(), problem)
+            }
+        };
+        return Err(Error::data(path, Place::File, problem)
             .hint("check that run and judgements belong to the same queries"));
     }
     let mean = |m: usize| {
