@@ -27,6 +27,6 @@ pub(super) fn query(index: &Index, h: f64, parts: &Parts) -> Result<(Query, u32,
     let factor = |field: usize, weight| meta.hybrid_constant * weight / meta.fields[field].scale;
     let (learned, bm25) = (factor(0, h), factor(1, 1.0));
     let fields: [Part<'_>; 2] =
-        [(0, &parts.learned, &|q| q * learned), (1, &parts.bm25, &|q| q * bm25)];
+        [(0, &parts.learned, &|q: f64| q * learned), (1, &parts.bm25, &|q: f64| q * bm25)];
     fit(index, &fields)
 }

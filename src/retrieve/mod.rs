@@ -20,7 +20,7 @@ use crate::query::Query;
 use crate::query::file::{
     QueryBody, QueryFile, QueryInput, broken_list, integer_terms, weight_scale,
 };
-use fit::fit;
+use fit::{Part, fit};
 use hybrid::Parts;
 
 pub use fit::Rounding;
@@ -279,7 +279,8 @@ impl<'a> QuerySide<'a> {
         stems: &[(String, f64)],
         encoding: Duration,
     ) -> Result<Prepared> {
-        let (query, dropped, rounding) = fit(self.index, &[(0, stems, &bm25::query_weight)])?;
+        let part: Part<'_> = (0, stems, &bm25::query_weight);
+        let (query, dropped, rounding) = fit(self.index, &[part])?;
         Ok(Prepared { id: id.to_owned(), query, dropped, encoding, rounding })
     }
 
