@@ -1,5 +1,7 @@
 //! Files that appear under their name when they are complete, and not before.
 
+mod packed;
+
 use std::fs::{File, TryLockError};
 use std::io::{BufWriter, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -7,6 +9,8 @@ use std::path::{Path, PathBuf};
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{Error, Place, Result};
+
+pub(crate) use packed::PackedFile;
 
 /// Prefix of temporary files beside an output: what a killed run leaves is recognised by it.
 pub const TEMP_PREFIX: &str = ".splindex-tmp-";

@@ -40,6 +40,13 @@ impl Node {
         self.send(head, "", body.as_bytes())
     }
 
+    /// The answer to a request of which no body is sent.
+    fn head(&self, head: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(stream, "{head}\r\n\r\n").unwrap();
+        answer(stream)
+    }
+
     /// The same with lines of `headers`, each with its end.
     fn send(&self, head: &str, headers: &str, body: &[u8]) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
@@ -50,10 +57,7 @@ impl Node {
         )
         .unwrap();
         stream.write_all(body).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+        answer(stream)
     }
 
     fn get(&self, path: &str) -> (u16, Value) {
@@ -64,6 +68,13 @@ impl Node {
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
+}
+
+fn answer(mut stream: TcpStream) -> (u16, String) {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
 impl Drop for Node {
@@ -135,8 +146,37 @@ fn bad_requests_say_what_was_expected() {
         assert_eq!(status, 400, "{body}: {answer}");
         assert!(answer.contains(expected), "{body}: {answer}");
     }
-    assert_eq!(node.request("GET /nothing", "").0, 404);
     assert_eq!(node.get("/search?q=whale").0, 200);
+    let (_, metrics) = node.request("GET /metrics", "");
+    assert!(metrics.contains("splindex_failed_requests_total 10\n"), "{metrics}");
+}
+
+#[test]
+fn every_error_is_json_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    bm25(dir.path(), 20);
+    let node = Node::start(dir.path(), "");
+    // A body that is announced as too long is refused before it is sent.
+    let long = "POST /search HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4194305";
+    let answers = [
+        (node.request("GET /nothing", ""), 404, "expected /search, /health or /metrics"),
+        (node.request("DELETE /search", ""), 405, "expected GET or POST for /search, found DELETE"),
+        (node.request("POST /health", ""), 405, "expected GET for /health, found POST"),
+        (node.request("GET /search?q=caf%E9", ""), 400, "expected percent-encoded UTF-8"),
+        (node.request("POST /search?kind=%FF", "q\twhale"), 400, "found \"kind=%FF\""),
+        (node.request("GET /search?query=whale", ""), 400, "unknown field `query`"),
+        (node.request("POST /search", "q\tx:1 y"), 400, "say kind=text"),
+        (node.head(long), 413, "at most 4194304 bytes"),
+    ];
+    for ((status, body), expected, problem) in &answers {
+        assert_eq!(status, expected, "{body}");
+        let body: Value = serde_json::from_str(body).unwrap();
+        assert!(body["error"].as_str().unwrap().contains(problem), "{body}");
+    }
+    let (_, metrics) = node.request("GET /metrics", "");
+    let failed = format!("splindex_failed_requests_total {}\n", answers.len());
+    assert!(metrics.contains(&failed), "{metrics}");
+    assert_eq!(node.get("/search?q=caf%C3%A9+50%").0, 200);
 }
 
 #[test]

@@ -26,7 +26,7 @@ mod throughput;
 pub use answers::{Agreement, answers};
 pub use closed::{Case, Times, closed_loop};
 pub use machine::Machine;
-pub use open::{OpenLoop, open_loop};
+pub use open::{OpenLoop, check_load, open_loop};
 pub use pin::{default_cpu, pin};
 pub use run::{CaseReport, IndexReport, Plan, Protocol, QueryFacts, Report, Subject, run};
 pub use space::Space;

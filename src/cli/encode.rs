@@ -15,7 +15,7 @@ use crate::vectors::store::{Encoding, InputDigest, Kind, Plan, Shard, StoreWrite
 
 use super::common::parse_shard;
 use super::stop::Stop;
-use super::{Common, out, progress};
+use super::{Common, count, out, progress};
 
 /// Encode texts into a store of sparse vectors
 #[derive(Debug, clap::Args)]
@@ -46,7 +46,8 @@ pub struct EncodeArgs {
     /// Tokens of a batch
     #[arg(long, value_name = "N", default_value_t = EncoderOptions::default().batch_tokens)]
     batch_tokens: usize,
-    /// TSV columns (from 1) or JSON fields that make the text, joined by a space
+    /// TSV columns (from 1) or JSON fields that make the text, joined by a space [default: column
+    /// 2; "title", then "contents" or "text"]
     #[arg(long, value_name = "LIST")]
     fields: Option<Fields>,
     /// cpu or cuda:N
@@ -258,10 +259,10 @@ fn print(
     }
     let per_document = totals.postings as f64 / totals.documents.max(1) as f64;
     eprintln!(
-        "{}: {} documents ({} resumed, {} empty, {} truncated, {} skipped), {per_document:.1} \
+        "{}: {} ({} resumed, {} empty, {} truncated, {} skipped), {per_document:.1} \
          terms each, largest weight {:.4}, {rate:.1} documents/s",
         args.output.display(),
-        totals.documents,
+        count(totals.documents, "document", "documents"),
         report.resumed,
         totals.empty,
         totals.truncated,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::{Common, human_bytes, out};
+use super::{Common, count, human_bytes, out};
 use crate::error::{Error, Place, Result};
 use crate::format::terms::KTH;
 use crate::index::{Index, TermId};
@@ -199,7 +199,7 @@ fn document(index: &Index, id: &str, common: &Common) -> Result<()> {
         out!("{json}");
         return Ok(());
     }
-    out!("document {id} (ordinal {ordinal}): {} terms", terms.len());
+    out!("document {id} (ordinal {ordinal}): {}", count(terms.len() as u64, "term", "terms"));
     for (field, named) in (0..).zip(fields) {
         if index.meta().is_hybrid() {
             out!("{}: {} terms", index.meta().field_name(field), named.len());

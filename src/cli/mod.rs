@@ -18,6 +18,7 @@ pub mod eval;
 mod explain;
 pub mod inspect;
 pub mod merge;
+mod no_terms;
 pub mod search;
 #[cfg(feature = "serve")]
 pub mod serve;

@@ -11,11 +11,11 @@ use rayon::prelude::*;
 
 use super::approximate::ApproximateArgs;
 use super::explain::Explanations;
-use super::{Common, count, out, progress};
+use super::{Common, count, no_terms, out, progress};
 use crate::error::{Error, Place, Result};
 use crate::eval::{RunFormat, RunWriter};
 use crate::index::{Index, Load};
-use crate::output::{OutputFile, refuse_inputs};
+use crate::output::{PackedFile, refuse_inputs};
 use crate::query::file::{QueryKind, read_queries};
 use crate::query::{Algorithm, Approximation, Hit, Searcher, with_picks};
 use crate::retrieve::{Prepared, QuerySide, Rounding};
@@ -34,7 +34,8 @@ use crate::retrieve::{Prepared, QuerySide, Rounding};
 Query files: text (qid<TAB>text), weighted tokens (qid<TAB>token:weight …), repeated tokens
 (qid<TAB>token token …, with --query-kind repeated), JSON Lines; plain, .gz or .zst. A hybrid
 index takes texts with --query-model, or JSON Lines with `vector` and either `text` or `bm25`
-({stem: weight}); it scores BM25 + h · learned, with query weights as they are given.
+({stem: weight}); it scores BM25 + h · learned, with query weights as they are given. Of such lines
+a BM25 index takes `bm25` or `text`, a learned one `vector`: one file asks all three.
 
 Scores are integers. trec_eval reads them as 32-bit floats and orders equal ones by document id,
 so a TREC run lowers the later ones of equal scores by the least possible step: its order is ours.
@@ -52,7 +53,9 @@ pub struct SearchArgs {
     /// Results a query
     #[arg(long, value_name = "K", default_value_t = 1000)]
     k: usize,
-    /// auto, or the name of an algorithm; all return the same list (unless it may be approximate)
+    /// auto (the cheapest for each query), exhaustive, wand, block_max_wand, maxscore,
+    /// block_max_maxscore, windowed, or range_pruned (of an index built with --ranges 64); all
+    /// return the same list, unless it may be approximate
     #[arg(long, value_name = "NAME", default_value = "auto")]
     algorithm: Algorithm,
     /// Model directory, or hub id (naver/splade-v3), that turns query texts into weighted tokens: a
@@ -73,7 +76,7 @@ pub struct SearchArgs {
     /// Show what each query term gave to each hit, instead of a run; with --format jsonl as JSON
     #[arg(long)]
     explain: bool,
-    /// The run; without it, standard output
+    /// The run, compressed if it is named .gz or .zst; without it, standard output
     #[arg(long, value_name = "RUN")]
     output: Option<PathBuf>,
     /// How the index gets into memory: mmap, populate or ram
@@ -115,8 +118,9 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
     let asked = queries.iter().map(|q| &q.query);
     let picked = args.algorithm.picked(&index, asked, args.k, &approximation);
     let approximate = Some(approximation).filter(|a| !a.is_exact());
-    let answered =
-        Answered { picked, approximate, query_side: side.describe(&file), hybrid, elapsed };
+    let no_terms = no_terms::warning(&args.index, &file, &queries, args.query_scale, hybrid);
+    let query_side = side.describe(&file);
+    let answered = Answered { picked, approximate, query_side, hybrid, elapsed, no_terms };
     summary(args, common, &answered, &queries)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -125,11 +129,14 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
 fn check(args: &SearchArgs, common: &Common) -> Result<Approximation> {
     let to_file = args.output.as_deref().is_some_and(|path| path != Path::new("-"));
     if common.json && !to_file {
-        return Err(Error::Usage(
-            "--json prints a summary on standard output, where the run goes; give --output RUN, or \
-             --format jsonl for a run in JSON"
-                .into(),
-        ));
+        let instead = match args.format {
+            Some(RunFormat::Jsonl) => "or leave --json out: --format jsonl is a run in JSON",
+            _ => "or --format jsonl instead of --json for a run in JSON",
+        };
+        return Err(Error::Usage(format!(
+            "--json prints a summary on standard output, where the run goes; give --output RUN, \
+             {instead}"
+        )));
     }
     if args.explain && matches!(args.format, Some(RunFormat::Trec | RunFormat::MsMarco)) {
         return Err(Error::Usage(
@@ -217,7 +224,7 @@ fn write_run(
             File::options().write(true).open(path).map_err(|e| Error::io("write", path, e))?;
         return enough_read(write_to(&mut BufWriter::new(file), path, args, tag, index, answers));
     }
-    let mut file = OutputFile::create(path)?;
+    let mut file = PackedFile::create(path)?;
     write_to(&mut file, path, args, tag, index, answers)?;
     file.publish()
 }
@@ -259,6 +266,8 @@ struct Answered<'a> {
     query_side: &'a str,
     hybrid: bool,
     elapsed: Duration,
+    /// Why no query has a term, if none has.
+    no_terms: Option<String>,
 }
 
 /// Sums and means over all queries.
@@ -267,7 +276,7 @@ struct Totals {
     zero_weight: u64,
     mean_us: f64,
     mean_encoding_us: f64,
-    /// The largest of all, for hybrid indexes.
+    /// The largest of all, for hybrid indexes and where weights were halved.
     rounding: Option<Rounding>,
     halved: usize,
 }
@@ -281,7 +290,7 @@ impl Totals {
             zero_weight: queries.iter().map(|q| u64::from(q.dropped)).sum(),
             mean_us: mean(answered.elapsed),
             mean_encoding_us: mean(queries.iter().map(|q| q.encoding).sum()),
-            rounding: rounding.filter(|_| answered.hybrid),
+            rounding: rounding.filter(|r| answered.hybrid || r.halvings > 0),
             halved: queries.iter().filter(|q| q.rounding.halvings > 0).count(),
         }
     }
@@ -300,11 +309,8 @@ fn summary(
     if common.quiet {
         return Ok(());
     }
-    if !queries.is_empty() && queries.iter().all(|q| q.query.terms.is_empty()) {
-        eprintln!(
-            "warning: no query has a term that the index knows; are its tokens those of {}?",
-            args.index.display()
-        );
+    if let Some(warning) = &answered.no_terms {
+        eprintln!("warning: {warning}");
     }
     eprintln!(
         "{}: {} ({}), {}{} at k = {}: {:.1} µs a query, {:.1} µs to encode; {}, {} of weight 0",
@@ -344,7 +350,7 @@ fn json(
     })
 }
 
-/// What integer weights cost the queries of a hybrid index.
+/// What integer weights cost the queries of a hybrid index, and long texts of others.
 fn print_rounding(&Totals { rounding, halved, .. }: &Totals) {
     if let Some(rounding) = rounding {
         eprintln!(

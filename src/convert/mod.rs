@@ -15,7 +15,6 @@
 mod beside;
 mod folder;
 mod index;
-mod packed;
 mod target;
 
 use std::io::Write;
@@ -36,7 +35,6 @@ use crate::vectors::store::{BLOCK_RECORDS, Kind, Plan, StoreWriter, Totals, Weig
 use crate::vectors::transpose::Transposed;
 use crate::vectors::{VectorRecord, VectorSource, ciff, pisa};
 use folder::NewFolder;
-use packed::PackedFile;
 
 /// f16 holds whole numbers up to here exactly.
 const LARGEST_HALF: f32 = 2048.0;

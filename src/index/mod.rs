@@ -115,9 +115,13 @@ impl Index {
     }
 
     /// Whether `path` begins as an `.spx` file does; for commands that must not replace
-    /// one, or nothing else. Opens nothing but the file.
+    /// one, or nothing else. Opens nothing but a regular file: reading from a pipe would wait
+    /// for its writer, who may be the caller.
     pub fn is_one(path: &Path) -> bool {
         use std::io::Read;
+        if !path.is_file() {
+            return false;
+        }
         let mut magic = [0; 8];
         std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
             && magic == crate::format::header::MAGIC

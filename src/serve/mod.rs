@@ -175,6 +175,11 @@ impl Service {
         Arc::clone(&current.serving)
     }
 
+    /// Counts a request that was answered with an error, in [`metrics`](Self::metrics).
+    pub fn count_failed(&self) {
+        self.shared.metrics.failed();
+    }
+
     /// Counts and latencies so far, in Prometheus' text format.
     pub fn metrics(&self) -> String {
         self.shared.metrics.text()

@@ -90,7 +90,7 @@ fn approximate_answers_are_marked_in_run_and_summary() {
     for (flags, tag, shown) in [
         ("", "splindex", "auto"),
         ("--query-mass 1", "splindex", "auto"),
-        ("--max-query-terms 1", "splindex-approximate", "approximate: 1 terms"),
+        ("--max-query-terms 1", "splindex-approximate", "approximate: 1 term"),
     ] {
         let search = format!("search good.spx --queries q.tsv --output run --json {flags}");
         let output = shop.run(QUERY, &search);

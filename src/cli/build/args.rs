@@ -53,7 +53,7 @@ pub struct BuildArgs {
     /// shards of one collection share
     #[arg(long, value_name = "auto|W", default_value = "auto", value_parser = parse_scale)]
     pub(super) scale: ScaleArg,
-    /// Bits of an impact
+    /// Bits of an impact, 1 to 8
     #[arg(long, value_name = "BITS", default_value_t = 8)]
     pub(super) bits: u8,
     /// Resident memory to stay within: what does not fit goes to temporary files [default:
@@ -112,7 +112,8 @@ pub(super) struct Bm25Args {
     /// Stop words: english or none
     #[arg(long, value_name = "NAME", default_value = "english", requires = "texts")]
     pub(super) stopwords: StopWords,
-    /// TSV columns (from 1) or JSON fields that make the text, joined by a space
+    /// TSV columns (from 1) or JSON fields that make the text, joined by a space [default: column
+    /// 2; "title", then "contents" or "text"]
     #[arg(long, value_name = "LIST", requires = "texts")]
     pub(super) fields: Option<Fields>,
 }
