@@ -141,13 +141,17 @@ pub(super) fn scatter(
     dispatch!(level, scatter(run, weight, stage, accumulators));
 }
 
-/// Asks for the first bytes of what will be read soon: a list's bytes for one window are too
-/// few for the machine to notice at once that it should read ahead. Four lines, whatever
-/// there is: a loop whose end cannot be foreseen costs more than it saves.
+/// Lines that [`prefetch`] asks for: about what a list of a long query has in a window.
+/// With 4 or none long queries take 4 % longer.
+const AHEAD: usize = 10;
+
+/// Asks for bytes that will be read soon: a list's bytes for one window are too few for the
+/// machine to notice that it should read ahead. As many lines whatever there is: a loop
+/// whose end cannot be foreseen costs more than it saves.
 #[inline]
 pub(super) fn prefetch(bytes: &[u8]) {
     #[cfg(target_arch = "x86_64")]
-    for line in 0..4 {
+    for line in 0..AHEAD {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         let address = bytes.as_ptr().wrapping_add(64 * line);
         // SAFETY: a prefetch reads nothing that the program sees, and may ask for anything.
