@@ -116,10 +116,13 @@ impl<'a> Windowed<'a> {
         for &Weighted { list, weight } in lists {
             let dense = match list.representation {
                 Representation::Stream => {
+                    // Directories first: then their misses wait for each other no longer.
+                    kernels::prefetch_line(list.windows);
                     self.streams.push(Weighted { list, weight });
                     continue;
                 }
                 Representation::Packed => {
+                    kernels::prefetch(list.block_bytes(0).unwrap_or_default());
                     let block = Block::with_simd(self.level);
                     self.packed.push(PackedCursor {
                         list,
@@ -149,14 +152,15 @@ impl<'a> Windowed<'a> {
         if !self.dense.is_empty() {
             self.score_dense(first as usize, len as usize)?;
         }
-        let run = |i: usize| {
+        let run = |window, i: usize| {
             let stream = self.streams.get(i);
             stream.map_or(&[][..], |Weighted { list, .. }| list.stream_run(window))
         };
-        let mut next = run(0);
+        let mut next = run(window, 0);
         for (i, Weighted { weight, .. }) in self.streams.iter().enumerate() {
             let this = next;
-            next = run(i + 1);
+            let last = i + 1 == self.streams.len();
+            next = if last { run(window + 1, 0) } else { run(window, i + 1) };
             kernels::prefetch(next.as_flattened());
             kernels::scatter(self.level, this, *weight, &mut self.stage, &mut self.accumulators);
         }

@@ -161,6 +161,19 @@ pub(super) fn prefetch(bytes: &[u8]) {
     let _ = bytes;
 }
 
+/// Asks for the line where something begins.
+#[inline]
+pub(super) fn prefetch_line<T>(at: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.as_ptr().cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
 /// Decoded postings that [`scatter_block`] takes at a time.
 pub(super) const GROUP: usize = 16;
 
