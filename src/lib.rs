@@ -11,6 +11,36 @@
 //! Architecture invariant: modules depend on those to their left in this picture or
 //! below it (`error`, `vectors`); `format`, `index` and `query` know no encoder and no
 //! command line; only `cli` prints.
+//!
+//! # Example
+//!
+//! Building an index and asking it, in a program of one's own:
+//!
+//! ```
+//! use splindex::build::{BuildOptions, Collection, build};
+//! use splindex::index::Index;
+//! use splindex::progress::Silent;
+//! use splindex::query::{Algorithm, Query, Searcher};
+//!
+//! # fn main() -> splindex::Result<()> {
+//! # let dir = tempfile::tempdir().expect("a temporary folder");
+//! # let path = dir.path().join("whales.spx");
+//! let mut collection = Collection::default();
+//! collection.push("d1", [("whale", 2.0), ("sea", 0.5)])?; // tokens and weights ≥ 0
+//! collection.push("d2", [("whale", 1.2), ("ship", 1.9)])?;
+//! build(&collection, None, &BuildOptions::default(), &path, &Silent)?;
+//!
+//! let index = Index::open(&path)?; // maps the file; any number of threads may share it
+//! let mut searcher = Searcher::new(&index); // reused from query to query, one a thread
+//! let query = Query::new(&index, 0, [("whale", 100), ("ship", 60)])?; // integer weights
+//! let hits = searcher.search(&query, 10, Algorithm::Auto)?;
+//! let ids: Vec<&str> = hits.iter().map(|hit| index.names().get(hit.ordinal)).collect();
+//! assert_eq!(ids, ["d2", "d1"]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Texts become queries by [`retrieve::QuerySide`], BM25 and encoders alike.
 
 #[cfg(feature = "tokenize")]
 pub mod encode;

@@ -1,7 +1,7 @@
 //! Files that appear under their name when they are complete, and not before.
 
 use std::fs::{File, TryLockError};
-use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::io::{BufWriter, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -53,14 +53,47 @@ impl OutputFile {
 
     /// Flushes to the disk and renames the file to its target, replacing an older one.
     pub fn publish(self) -> Result<()> {
+        self.flushed()?.persist()
+    }
+
+    fn flushed(self) -> Result<Flushed> {
         let OutputFile { target, file } = self;
         let failed = |action, e| Error::io(action, &target, e);
         let temp = file.into_inner().map_err(|e| failed("write", e.into_error()))?;
-        set_default_permissions(temp.as_file()).map_err(|e| failed("set permissions of", e))?;
         temp.as_file().sync_all().map_err(|e| failed("flush", e))?;
-        temp.persist(&target).map_err(|e| failed("rename", e.error))?;
+        Ok(Flushed { target, temp })
+    }
+}
+
+/// A file that is complete on the disk, under a temporary name.
+struct Flushed {
+    target: PathBuf,
+    temp: NamedTempFile,
+}
+
+impl Flushed {
+    fn persist(self) -> Result<()> {
+        let Flushed { target, temp } = self;
+        temp.persist(&target).map_err(|e| Error::io("rename", &target, e.error))?;
         sync_dir(folder(&target))
     }
+}
+
+/// Publishes `main` and the files that belong to it. While they are replaced, which takes
+/// as long as the renames, there is no `main`: whoever reads it then, or after a kill in
+/// between, finds no file instead of one with another's companions.
+pub(crate) fn publish_with(companions: Vec<OutputFile>, main: OutputFile) -> Result<()> {
+    if companions.is_empty() {
+        return main.publish();
+    }
+    let companions = companions.into_iter().map(OutputFile::flushed).collect::<Result<Vec<_>>>()?;
+    let main = main.flushed()?;
+    if main.target.exists() {
+        std::fs::remove_file(&main.target).map_err(|e| Error::io("replace", &main.target, e))?;
+        sync_dir(folder(&main.target))?;
+    }
+    companions.into_iter().try_for_each(Flushed::persist)?;
+    main.persist()
 }
 
 impl Write for OutputFile {
@@ -82,7 +115,12 @@ impl Seek for OutputFile {
 /// A temporary file that is locked while its writer lives.
 pub(crate) fn temporary(dir: &Path) -> std::io::Result<NamedTempFile> {
     loop {
-        let file = tempfile::Builder::new().prefix(TEMP_PREFIX).tempfile_in(dir)?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(TEMP_PREFIX);
+        // Results are shipped and read by others: as open(2) makes files, less the umask.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(dir)?;
         match file.as_file().try_lock() {
             // Between making and locking, another program's `sweep` may have taken it.
             Ok(()) if !file.path().exists() => continue,
@@ -137,22 +175,14 @@ pub fn folder(path: &Path) -> &Path {
     }
 }
 
-/// Temporary files are private (0600); results are shipped and read by others.
-fn set_default_permissions(file: &File) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    #[cfg(not(unix))]
-    let _ = file;
-    Ok(())
-}
-
 /// Makes the rename itself durable.
 fn sync_dir(dir: &Path) -> Result<()> {
     #[cfg(unix)]
-    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| Error::io("flush", dir, e))?;
+    match File::open(dir).and_then(|d| d.sync_all()) {
+        // Some network file systems flush files only.
+        Err(e) if matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {}
+        flushed => flushed.map_err(|e| Error::io("flush", dir, e))?,
+    }
     #[cfg(not(unix))]
     let _ = dir;
     Ok(())
@@ -201,6 +231,31 @@ mod tests {
         file.publish().unwrap();
         assert!(link.is_symlink());
         assert_eq!(std::fs::read(&real).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_file_is_gone_before_one_of_its_companions_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let make = |name: &str| {
+            let mut file = OutputFile::create(&path(name)).unwrap();
+            file.write_all(b"new").unwrap();
+            file
+        };
+        for name in ["main", "one"] {
+            std::fs::write(path(name), "old").unwrap();
+        }
+        // The second companion cannot be renamed: a folder came in its way.
+        let (one, two, main) = (make("one"), make("two"), make("main"));
+        std::fs::create_dir(path("two")).unwrap();
+        assert!(publish_with(vec![one, two], main).is_err());
+        assert!(!path("main").exists());
+        std::fs::remove_dir(path("two")).unwrap();
+        publish_with(vec![make("one"), make("two")], make("main")).unwrap();
+        for name in ["main", "one", "two"] {
+            assert_eq!(std::fs::read(path(name)).unwrap(), b"new");
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3);
     }
 
     #[test]

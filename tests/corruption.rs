@@ -4,31 +4,22 @@
 //! `open` checks lengths and the header only, so damage inside a section gets through it;
 //! that is what these tests want. `verify` must see all of it.
 
+mod common;
+
 use std::path::Path;
 
+use common::Random;
 use splindex::build::{BuildOptions, Collection, build};
 use splindex::format::{Codec, Dense};
 use splindex::index::{Index, Load};
 use splindex::progress::Silent;
 use splindex::query::{Algorithm, Query, Searcher};
 
-/// xorshift64: the same damage in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % n
-    }
-}
-
 /// No multiple of 64 or 2^13: last words and windows are only partly documents.
 const DOCUMENTS: u32 = 40_001;
 const TERMS: u64 = 24;
 
-/// Two windows; lists from one posting in two documents to one in a thousand.
+/// Five windows; lists from one posting in two documents to one in a thousand.
 fn collection() -> Collection {
     let mut random = Random(0x5D15_EA5E);
     let mut collection = Collection::default();
@@ -146,5 +137,53 @@ fn damage_in_any_section_never_panics_and_is_always_seen_by_verify() {
         }
         assert!(cases > 200, "{name}: {cases} cases");
         assert!(noticed > 0 && noticed < cases, "{name}: {noticed} of {cases} noticed");
+    }
+}
+
+/// Header and section table with any number in any field, and checksums that hold: as a
+/// hostile writer would make them, not a bad disk.
+#[test]
+fn wild_frames_with_right_checksums_are_refused_or_read_and_never_panic() {
+    let collection = collection();
+    let reversed: Vec<u32> = (0..DOCUMENTS).rev().collect();
+    let dir = tempfile::tempdir().unwrap();
+    let (good, bad) = (dir.path().join("good.spx"), dir.path().join("bad.spx"));
+    // Those with every section, with and without ORDER.
+    for (name, options, reordered) in &layouts()[1..3] {
+        let order = reordered.then_some(&reversed[..]);
+        build(&collection, order, options, &good, &Silent).unwrap();
+        let bytes = std::fs::read(&good).unwrap();
+        let table = u64::from_le_bytes(bytes[32..40].try_into().unwrap()) as usize;
+        let entries = u32::from_le_bytes(bytes[40..44].try_into().unwrap()) as usize;
+        let table = table..table + 32 * entries;
+        let fields = (0..60).step_by(4).chain(table.clone().step_by(4));
+        let mut refused = 0;
+        for at in fields {
+            let here = u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+            let wild = [0, 1, here ^ 1, here.wrapping_sub(8), here.wrapping_add(64), u32::MAX];
+            // One word, and with it the upper half of a 64-bit number.
+            for (word, value) in wild.iter().flat_map(|&value| [(1, value), (2, value)]) {
+                let mut spoilt = bytes.clone();
+                let end = (at + 4 * word).min(if at < 60 { 60 } else { table.end });
+                spoilt[at..end].chunks_mut(4).enumerate().for_each(|(i, bytes)| {
+                    let fill = if i == 0 { value } else { u32::MAX };
+                    bytes.copy_from_slice(&fill.to_le_bytes());
+                });
+                let crc = crc32fast::hash(&spoilt[..60]);
+                spoilt[60..64].copy_from_slice(&crc.to_le_bytes());
+                let crc = crc32fast::hash(&spoilt[table.clone()]);
+                spoilt[table.end..table.end + 4].copy_from_slice(&crc.to_le_bytes());
+                std::fs::write(&bad, &spoilt).unwrap();
+                match Index::open_with(&bad, Load::Ram) {
+                    Err(_) => refused += 1,
+                    Ok(index) => {
+                        let _ = index.verify();
+                        drop(index);
+                        search_all(&bad);
+                    }
+                }
+            }
+        }
+        assert!(refused > 400, "{name}: {refused} refused");
     }
 }

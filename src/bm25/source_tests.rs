@@ -55,7 +55,8 @@ fn documents_come_back_from_a_file_when_memory_is_short() {
     let mut free = Bm25Source::new(texts(&collection), params).unwrap();
     let expected = vectors(&mut free);
     for room in [0, 20_000] {
-        let mut tight = Bm25Source::within(room, dir.path(), texts(&collection), params).unwrap();
+        let mut tight =
+            Bm25Source::within(room, dir.path(), texts(&collection), params, |_| Ok(())).unwrap();
         assert!(tight.file.is_some() && tight.in_memory <= room);
         assert_eq!(vectors(&mut tight), expected);
     }

@@ -11,7 +11,7 @@ use crate::error::{Error, Place, Result};
 use crate::index::Index;
 use crate::query::file::{QueryBody, QueryFile, integer_terms, weight_scale};
 use crate::query::{Algorithm, Query, Searcher};
-use crate::vectors::{TokenTable, VectorRecord, VectorSource, WeightSummary};
+use crate::vectors::{Size, TokenTable, VectorRecord, VectorSource, WeightSummary};
 
 /// Depths at which lists are compared.
 pub const DEPTHS: [usize; 3] = [10, 100, 1000];
@@ -184,6 +184,18 @@ impl VectorSource for Watched {
 
     fn len_hint(&self) -> Option<u64> {
         self.source.len_hint()
+    }
+
+    fn size(&self) -> Option<Size> {
+        self.source.size()
+    }
+
+    fn done(&self) -> Option<f64> {
+        self.source.done()
+    }
+
+    fn prepare(&mut self, room: u64) -> Result<()> {
+        self.source.prepare(room)
     }
 
     fn zero_weights(&self) -> u64 {

@@ -11,6 +11,7 @@
 mod assemble;
 mod bisected;
 mod collect;
+mod estimate;
 mod fidelity;
 mod impacts;
 mod invert;
@@ -24,6 +25,7 @@ mod spool;
 
 pub use bisected::Bisected;
 pub use collect::Collection;
+pub use estimate::Estimate;
 pub use fidelity::{Agreement, DEPTHS, Fidelity};
 pub use memory::Memory;
 pub use merge::{MergeOrder, MergeReport, merge};
@@ -81,12 +83,15 @@ pub struct BuildOptions {
     pub provenance: Provenance,
     /// Resident memory that the build may use; never shows in the result.
     pub memory: Memory,
+    /// Whether [`Collection::bisect`] will be called: its memory is then checked before the
+    /// documents are read.
+    pub bisect: bool,
 }
 
 impl Default for BuildOptions {
     fn default() -> Self {
         BuildOptions {
-            codec: Codec::Small,
+            codec: Codec::default(),
             dense: Dense::Bitmap,
             block_size: BLOCK as u32,
             ranges: false,
@@ -98,6 +103,7 @@ impl Default for BuildOptions {
             hybrid: None,
             provenance: Provenance::default(),
             memory: Memory::UNLIMITED,
+            bisect: false,
         }
     }
 }
@@ -125,7 +131,7 @@ pub struct BuildReport {
 /// new one is complete.
 ///
 /// `order` gives the original ordinal of each docid, a permutation; `None` keeps input
-/// order. The file's bytes depend on the collection, the order and the options but
+/// order; anything else is refused. The file's bytes depend on the collection, the order and the options but
 /// `memory` only, not on the number of threads.
 ///
 /// Temporary files go to the folder of `target`; [`build_in`] chooses another. If the
@@ -137,7 +143,7 @@ pub fn build(
     target: &Path,
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
-    check(collection, options)?;
+    check(collection, order, options)?;
     let tmp = crate::output::folder(target);
     let names = names(collection)?;
     let prepared = collection.with_impacts(options, progress, |impacts| {
@@ -155,8 +161,9 @@ pub fn build_in(
     target: &Path,
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
-    check(&collection, options)?;
+    check(&collection, order, options)?;
     let names = names(&collection)?;
+    collection.make_room(order, options, tmp)?;
     let prepared = collection.with_impacts(options, progress, |impacts| {
         Prepared::new(&collection, impacts, order, options, tmp, progress)
     })?;
@@ -164,7 +171,7 @@ pub fn build_in(
     prepared.write(&collection, &names, order, options, target, progress)
 }
 
-fn check(collection: &Collection, options: &BuildOptions) -> Result<()> {
+fn check(collection: &Collection, order: Option<&[u32]>, options: &BuildOptions) -> Result<()> {
     let documents = collection.len() as u64;
     if documents == 0 {
         return Err(Error::Usage("the collection is empty: there is nothing to index".into()));
@@ -178,7 +185,20 @@ fn check(collection: &Collection, options: &BuildOptions) -> Result<()> {
         let found = options.block_size;
         return Err(Error::Usage(format!("the block size is 128 or 40, found {found}")));
     }
+    if order.is_some_and(|order| !is_permutation(order, collection.len())) {
+        return Err(Error::Usage(format!(
+            "the order is no permutation of the {documents} ordinals"
+        )));
+    }
     Ok(())
+}
+
+fn is_permutation(order: &[u32], documents: usize) -> bool {
+    let mut seen = vec![false; documents];
+    order.len() == documents
+        && order.iter().all(|&ordinal| {
+            seen.get_mut(ordinal as usize).is_some_and(|seen| !std::mem::replace(seen, true))
+        })
 }
 
 fn names(collection: &Collection) -> Result<Vec<u8>> {

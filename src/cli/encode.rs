@@ -14,7 +14,7 @@ use crate::vectors::store::{Encoding, InputDigest, Kind, Plan, Shard, StoreWrite
 
 use super::common::parse_shard;
 use super::stop::Stop;
-use super::{Common, progress};
+use super::{Common, out, progress};
 
 /// Encode texts into a store of sparse vectors
 #[derive(Debug, clap::Args)]
@@ -151,7 +151,7 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
         return Ok(stop.exit_code());
     }
     let report = report?;
-    print(&report, started.elapsed(), args, common);
+    print(&report, started.elapsed(), args, common)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -225,7 +225,12 @@ fn plan(args: &EncodeArgs, encoder: &dyn TextEncoder, doc_base: u64) -> Plan {
     Plan { encoding: Some(encoding), shard: args.shard, doc_base, ..Plan::converted(kind, weights) }
 }
 
-fn print(report: &EncodeReport, elapsed: Duration, args: &EncodeArgs, common: &Common) {
+fn print(
+    report: &EncodeReport,
+    elapsed: Duration,
+    args: &EncodeArgs,
+    common: &Common,
+) -> Result<()> {
     let totals = report.manifest.totals;
     let fresh = totals.documents - report.resumed;
     let seconds = elapsed.as_secs_f64();
@@ -235,10 +240,10 @@ fn print(report: &EncodeReport, elapsed: Duration, args: &EncodeArgs, common: &C
             "store": args.output, "totals": totals, "resumed": report.resumed,
             "seconds": seconds, "documents_per_second": rate,
         });
-        println!("{json}");
+        out!("{json}");
     }
     if common.quiet {
-        return;
+        return Ok(());
     }
     for error in &report.skipped {
         eprintln!("skipped: {error}");
@@ -255,4 +260,5 @@ fn print(report: &EncodeReport, elapsed: Duration, args: &EncodeArgs, common: &C
         totals.skipped,
         totals.largest_weight,
     );
+    Ok(())
 }

@@ -20,8 +20,8 @@ use crate::serve::{ServeOptions, Service};
 #[command(after_help = "\
 GET  /search?q=TEXT&k=10   one query: a text; where only weighted tokens can be answered, or
                            with kind=weighted, token:weight …
-POST /search?k=10          a query file as for search --queries, not packed; a line of JSON
-                           for each query
+POST /search?k=10          a query file as for search --queries, plain or with
+                           Content-Encoding gzip or zstd; a line of JSON for each query
 GET  /health               content id and size of the index that answers
 GET  /metrics              counts and latencies, for Prometheus
 
@@ -106,6 +106,9 @@ async fn listen(args: &ServeArgs, common: &Common, service: Arc<Service>) -> Res
     let failed = |e| Error::io("listen on", args.listen.to_string(), e);
     let listener = TcpListener::bind(args.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
+    // Who reads that it listens may send signals at once.
+    let (mut stop, mut drain) = (StopSignals::new()?, StopSignals::new()?);
+    reload_on_hangup(Arc::clone(&service), args.index.clone(), common.quiet)?;
     let serving = service.serving();
     if common.json {
         out!(
@@ -125,38 +128,63 @@ async fn listen(args: &ServeArgs, common: &Common, service: Arc<Service>) -> Res
         );
     }
     let limits = Limits { k: args.k, max_k: args.max_k };
-    let app = router(Arc::clone(&service), limits);
-    reload_on_hangup(service, args.index.clone(), common.quiet)?;
-    let server = axum::serve(listener, app).with_graceful_shutdown(stopped());
+    let app = router(service, limits);
+    let first = async move { stop.next().await };
+    let server = axum::serve(listener, app).with_graceful_shutdown(first);
     tokio::select! {
         served = server => served.map_err(failed),
-        () = drained() => Ok(()),
+        () = drained(&mut drain) => Ok(()),
     }
 }
 
 /// A while after the first signal, or at the second one: clients that never finish a
 /// request must not keep the process.
-async fn drained() {
-    stopped().await;
+async fn drained(stop: &mut StopSignals) {
+    stop.next().await;
     tokio::select! {
         () = tokio::time::sleep(DRAIN) => {}
-        () = stopped() => {}
+        () = stop.next() => {}
     }
 }
 
-/// SIGTERM or Ctrl-C.
-async fn stopped() {
-    #[cfg(unix)]
-    if let Ok(mut terminate) = signal::unix::signal(signal::unix::SignalKind::terminate()) {
-        tokio::select! {
-            _ = signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
-        return;
+/// SIGTERM and Ctrl-C, from the moment of [`new`](Self::new) on.
+#[cfg(unix)]
+struct StopSignals([signal::unix::Signal; 2]);
+
+#[cfg(unix)]
+impl StopSignals {
+    fn new() -> Result<Self> {
+        use signal::unix::{SignalKind, signal};
+        let on = |kind| {
+            signal(kind).map_err(|e| Error::Internal(format!("cannot handle a signal: {e}")))
+        };
+        Ok(StopSignals([on(SignalKind::terminate())?, on(SignalKind::interrupt())?]))
     }
-    // Without a handler nothing stops it gracefully; the process can still be killed.
-    if signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+
+    async fn next(&mut self) {
+        let [terminate, interrupt] = &mut self.0;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+}
+
+/// Ctrl-C.
+#[cfg(not(unix))]
+struct StopSignals;
+
+#[cfg(not(unix))]
+impl StopSignals {
+    fn new() -> Result<Self> {
+        Ok(StopSignals)
+    }
+
+    async fn next(&mut self) {
+        // Without a handler nothing stops it gracefully; the process can still be killed.
+        if signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use super::Common;
 use super::progress::Bars;
+use super::{Common, out};
 use crate::error::{Error, Place, Result};
 use crate::query::file::{QueryKind, integer_weights, read_queries};
 use crate::synth::stats::{DF_RANKS, QUANTILES, RANGES, Stats, measure};
@@ -90,7 +90,7 @@ pub fn run(args: &SynthArgs, common: &Common) -> Result<ExitCode> {
         }
     }
     bars.finish();
-    print(&report, seconds, &measured, args, common);
+    print(&report, seconds, &measured, args, common)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -124,7 +124,7 @@ fn print(
     measured: &[(&str, Stats)],
     args: &SynthArgs,
     common: &Common,
-) {
+) -> Result<()> {
     let WriteReport { totals, queries, query_terms } = report;
     let rate = totals.postings as f64 / seconds.max(1e-9);
     if common.json {
@@ -135,9 +135,11 @@ fn print(
             "query_terms": query_terms, "seconds": seconds, "postings_per_second": rate,
             "stats": stats,
         });
-        println!("{json}");
+        out!("{json}");
     } else {
-        measured.iter().for_each(|(name, stats)| println!("{}", table(name, stats)));
+        for (name, stats) in measured {
+            out!("{}", table(name, stats));
+        }
     }
     if !common.quiet {
         eprintln!(
@@ -150,6 +152,7 @@ fn print(
             rate / 1e6,
         );
     }
+    Ok(())
 }
 
 fn table(name: &str, s: &Stats) -> String {

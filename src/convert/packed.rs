@@ -31,12 +31,17 @@ impl PackedFile {
 
     /// Ends the stream and renames the file to its target.
     pub(super) fn publish(self) -> Result<()> {
+        self.finish()?.publish()
+    }
+
+    /// Ends the stream; the file still waits to be published.
+    pub(super) fn finish(self) -> Result<OutputFile> {
         let file = match self {
             PackedFile::Plain(file) => Ok(file),
             PackedFile::Gzip(encoder) => encoder.finish(),
             PackedFile::Zstd(encoder) => encoder.finish(),
         };
-        file.map_err(|e| Error::io("write", "output", e))?.publish()
+        file.map_err(|e| Error::io("write", "output", e))
     }
 }
 

@@ -57,18 +57,24 @@ fn read(path: &Path) -> Vectors {
     sources.iter_mut().flat_map(|source| drain(source.as_mut()).unwrap()).collect()
 }
 
-fn impacts_of(vectors: &Vectors) -> Vectors {
+/// Quantized as a build does, `None` where CIFF is not: weights that are all whole stay as
+/// they are in it, whatever their size.
+fn impacts_of(vectors: &Vectors) -> Option<Vectors> {
     let weights = || vectors.iter().flat_map(|(_, v)| v.values().copied());
     let summary = WeightSummary {
         largest: weights().fold(0.0, f32::max),
         small_integers: weights().all(|w| w.fract() == 0.0 && w <= 255.0),
     };
-    let Ok(quantizer) = Quantizer::auto(summary, 8) else { return vectors.clone() };
+    let whole = weights().all(|w| w.fract() == 0.0);
+    if summary.largest == 0.0 || (whole && !summary.small_integers) {
+        return None;
+    }
+    let quantizer = Quantizer::auto(summary, 8).unwrap();
     let impact = |w: f32| f32::from(quantizer.impact(w, &mut Clipping::default()));
     let quantised = |v: &BTreeMap<String, f32>| -> BTreeMap<String, f32> {
         v.iter().map(|(token, &w)| (token.clone(), impact(w))).collect()
     };
-    vectors.iter().map(|(id, v)| (id.clone(), quantised(v))).collect()
+    Some(vectors.iter().map(|(id, v)| (id.clone(), quantised(v))).collect())
 }
 
 proptest! {
@@ -91,7 +97,8 @@ proptest! {
     #[test]
     fn impacts_come_back_through_every_format_and_an_index(vectors in vectors(false)) {
         let impacts = impacts_of(&vectors);
-        prop_assume!(impacts.iter().any(|(_, v)| !v.is_empty()));
+        prop_assume!(impacts.is_some());
+        let impacts = impacts.unwrap();
         let folder = Folder::new();
         let mut path = folder.jsonl("a.jsonl", &vectors);
         for (name, target) in [

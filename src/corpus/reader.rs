@@ -79,6 +79,11 @@ impl CorpusReader {
         &self.bytes
     }
 
+    /// At least this share of the files has been read, if it is known.
+    pub fn done(&self) -> Option<f64> {
+        self.bytes.share_of(self.total?)
+    }
+
     /// Size of all files on disk; `None` if standard input or a pipe is among them.
     pub fn bytes_total(&self) -> Option<u64> {
         self.total

@@ -116,9 +116,16 @@ mod tests {
     #[test]
     fn maximum_before_activation_equals_the_definition_across_tiles() {
         let (vocabulary, width, lengths) = (TILE + 77, 8, [3usize, 1, 4]);
-        let hidden = Tensor::randn(0f32, 0.5, (8, width), &Device::Cpu).unwrap();
-        let decoder = Tensor::randn(0f32, 0.5, (vocabulary, width), &Device::Cpu).unwrap();
-        let bias: Vec<f32> = (0..vocabulary).map(|i| (i % 7) as f32 / 7.0 - 0.6).collect();
+        // Multiples of 1/8 up to 1 and odd multiples of 1/128: every sum is exact in any
+        // order, and no logit is 0.
+        let eighths = |rows: usize, step: usize| {
+            let values: Vec<f32> =
+                (0..rows * width).map(|i| (i * step % 17) as f32 / 8.0 - 1.0).collect();
+            Tensor::from_vec(values, (rows, width), &Device::Cpu).unwrap()
+        };
+        let (hidden, decoder) = (eighths(8, 7), eighths(vocabulary, 11));
+        let bias: Vec<f32> =
+            (0..vocabulary).map(|i| (i % 7) as f32 / 8.0 - 1.0 + 1.0 / 128.0).collect();
         let projector = Projector::new(&decoder, bias.clone()).unwrap();
         let got = projector.pool(&hidden, &lengths).unwrap();
         let (hidden, decoder) =

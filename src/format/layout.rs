@@ -16,7 +16,7 @@ use crate::error::{Error, Place, Result};
 pub struct Layout {
     /// The header as read.
     pub header: Header,
-    sections: Vec<(SectionKind, Section)>,
+    entries: Vec<Section>,
     /// Byte range of each kind by number, resolved once: posting lists ask for six of
     /// them each.
     ranges: [Option<Range<usize>>; SectionKind::NUMBERS],
@@ -26,12 +26,12 @@ impl Layout {
     /// Checks header, section table and trailer of `bytes`; reads no section.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
         let header = parse_header(path, bytes)?;
-        let sections = parse_table(path, bytes, &header)?;
+        let entries = parse_table(path, bytes, &header)?;
         let mut ranges = [const { None }; SectionKind::NUMBERS];
-        for (kind, section) in &sections {
-            ranges[*kind as usize] = Some(range(section));
+        for (kind, section) in known(&entries) {
+            ranges[kind as usize] = Some(range(section));
         }
-        Ok(Layout { header, sections, ranges })
+        Ok(Layout { header, entries, ranges })
     }
 
     /// Byte range of a section, if the file has it.
@@ -48,10 +48,19 @@ impl Layout {
         })
     }
 
-    /// All sections in file order.
+    /// The sections that this reader knows, in file order.
     pub fn sections(&self) -> impl Iterator<Item = (SectionKind, &Section)> {
-        self.sections.iter().map(|(k, s)| (*k, s))
+        known(&self.entries)
     }
+
+    /// All sections in file order, those of a newer minor version included.
+    pub fn entries(&self) -> &[Section] {
+        &self.entries
+    }
+}
+
+fn known(entries: &[Section]) -> impl Iterator<Item = (SectionKind, &Section)> {
+    entries.iter().filter_map(|entry| Some((SectionKind::from_number(entry.kind.get())?, entry)))
 }
 
 /// Byte range of a section in the file.
@@ -121,7 +130,7 @@ fn parse_header(path: &Path, bytes: &[u8]) -> Result<Header> {
     Ok(header)
 }
 
-fn parse_table(path: &Path, bytes: &[u8], header: &Header) -> Result<Vec<(SectionKind, Section)>> {
+fn parse_table(path: &Path, bytes: &[u8], header: &Header) -> Result<Vec<Section>> {
     let offset = header.table_offset.get();
     let bad = |problem: String| {
         corrupt(path, "TABLE", offset, problem).hint("copy or build the file again")
@@ -129,7 +138,8 @@ fn parse_table(path: &Path, bytes: &[u8], header: &Header) -> Result<Vec<(Sectio
     let count = header.sections.get() as usize;
     let end_of_sections = bytes.len().saturating_sub(TRAILER_LEN) as u64;
     let table_len = count as u64 * SECTION_LEN as u64;
-    if offset < HEADER_LEN as u64 || count > 1024 || offset + table_len + 4 > end_of_sections {
+    let end = offset.checked_add(table_len + 4);
+    if offset < HEADER_LEN as u64 || count > 1024 || end.is_none_or(|end| end > end_of_sections) {
         return Err(bad(format!("{count} entries do not fit into {} bytes", bytes.len())));
     }
     let start = offset as usize;
@@ -146,22 +156,22 @@ fn parse_table(path: &Path, bytes: &[u8], header: &Header) -> Result<Vec<(Sectio
         return Err(corrupt(path, "TRAILER", end_of_sections, "expected magic and file length")
             .hint("the file was not written to its end; copy or build it again"));
     }
-    let mut sections: Vec<(SectionKind, Section)> = Vec::with_capacity(count);
+    let mut sections: Vec<Section> = Vec::with_capacity(count);
     for entry in table.chunks_exact(SECTION_LEN) {
         let section = Section::read_from_bytes(entry).expect("chunks have the entry's length");
         // A newer minor version may add sections that this reader does not need.
-        let Some(kind) = SectionKind::from_number(section.kind.get()) else { continue };
+        let kind = SectionKind::from_number(section.kind.get());
+        let label = kind.map_or("of an unknown kind", SectionKind::label);
         let (from, len) = (section.offset.get(), section.len.get());
         let in_bounds = from.checked_add(len).is_some_and(|end| end <= offset);
         if !from.is_multiple_of(ALIGN) || from < HEADER_LEN as u64 || !in_bounds {
-            let label = kind.label();
             return Err(bad(format!("section {label} claims bytes {from} + {len}")));
         }
-        if section.codec.get() != 0 || sections.iter().any(|(k, _)| *k == kind) {
-            let label = kind.label();
+        let encoded = kind.is_some() && section.codec.get() != 0;
+        if encoded || sections.iter().any(|other| other.kind == section.kind) {
             return Err(bad(format!("section {label} is repeated or of an unknown encoding")));
         }
-        sections.push((kind, section));
+        sections.push(section);
     }
     Ok(sections)
 }

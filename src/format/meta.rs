@@ -1,5 +1,6 @@
 //! META: what a reader must know of a build; PROVENANCE: what a person may want to.
 
+use std::fmt;
 use std::path::Path;
 
 use bincode::{Decode, Encode};
@@ -10,12 +11,13 @@ use crate::error::{Error, Result};
 use crate::quantize::Clipping;
 
 /// How posting lists are laid out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Codec {
     /// Bit-packed blocks: fewest bytes.
     Small,
     /// Byte streams and bitmaps that need no decoding: fastest.
+    #[default]
     Fast,
 }
 
@@ -42,6 +44,16 @@ pub enum Dense {
     Bytes,
 }
 
+impl Dense {
+    /// The name used on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Dense::Bitmap => "bitmap",
+            Dense::Bytes => "bytes",
+        }
+    }
+}
+
 /// Where the weights of a field come from, with all that a query needs to match them.
 #[derive(Debug, Clone, PartialEq, Encode, Decode, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
@@ -61,6 +73,21 @@ pub enum FieldKind {
         /// `english` or `none`.
         stopwords: String,
     },
+}
+
+/// Name and parameters, for people.
+impl fmt::Display for FieldKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        match self {
+            FieldKind::Learned => Ok(()),
+            FieldKind::Bm25 { k1, b, avgdl, stemmer, stopwords } => write!(
+                f,
+                " (k1 {k1}, b {b}, mean length {avgdl:.2}, stemmer {stemmer}, stop words \
+                 {stopwords})"
+            ),
+        }
+    }
 }
 
 impl FieldKind {
@@ -221,6 +248,16 @@ impl Meta {
         if let Some(field) = self.fields.iter().find(|field| !positive(field.scale)) {
             return Err(format!("expected a scale above 0, found {}", field.scale));
         }
+        if !(1..=8).contains(&self.bits) {
+            return Err(format!("expected impacts of 1 to 8 bits, found {}", self.bits));
+        }
+        for field in &self.fields {
+            if let FieldKind::Bm25 { k1, b, avgdl, .. } = field.kind
+                && !(k1.is_finite() && k1 >= 0.0 && (0.0..=1.0).contains(&b) && positive(avgdl))
+            {
+                return Err(format!("no BM25 has k1 {k1}, b {b} and mean length {avgdl}"));
+            }
+        }
         let constant = self.hybrid_constant;
         if self.is_hybrid() != positive(constant) {
             return Err(format!("found {kinds:?} and the hybrid constant {constant}"));
@@ -295,7 +332,7 @@ mod tests {
             stopwords: "none".into(),
         };
         let field = |kind: &FieldKind| FieldMeta::new(kind.clone(), 2.0, Clipping::default());
-        let (learned, bm25) = (field(&FieldKind::Learned), field(&bm25));
+        let (learned, mut bm25) = (field(&FieldKind::Learned), field(&bm25));
         let decodes = |fields: &[&FieldMeta], hybrid_constant| {
             let fields = fields.iter().map(|&field| field.clone()).collect();
             let bytes = Meta { fields, hybrid_constant, ..meta() }.encode().unwrap();
@@ -306,6 +343,9 @@ mod tests {
         assert!(!decodes(&[&learned, &bm25], 0.0) && !decodes(&[&learned], 1.0));
         assert!(!decodes(&[&learned, &bm25], f64::NAN));
         assert!(!decodes(&[&FieldMeta { scale: 0.0, ..learned.clone() }, &bm25], 2000.0));
+        let FieldKind::Bm25 { b: ref mut length, .. } = bm25.kind else { panic!("it is BM25") };
+        *length = 1.5;
+        assert!(!decodes(&[&bm25], 0.0));
     }
 
     #[test]

@@ -132,6 +132,11 @@ impl<'a> Names<'a> {
         if !ordered {
             return Some("the ends of ids do not increase".into());
         }
+        let text = std::str::from_utf8(self.bytes).ok();
+        let whole = |text: &str| self.ends.iter().all(|&end| text.is_char_boundary(end as usize));
+        if !text.is_some_and(whole) {
+            return Some("an id is not UTF-8".into());
+        }
         let in_range = self.by_name.iter().all(|&o| o < self.len());
         if !in_range {
             return Some("the sorted ordinals exceed the document count".into());

@@ -104,6 +104,10 @@ impl Index {
     }
 
     fn words(&self, kind: SectionKind) -> &[u32] {
+        // An absent section is a slice of nothing, aligned to nothing.
+        if self.section(kind).is_empty() {
+            return &[];
+        }
         <[u32]>::ref_from_bytes(self.section(kind))
             .expect("sections are aligned, and `open` checked their lengths")
     }
@@ -172,7 +176,7 @@ impl Index {
 
     /// Original ordinal of each docid; `None` when they are equal.
     pub fn order(&self) -> Option<&[u32]> {
-        self.layout.range(SectionKind::Order).map(|_| self.words(SectionKind::Order))
+        self.meta.reordered.then(|| self.words(SectionKind::Order))
     }
 
     /// Original ordinal of a docid.
@@ -272,7 +276,7 @@ impl Index {
             None => Ok(()),
             Some((kind, at)) => Err(corrupt(
                 &self.path,
-                kind.label(),
+                kind,
                 at,
                 "its checksum does not hold: the bytes are damaged",
             )
@@ -302,7 +306,7 @@ impl Index {
         let table = self.layout.header.table_offset.get() as usize;
         let table_len = self.layout.header.sections.get() as usize * SECTION_LEN + 4;
         let mut known: Vec<std::ops::Range<usize>> =
-            self.sections().map(|(_, section)| layout::range(section)).collect();
+            self.layout.entries().iter().map(layout::range).collect();
         known.push(table..table + table_len);
         known.push(bytes.len() - TRAILER_LEN..bytes.len());
         known.sort_by_key(|range| (range.start, range.end));

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::Index;
 use crate::error::Result;
+use crate::format::header::Section;
 use crate::format::postings::{Block, List, Representation};
 use crate::format::ranges::{self, RangeList};
 use crate::format::terms::impact_statistics;
@@ -20,14 +21,14 @@ pub struct VerifyReport {
 
 pub(super) fn checksums(index: &Index) -> Result<VerifyReport> {
     let mut report = VerifyReport::default();
-    for (kind, section) in index.sections() {
+    for section in index.layout.entries() {
         let found = crc32fast::hash(index.section_bytes(section));
         let (expected, at) = (section.crc.get(), section.offset.get());
-        report.sections.push((kind.label(), section.len.get()));
+        report.sections.push((label(section), section.len.get()));
         if found != expected {
             report.faults.push(format!(
                 "section {} at byte {at}: expected checksum {expected:#010x}, found {found:#010x}",
-                kind.label()
+                label(section)
             ));
         }
     }
@@ -40,24 +41,29 @@ pub(super) fn checksums(index: &Index) -> Result<VerifyReport> {
     Ok(report)
 }
 
+fn label(section: &Section) -> &'static str {
+    SectionKind::from_number(section.kind.get())
+        .map_or("of a newer minor version", SectionKind::label)
+}
+
 /// The first section whose checksum does not hold. Pages are given back on the way, so that
 /// resident memory stays small.
-pub(super) fn first_fault(index: &Index) -> Option<(SectionKind, u64)> {
+pub(super) fn first_fault(index: &Index) -> Option<(&'static str, u64)> {
     const STEP: usize = 16 << 20;
-    index.sections().find_map(|(kind, section)| {
+    index.layout.entries().iter().find_map(|section| {
         let mut hasher = crc32fast::Hasher::new();
         for bytes in index.section_bytes(section).chunks(STEP) {
             hasher.update(bytes);
             index.release();
         }
-        (hasher.finalize() != section.crc.get()).then(|| (kind, section.offset.get()))
+        (hasher.finalize() != section.crc.get()).then(|| (label(section), section.offset.get()))
     })
 }
 
 fn content_id(index: &Index) -> String {
     let mut hasher = blake3::Hasher::new();
-    for (kind, section) in index.sections() {
-        if kind != SectionKind::Provenance {
+    for section in index.layout.entries() {
+        if section.kind.get() != SectionKind::Provenance as u32 {
             hasher.update(index.section_bytes(section));
         }
     }
@@ -73,6 +79,9 @@ pub(super) fn structure(index: &Index) -> Vec<String> {
         if lexicon.key(term - 1) >= lexicon.key(term) {
             faults.push(format!("section LEXICON: terms {} and {term} are not in order", term - 1));
         }
+    }
+    if let Some(term) = (0..lexicon.len()).find(|&t| std::str::from_utf8(lexicon.key(t)).is_err()) {
+        faults.push(format!("section LEXICON: term {term} is not UTF-8"));
     }
     faults.extend(index.names().fault().map(|f| format!("section NAMES: {f}")));
     faults.extend(order_fault(index));
@@ -95,8 +104,8 @@ fn count_fault(index: &Index, lists: &[(u64, Option<String>)]) -> Option<String>
         }
     }
     let expected: Vec<u64> = meta.fields.iter().map(|field| field.postings).collect();
-    let sum: u64 = expected.iter().sum();
-    if found != expected || sum != meta.postings {
+    let sum = expected.iter().try_fold(0u64, |sum, &n| sum.checked_add(n));
+    if found != expected || sum != Some(meta.postings) {
         let total = meta.postings;
         return Some(format!(
             "section META: expected {total} postings, {expected:?} by field, found {found:?}"

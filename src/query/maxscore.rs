@@ -95,11 +95,11 @@ impl<'a> MaxScore<'a> {
         docid: u32,
         count: &mut C,
     ) -> Result<(u32, u32), Damaged> {
-        let (mut score, mut next) = (0, END);
+        let (mut score, mut next) = (0u32, END);
         for (i, at) in self.docids.iter_mut().enumerate().skip(essential) {
             if *at == docid {
                 let cursor = &mut cursors[i];
-                score += cursor.score();
+                score = score.wrapping_add(cursor.score());
                 count.postings(1);
                 cursor.next(count)?;
                 *at = cursor.docid;

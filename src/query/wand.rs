@@ -142,7 +142,7 @@ impl Wand {
             bound -= if BLOCK_MAX { most.block } else { most.list };
             cursor.next_geq(docid, count)?;
             if cursor.docid == docid {
-                bound += cursor.score();
+                bound = bound.wrapping_add(cursor.score());
                 count.postings(1);
                 cursor.next(count)?;
             }

@@ -315,6 +315,15 @@ fn bm25_params(index: &Index) -> Result<Option<Bm25Params>> {
     else {
         return Ok(None);
     };
-    let (stemmer, stopwords) = (stemmer.parse()?, stopwords.parse()?);
+    let unknown = |error: Error| {
+        Error::data(
+            index.path(),
+            Place::File,
+            format!("expected an analyzer that this program knows ({error})"),
+        )
+        .hint("use the splindex version that wrote it")
+    };
+    let stemmer = stemmer.parse().map_err(unknown)?;
+    let stopwords = stopwords.parse().map_err(unknown)?;
     Ok(Some(Bm25Params { k1: *k1, b: *b, avgdl: AvgDl::Fixed(*avgdl), stemmer, stopwords }))
 }

@@ -1,9 +1,10 @@
 //! A service over HTTP: `GET /search?q=…`, `POST /search` with a query file as its body,
-//! `GET /health`, `GET /metrics`.
+//! plain or packed (`Content-Encoding: gzip`, `zstd`), `GET /health`, `GET /metrics`.
 //!
 //! Connections are axum's (tokio's) business; queries run on the service's workers only,
 //! so slow clients hold no worker, and a full queue is answered 503 at once.
 
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
@@ -79,15 +80,55 @@ async fn search_text(State(app): State<Arc<App>>, asked: Asked) -> Response {
 }
 
 /// A query file; a line of JSON for each of its queries.
-async fn search_file(State(app): State<Arc<App>>, asked: Asked, body: Bytes) -> Response {
+async fn search_file(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    asked: Asked,
+    body: Bytes,
+) -> Response {
     let parameters = match parameters(asked) {
         Ok(parameters) => parameters,
         Err(error) => return failure(&error),
     };
+    let body = match unpack(&headers, body) {
+        Ok(body) => body,
+        Err((status, problem)) => return refuse(status, &problem),
+    };
     if parameters.q.is_some() {
         return refuse(StatusCode::BAD_REQUEST, "expected queries in the body, found q as well");
     }
-    answer(&app, (body.to_vec(), QueryKind::Auto), &parameters, "application/x-ndjson").await
+    answer(&app, (body, QueryKind::Auto), &parameters, "application/x-ndjson").await
+}
+
+/// The body behind its `Content-Encoding`, no longer than one that came plain may be: a few
+/// kilobytes can unpack to gigabytes.
+fn unpack(headers: &HeaderMap, body: Bytes) -> Result<Vec<u8>, (StatusCode, String)> {
+    let values = headers.get_all(header::CONTENT_ENCODING);
+    let names = values.iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let name = names.collect::<Vec<_>>().join(", ").trim().to_ascii_lowercase();
+    let mut packed: Box<dyn Read> = match &*name {
+        "" | "identity" => return Ok(body.into()),
+        "gzip" | "x-gzip" => Box::new(flate2::read::MultiGzDecoder::new(&body[..])),
+        "zstd" => match zstd::stream::read::Decoder::with_buffer(&body[..]) {
+            Ok(decoder) => Box::new(decoder),
+            Err(e) => return Err((StatusCode::INTERNAL_SERVER_ERROR, e.to_string())),
+        },
+        _ => {
+            let problem = format!(
+                "expected a body without Content-Encoding, or with gzip or zstd, found {name:?}"
+            );
+            return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, problem));
+        }
+    };
+    let mut plain = Vec::new();
+    match packed.by_ref().take(LARGEST_BODY as u64 + 1).read_to_end(&mut plain) {
+        Err(e) => Err((StatusCode::BAD_REQUEST, format!("the body is no sound {name}: {e}"))),
+        Ok(_) if plain.len() > LARGEST_BODY => {
+            let problem = format!("expected at most {LARGEST_BODY} bytes of queries, unpacked");
+            Err((StatusCode::PAYLOAD_TOO_LARGE, problem))
+        }
+        Ok(_) => Ok(plain),
+    }
 }
 
 /// What was asked, or that it cannot be read, in the form of all other errors.

@@ -11,7 +11,7 @@ use super::parts::{one_kind, order_shards};
 use super::reread::{Rereadable, unreadable};
 use super::sparse::{Sidecars, csr_len, open_csr, open_npz};
 use super::store::{Kind, Shard, StoreReader};
-use super::transpose::Transposed;
+use super::transpose::{ROOM, Transposed};
 use super::{Slice, VectorSource};
 use crate::corpus::{check_inputs, open_input};
 use crate::error::{Error, Place, Result};
@@ -96,13 +96,16 @@ pub fn open_documents(paths: &[PathBuf], sidecars: &Sidecars) -> Result<OpenedVe
 }
 
 /// Opens `paths`, documents or queries: store directories are ordered by the doc base that they record, files
-/// stay in the order given. CIFF files are read once to the end for their structure.
+/// stay in the order given. CIFF files are read once to the end for their structure; where
+/// documents are opened, before their first record.
 ///
 /// # Errors
 /// Stores mixed with files, shards that leave a gap or overlap, ids or a vocabulary for
 /// anything but one matrix, an index, and what opening says.
 pub fn open_vectors_with(paths: &[PathBuf], sidecars: &Sidecars) -> Result<OpenedVectors> {
-    open_kind(paths, sidecars, Kind::Query)
+    let mut opened = open_kind(paths, sidecars, Kind::Query)?;
+    opened.sources.iter_mut().try_for_each(|source| source.prepare(ROOM))?;
+    Ok(opened)
 }
 
 /// `allowed` queries are allowed beside documents.

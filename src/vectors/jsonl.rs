@@ -40,13 +40,16 @@ impl JsonVectorReader {
     /// Checks that all `paths` are there; reads nothing yet.
     pub fn open(paths: &[PathBuf]) -> Result<Self> {
         check_inputs(paths)?;
-        let total = total_bytes(paths);
-        let inputs = paths.iter().map(|path| (path.clone(), None)).collect();
-        Ok(JsonVectorReader { total, ..Self::of_opened(inputs) })
+        Ok(Self::of_opened(paths.iter().map(|path| (path.clone(), None)).collect()))
     }
 
     /// Reads inputs that are open already, or opens them when their turn comes.
     pub(super) fn of_opened(inputs: Vec<(PathBuf, Option<Box<dyn BufRead + Send>>)>) -> Self {
+        let paths: Vec<&PathBuf> = inputs.iter().map(|(path, _)| path).collect();
+        let total = match inputs.iter().any(|(_, opened)| opened.is_some()) {
+            true => None,
+            false => total_bytes(&paths),
+        };
         JsonVectorReader {
             inputs: inputs.into_iter(),
             current: None,
@@ -56,7 +59,7 @@ impl JsonVectorReader {
             record: 0,
             zeros: 0,
             bytes: BytesRead::default(),
-            total: None,
+            total,
         }
     }
 
@@ -117,6 +120,10 @@ impl VectorSource for JsonVectorReader {
 
     fn tokens(&self) -> &TokenTable {
         &self.tokens
+    }
+
+    fn done(&self) -> Option<f64> {
+        self.bytes.share_of(self.total?)
     }
 
     fn memory(&self) -> u64 {

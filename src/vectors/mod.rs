@@ -56,6 +56,24 @@ pub struct WeightSummary {
     pub small_integers: bool,
 }
 
+/// How large a source is, as far as it knows before it is read: between the first number and
+/// the second.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Records.
+    pub documents: u64,
+    /// Tokens that it knows.
+    pub tokens: u64,
+    /// Bytes of all external ids.
+    pub id_bytes: [u64; 2],
+    /// Weights.
+    pub postings: [u64; 2],
+    /// Records of the most frequent token.
+    pub longest: [u64; 2],
+    /// Bytes that the source will hold itself, [`VectorSource::prepare`]'s room aside.
+    pub held: u64,
+}
+
 /// A stream of sparse vectors in input order.
 pub trait VectorSource {
     /// Reads the next record into `record` (cleared first); `false` at the end.
@@ -83,6 +101,22 @@ pub trait VectorSource {
     /// Number of records, if known before reading.
     fn len_hint(&self) -> Option<u64> {
         None
+    }
+
+    /// Its size, if known before reading.
+    fn size(&self) -> Option<Size> {
+        None
+    }
+
+    /// Share of its bytes that has been read, if known.
+    fn done(&self) -> Option<f64> {
+        None
+    }
+
+    /// Reads what must be known before the first record; buffers that can be of any size take
+    /// at most `room` bytes.
+    fn prepare(&mut self, _room: u64) -> Result<()> {
+        Ok(())
     }
 
     /// Bytes that the source holds and that grow with what it reads.

@@ -1,26 +1,55 @@
 //! Killed, stopped and damaged runs go on to the bytes of an undisturbed one, or are refused.
 
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use splindex::vectors::store::StoreReader;
 
 use super::{Run, edit, files, golden, many, message};
 
+/// Starts encoding into `store`, waits for `lines` lines of its journal and a little, and
+/// interrupts it. `None` if it was done by then: a busy machine wakes us late.
+fn interrupted(
+    run: &Run,
+    store: &str,
+    lines: usize,
+    then: Duration,
+    signal: &str,
+) -> Option<Output> {
+    let mut command = run.command(&golden("bert"), store, &["--resume"]);
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let journal = run.path(store).join("journal.jsonl");
+    while std::fs::read_to_string(&journal).unwrap_or_default().lines().count() < lines {
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(then);
+    // Fails if the process is gone; not waited for yet, its number is still its own.
+    Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let finished = run.path(store).join("manifest.json").exists();
+    assert!(finished || !output.status.success(), "{}", message(&output));
+    (!finished).then_some(output)
+}
+
+/// Until the run was interrupted in time; every attempt begins with no store.
+fn in_time<T>(run: &Run, store: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..20 {
+        if let Some(done) = attempt() {
+            return done;
+        }
+        std::fs::remove_dir_all(run.path(store)).unwrap();
+    }
+    panic!("20 runs were over before they could be interrupted");
+}
+
 #[test]
 fn a_killed_run_resumes_to_the_same_bytes() {
     let run = Run::new(&many());
     run.encode("whole", &[]);
-    let mut child = run.command(&golden("bert"), "killed", &[]).spawn().unwrap();
-    let journal = run.path("killed/journal.jsonl");
-    let lines = || std::fs::read_to_string(&journal).unwrap_or_default().lines().count();
-    while lines() < 2 {
-        assert!(child.try_wait().unwrap().is_none(), "ended before its first block");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(!run.path("killed/manifest.json").exists(), "killed too late to test anything");
+    in_time(&run, "killed", || interrupted(&run, "killed", 2, Duration::ZERO, "-KILL"));
     let e = StoreReader::open(&run.path("killed")).err().unwrap().to_string();
     let end = "killed: the vector store is unfinished; finish it with encode --resume, or remove the \
                folder and make it again";
@@ -37,20 +66,13 @@ fn a_killed_run_resumes_to_the_same_bytes() {
 fn a_run_killed_again_and_again_still_ends_with_the_same_bytes() {
     let run = Run::new(&many());
     run.encode("whole", &[]);
-    let journal = run.path("killed/journal.jsonl");
-    let lines = || std::fs::read_to_string(&journal).unwrap_or_default().lines().count();
-    for (target, milliseconds) in [(0, 3), (1, 0), (1, 5), (3, 2), (6, 9), (10, 4)] {
-        let mut child = run.command(&golden("bert"), "killed", &["--resume"]).spawn().unwrap();
-        while lines() < target {
-            assert!(child.try_wait().unwrap().is_none(), "ended before line {target}");
-            std::thread::sleep(Duration::from_millis(1));
+    in_time(&run, "killed", || {
+        for (lines, milliseconds) in [(0, 3), (1, 0), (1, 5), (3, 2), (6, 9), (10, 4)] {
+            let then = Duration::from_millis(milliseconds);
+            interrupted(&run, "killed", lines, then, "-KILL")?;
         }
-        std::thread::sleep(Duration::from_millis(milliseconds));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let finished = run.path("killed/manifest.json").exists();
-        assert!(!finished, "killed too late to test anything, at line {target}");
-    }
+        Some(())
+    });
     run.encode("killed", &["--resume"]);
     assert_eq!(files(&run.path("whole")), files(&run.path("killed")));
 }
@@ -81,15 +103,8 @@ fn a_signal_stops_a_run_with_whole_blocks_and_says_how_to_go_on() {
     run.encode("whole", &[]);
     for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
         let store = format!("stopped{code}");
-        let mut command = run.command(&golden("bert"), &store, &[]);
-        let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
-        let journal = run.path(&store).join("journal.jsonl");
-        while std::fs::read_to_string(&journal).unwrap_or_default().lines().count() < 2 {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        let pid = child.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
-        let output = child.wait_with_output().unwrap();
+        let attempt = || interrupted(&run, &store, 2, Duration::ZERO, signal);
+        let output = in_time(&run, &store, attempt);
         assert_eq!(output.status.code(), Some(code), "{}", message(&output));
         assert_eq!(
             message(&output),

@@ -210,6 +210,7 @@ pub(super) fn options(args: &BuildArgs) -> BuildOptions {
             min_impact: args.min_impact.unwrap_or(1),
         },
         memory: args.memory.unwrap_or_else(Memory::of_machine),
+        bisect: matches!(args.order, OrderArg::Bp),
         ..BuildOptions::default()
     }
 }

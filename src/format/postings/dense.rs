@@ -67,7 +67,7 @@ impl Bitmap<'_> {
             .iter()
             .map(|&w| u64::from_le_bytes(w).count_ones())
             .sum();
-        Some((u32::from_le_bytes(*self.ranks.get(sample)?) + before) as usize)
+        Some(u32::from_le_bytes(*self.ranks.get(sample)?) as usize + before as usize)
     }
 
     /// Impact of a document, 0 if the term is not in it; `None` if the parts contradict

@@ -16,7 +16,7 @@ use crate::format::{BLOCK, WINDOW};
 const WINDOW_BITS: u32 = WINDOW.trailing_zeros();
 /// Pairs to which a window's run is padded: one 8-byte load.
 const PAD: usize = 4;
-/// Far more pairs than a block has: 128 postings, and advances over 2^15 documents.
+/// Far more pairs than a block has: 128 postings, and advances over 2^13 documents.
 const MOST_PAIRS: usize = 1024;
 
 /// Appends a list.
@@ -67,8 +67,10 @@ pub fn decode(list: &List<'_>, b: usize, out: &mut Block) -> Option<()> {
     if pairs.len() > MOST_PAIRS {
         return None;
     }
-    let mut len = 0;
+    let (mut len, mut sound) = (0, true);
     for &[gap, impact] in pairs {
+        // A posting without a gap is no posting: before the first window it would be docid −1.
+        sound &= gap != 0 || impact == 0;
         docid = docid.wrapping_add(u32::from(gap));
         *out.docids.get_mut(len)? = docid;
         out.impacts[len] = impact;
@@ -76,8 +78,7 @@ pub fn decode(list: &List<'_>, b: usize, out: &mut Block) -> Option<()> {
     }
     out.len = len;
     // So few gaps cannot wrap around: if the last docid is right, none is beyond it.
-    let sound = last < list.documents && docid == last;
-    sound.then_some(())
+    (sound && last < list.documents && docid == last).then_some(())
 }
 
 impl<'a> List<'a> {
@@ -105,6 +106,22 @@ mod tests {
         assert_eq!(out.bytes[16..], [3, 6, 0, 0, 0, 0, 0, 0]);
         assert_eq!((out.windows, out.last), (vec![0, 16], vec![1000, WINDOW + 2]));
         assert_eq!((out.offset, out.max), (vec![0, 16], vec![9, 6]));
+    }
+
+    #[test]
+    fn a_posting_without_a_gap_is_damage() {
+        let mut encoded = Encoded::default();
+        encode(&[0, 5], &[9, 8], 10, &mut encoded);
+        assert_eq!(encoded.bytes[..4], [1, 9, 5, 8]);
+        let mut block = Block::default();
+        let mut decodes = |bytes: [u8; 6]| {
+            encoded.bytes[..6].copy_from_slice(&bytes);
+            let view = super::super::tests::view;
+            decode(&view(&encoded, Representation::Stream, 2, 10), 0, &mut block).is_some()
+        };
+        assert!(decodes([1, 9, 5, 8, 0, 0]));
+        assert!(!decodes([0, 9, 6, 8, 0, 0]), "docid -1");
+        assert!(!decodes([6, 9, 0, 8, 0, 0]), "docid 5 twice");
     }
 
     #[test]

@@ -32,6 +32,27 @@ impl<'a> Messages<'a> {
     /// The next message; `what` it should be, for the error if the file ends before or
     /// inside it.
     pub(super) fn next(&mut self, what: &str) -> Result<&[u8]> {
+        let len = self.begin(what)?;
+        self.message.clear();
+        let read = self.input.by_ref().take(len).read_to_end(&mut self.message);
+        match read.map_err(|e| unreadable(self.file.path(), e))? as u64 == len {
+            true => self.left -= len,
+            false => return Err(self.error(format!("expected {what} of {len} bytes, found fewer"))),
+        }
+        Ok(&self.message)
+    }
+
+    /// Passes over the next message; its length.
+    pub(super) fn skip(&mut self, what: &str) -> Result<u64> {
+        let len = self.begin(what)?;
+        let passed = self.input.seek_relative(len as i64);
+        passed.map_err(|e| unreadable(self.file.path(), e))?;
+        self.left -= len;
+        Ok(len)
+    }
+
+    /// Length of the next message, of which there are as many bytes.
+    fn begin(&mut self, what: &str) -> Result<u64> {
         self.number += 1;
         if self.left == 0 {
             return Err(self.error(format!("expected {what}, found the end of the file")));
@@ -41,13 +62,7 @@ impl<'a> Messages<'a> {
             let left = self.left;
             return Err(self.error(format!("expected {what} of {len} bytes, found only {left}")));
         }
-        self.message.clear();
-        let read = self.input.by_ref().take(len).read_to_end(&mut self.message);
-        match read.map_err(|e| unreadable(self.file.path(), e))? as u64 == len {
-            true => self.left -= len,
-            false => return Err(self.error(format!("expected {what} of {len} bytes, found fewer"))),
-        }
-        Ok(&self.message)
+        Ok(len)
     }
 
     fn length(&mut self, what: &str) -> Result<u64> {
@@ -158,6 +173,14 @@ impl<'a> Value<'a> {
         match self {
             Value::Varint(value) => Ok(value as i64),
             _ => Err(format!("expected {what}, a whole number, found another kind of field")),
+        }
+    }
+
+    /// A double.
+    pub(super) fn double(self, what: &str) -> Result<f64, String> {
+        match self {
+            Value::Fixed64(bytes) => Ok(f64::from_le_bytes(bytes)),
+            _ => Err(format!("expected {what}, a double, found another kind of field")),
         }
     }
 

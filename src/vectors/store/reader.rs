@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::TOKENS;
 use super::block::{Cursor, HEADER, Header};
-use super::manifest::Manifest;
+use super::manifest::{Manifest, Totals};
 use crate::error::{Error, Place, Result};
-use crate::vectors::{TokenTable, VectorRecord, VectorSource, WeightSummary};
+use crate::vectors::{Size, TokenTable, VectorRecord, VectorSource, WeightSummary};
 
 /// A store's records in order. Each block's CRC is checked when it is read.
 pub struct StoreReader {
@@ -204,6 +204,24 @@ impl VectorSource for StoreReader {
 
     fn len_hint(&self) -> Option<u64> {
         Some(self.manifest.totals.documents)
+    }
+
+    fn size(&self) -> Option<Size> {
+        let Totals { documents, postings, .. } = self.manifest.totals;
+        let tokens = self.tokens.len() as u64;
+        Some(Size {
+            documents,
+            tokens,
+            // The manifest does not say; ids of 24 bytes are long ones.
+            id_bytes: [documents, 24 * documents],
+            postings: [postings; 2],
+            longest: [postings / tokens.max(1), documents.min(postings)],
+            held: 160 * tokens,
+        })
+    }
+
+    fn memory(&self) -> u64 {
+        160 * self.tokens.len() as u64
     }
 
     fn zero_weights(&self) -> u64 {
