@@ -142,7 +142,7 @@ pub(super) fn scatter(
 }
 
 /// Lines that [`prefetch`] asks for: about what a list of a long query has in a window.
-/// With 4 or none long queries take 4 % longer.
+/// With 4 or none long queries take 4 % longer, with 16 as long.
 const AHEAD: usize = 10;
 
 /// Asks for bytes that will be read soon: a list's bytes for one window are too few for the
@@ -167,7 +167,7 @@ pub(super) fn prefetch_line<T>(at: &[T]) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: as above.
+        // SAFETY: a prefetch reads nothing that the program sees.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(at.as_ptr().cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
