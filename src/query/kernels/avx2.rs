@@ -104,7 +104,7 @@ fn load_pairs(pairs: &[[u8; 2]]) -> __m256i {
     }
     let fours = _mm256_set1_epi64x(pairs.len() as i64 / 4);
     let loaded = _mm256_cmpgt_epi64(fours, _mm256_setr_epi64x(0, 1, 2, 3));
-    if pairs.len() % 4 == 0 {
+    if pairs.len().is_multiple_of(4) {
         // SAFETY: masked to the pairs.
         return unsafe { _mm256_maskload_epi64(pairs.as_ptr().cast(), loaded) };
     }
