@@ -5,6 +5,8 @@
 //! unless it is told to take less: small collections in one pass, 1.3 billion postings in
 //! ten.
 
+use std::path::Path;
+
 use super::{Size, TokenTable, VectorRecord, VectorSource};
 use crate::error::{Error, Place, Result};
 
