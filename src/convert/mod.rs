@@ -22,7 +22,7 @@ pub use target::Target;
 
 use crate::build::Scale;
 use crate::error::{Error, Place, Result};
-use crate::output::publish_with;
+use crate::output::{PackedFile, publish_with};
 use crate::progress::Progress;
 use crate::quantize::{Clipping, Quantizer};
 use crate::vectors::gathered::{Gathered, Impacts, for_each};
