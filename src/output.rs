@@ -6,7 +6,7 @@ use std::fs::{File, TryLockError};
 use std::io::{BufWriter, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{Error, Place, Result};
 
@@ -64,6 +64,11 @@ impl OutputFile {
         let OutputFile { target, file } = self;
         let failed = |action, e| Error::io(action, &target, e);
         let temp = file.into_inner().map_err(|e| failed("write", e.into_error()))?;
+        // A file that was private stays so.
+        if let Ok(replaced) = std::fs::metadata(&target) {
+            let kept = temp.as_file().set_permissions(replaced.permissions());
+            kept.map_err(|e| failed("set permissions of", e))?;
+        }
         temp.as_file().sync_all().map_err(|e| failed("flush", e))?;
         Ok(Flushed { target, temp })
     }
@@ -135,19 +140,46 @@ pub(crate) fn temporary(dir: &Path) -> std::io::Result<NamedTempFile> {
     }
 }
 
-/// Removes what killed programs left in `dir`: temporary files that nobody has locked.
-/// What cannot be removed is left to the next program.
+/// A temporary folder, locked as [`temporary`] files are while the second value lives.
+pub(crate) fn temporary_folder(dir: &Path) -> std::io::Result<(TempDir, Option<File>)> {
+    sweep(dir);
+    loop {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(TEMP_PREFIX);
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+        let folder = builder.tempdir_in(dir)?;
+        // Only some systems open folders as files; elsewhere `sweep` removes none.
+        let Ok(file) = File::open(folder.path()) else { return Ok((folder, None)) };
+        match file.try_lock() {
+            Ok(()) if !folder.path().exists() => continue,
+            Err(TryLockError::WouldBlock) => continue,
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok((folder, Some(file))),
+        }
+    }
+}
+
+/// Removes what killed programs left in `dir`: temporary files and folders that nobody has
+/// locked. What cannot be removed is left to the next program.
 fn sweep(dir: &Path) {
     let Ok(entries) = std::fs::read_dir(dir) else { return };
     for entry in entries.flatten() {
-        let is_ours = entry.file_name().to_string_lossy().starts_with(TEMP_PREFIX);
-        if !is_ours || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+        if !entry.file_name().to_string_lossy().starts_with(TEMP_PREFIX) {
+            continue;
+        }
+        let Ok(kind) = entry.file_type() else { continue };
+        // Opening a pipe would wait for its other end.
+        if !(kind.is_file() || kind.is_dir()) {
             continue;
         }
         let Ok(file) = File::open(entry.path()) else { continue };
-        if file.try_lock().is_ok() {
-            let _ = std::fs::remove_file(entry.path());
+        if file.try_lock().is_err() {
+            continue;
         }
+        let _ = match kind.is_dir() {
+            true => std::fs::remove_dir_all(entry.path()),
+            false => std::fs::remove_file(entry.path()),
+        };
     }
 }
 
@@ -214,13 +246,34 @@ mod tests {
         living.write_all(b"living").unwrap();
         let left = dir.path().join(format!("{TEMP_PREFIX}killed"));
         std::fs::write(&left, "half").unwrap();
+        let folder = dir.path().join(format!("{TEMP_PREFIX}folder"));
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("part"), "half").unwrap();
+        let filling = temporary_folder(dir.path()).unwrap();
+        std::fs::write(filling.0.path().join("part"), "living").unwrap();
         std::fs::write(dir.path().join("other"), "not ours").unwrap();
         let later = OutputFile::create(&dir.path().join("b")).unwrap();
-        assert!(!left.exists());
+        assert!(!left.exists() && !folder.exists());
+        assert!(filling.0.path().join("part").exists());
+        drop(filling);
         living.publish().unwrap();
         later.publish().unwrap();
         assert_eq!(std::fs::read(dir.path().join("a")).unwrap(), b"living");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_replaced_file_hands_on_its_permissions() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("x");
+        let mode = || std::fs::metadata(&target).unwrap().permissions().mode() & 0o777;
+        OutputFile::create(&target).unwrap().publish().unwrap();
+        assert_eq!(mode() & 0o111, 0);
+        std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o640)).unwrap();
+        OutputFile::create(&target).unwrap().publish().unwrap();
+        assert_eq!(mode(), 0o640);
     }
 
     #[cfg(unix)]

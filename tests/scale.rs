@@ -102,7 +102,7 @@ fn id(path: &Path) -> String {
 }
 
 fn sound(path: &Path) -> Result<(), TestCaseError> {
-    let report = Index::open(path).unwrap().verify_deep().unwrap();
+    let report = Index::open(path).unwrap().verify_deep();
     prop_assert_eq!(report.faults, Vec::<String>::new());
     Ok(())
 }

@@ -3,8 +3,10 @@
 //! The document weight holds only the term-frequency part,
 //! tf·(k1+1) / (tf + k1·(1 − b + b·dl/avgdl)) < k1 + 1, so it is stored at the fixed scale
 //! W = k1 + 1; the query weight is round(100 · idf · qtf) with Lucene's
-//! idf = ln(1 + (N − df + 0.5)/(df + 0.5)), computed at query time from the index. Shards
-//! of one collection with the same parameters therefore merge exactly.
+//! idf = ln(1 + (N − df + 0.5)/(df + 0.5)), computed at query time from the index.
+//!
+//! Architecture invariant: a document's weights depend on its text and the parameters (avgdl
+//! is one), never on df, so shards of one collection with the same parameters merge exactly.
 //!
 //! N and avgdl count every document, so that ordinals, shards and hybrid indexes share one N.
 //! Lucene counts those with at least one term after analysis, in both. Where a share e of the

@@ -122,13 +122,7 @@ impl<I: Iterator<Item = Result<TextRecord>>> Bm25Source<I> {
         }
     }
 
-    /// Average length of the documents analysed so far, in tokens; under `AvgDl::Fixed`
-    /// this, not the length given, so that a caller can say how far they are apart.
-    pub fn measured_avgdl(&self) -> f64 {
-        if self.documents == 0 { 0.0 } else { self.length as f64 / self.documents as f64 }
-    }
-
-    /// The texts' source, for its progress and end checks.
+    /// The texts' source, for how much of it has been read.
     pub fn texts(&self) -> &I {
         &self.texts
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::estimate::{Estimate, READ_BUFFERS, admit};
+use super::estimate::{Estimate, Growth, READ_BUFFERS, admit};
 use super::impacts::{FieldImpacts, Impacts};
 use super::joined::{Interned, Second, key};
 use super::spool::Spool;
@@ -26,6 +26,7 @@ pub struct Collection {
     zero_weights: u64,
     /// Postings before pruning.
     postings: u64,
+    growth: Growth,
 }
 
 /// Weights are kept as they are until the scale is known.
@@ -49,6 +50,7 @@ impl Collection {
             weights: WeightSummary { largest: 0.0, small_integers: true },
             zero_weights: 0,
             postings: 0,
+            growth: Growth::default(),
         }
     }
 
@@ -202,6 +204,7 @@ impl Collection {
     fn append(&mut self, record: &VectorRecord) -> Result<bool> {
         self.names.push(&record.id);
         self.postings += record.terms.len() as u64;
+        self.growth.note(self.names.len() as u64, self.keys.len() as u64);
         let full = match &mut self.documents {
             Documents::Impacts(impacts) => {
                 impacts.push(&self.keys, &record.terms, &record.weights);
@@ -338,13 +341,15 @@ impl Collection {
 
     /// What has been read, or all there is. The longest list is not known before the end.
     pub(super) fn estimate(&self, sources: u64) -> Estimate {
+        let (documents, tokens) = (self.names.len() as u64, self.keys.len() as u64);
         Estimate {
-            documents: self.names.len() as u64,
+            documents,
             id_bytes: self.names.bytes().len() as u64,
-            tokens: self.keys.len() as u64,
+            tokens,
             postings: self.postings,
-            longest: self.names.len() as u64,
+            longest: documents,
             sources,
+            growth: self.growth.power(documents, tokens),
         }
     }
 

@@ -25,6 +25,37 @@ pub struct Estimate {
     pub longest: u64,
     /// Bytes that the sources hold while they are read.
     pub sources: u64,
+    /// Tokens grow as this power of the documents: 1 if every document has as many new ones.
+    pub growth: f64,
+}
+
+/// How the number of tokens grew with the documents read so far.
+#[derive(Debug, Clone, Default)]
+pub struct Growth {
+    /// Documents and tokens at less than half of `last`, and there.
+    earlier: (u64, u64),
+    last: (u64, u64),
+}
+
+impl Growth {
+    /// Takes the counts as they are now.
+    pub fn note(&mut self, documents: u64, tokens: u64) {
+        if documents >= 2 * self.last.0.max(1) {
+            self.earlier = std::mem::replace(&mut self.last, (documents, tokens));
+        }
+    }
+
+    /// The power of Heaps' law between then and now. It falls as a collection is read, so
+    /// what follows from it is rather too much; before anything is known, that of a
+    /// collection with many rare words.
+    pub fn power(&self, documents: u64, tokens: u64) -> f64 {
+        let (d, t) = self.earlier;
+        if d == 0 || t == 0 || documents <= d {
+            return 0.8;
+        }
+        let ratio = |now: u64, then: u64| (now as f64 / then as f64).ln();
+        (ratio(tokens, t) / ratio(documents, d)).clamp(0.0, 1.0)
+    }
 }
 
 impl Estimate {
@@ -41,6 +72,7 @@ impl Estimate {
             postings: sum(|s| s.postings[1]),
             longest: sum(|s| s.longest[1]),
             sources,
+            growth: 0.0,
         };
         let least = Estimate {
             id_bytes: sum(|s| s.id_bytes[0]),
@@ -53,7 +85,7 @@ impl Estimate {
     }
 
     /// Texts that have been analysed so far, and the vectors that they go with.
-    pub fn so_far(texts: Size, vectors: &[Size]) -> Self {
+    pub fn so_far(texts: Size, vectors: &[Size], growth: &Growth) -> Self {
         let sum = |part: fn(&Size) -> u64| vectors.iter().map(part).sum::<u64>();
         Estimate {
             documents: texts.documents,
@@ -62,6 +94,7 @@ impl Estimate {
             postings: texts.postings[1] + sum(|s| s.postings[1]),
             longest: texts.documents,
             sources: texts.held + sum(|s| s.held),
+            growth: growth.power(texts.documents, texts.tokens),
         }
     }
 
@@ -75,19 +108,25 @@ impl Estimate {
         options.memory.check_for(self.held(), self.reading(), enough, "reading")
     }
 
-    /// All of a collection of which `part` of the whole has been seen: tokens become rarer,
-    /// so that their number comes out too large rather than too small.
+    /// All of a collection of which `part` of the whole has been seen.
     pub(super) fn whole(self, part: f64) -> Self {
+        if part >= 1.0 {
+            return self;
+        }
         // Later documents and ids may be longer.
-        let margin = if part < 1.0 { 1.1 } else { 1.0 };
-        let grown = |n: u64| (n as f64 / part * margin) as u64;
+        let grown = |n: u64| (n as f64 / part * 1.1) as u64;
+        let documents = grown(self.documents);
+        let tokens = (self.tokens as f64 * part.powf(-self.growth) * 1.1) as u64;
+        // What readers of lines keep: ids that they have seen, and tokens.
+        let more = 36 * (documents - self.documents) + 160 * (tokens - self.tokens);
         Estimate {
-            documents: grown(self.documents),
+            documents,
             id_bytes: grown(self.id_bytes),
-            tokens: grown(self.tokens),
+            tokens,
             postings: grown(self.postings),
-            longest: grown(self.documents),
-            sources: grown(self.sources),
+            longest: documents,
+            sources: self.sources + more,
+            growth: self.growth,
         }
     }
 
@@ -108,9 +147,9 @@ impl Estimate {
         bisect_bytes(self.tokens as usize, self.postings, self.documents, &options)
     }
 
-    /// What packing needs beside [`held`](Self::held), in input order.
-    fn packing(&self, options: &BuildOptions) -> u64 {
-        pack::least_for(self.postings, self.longest, 1, 0, options)
+    /// What packing `terms` lists needs beside [`held`](Self::held), in input order.
+    fn packing(&self, terms: u64, options: &BuildOptions) -> u64 {
+        pack::least_for(self.postings, self.longest, terms, 0, options)
     }
 
     /// Bytes of the whole build, the program aside, if this is what it gets; enough for
@@ -118,7 +157,7 @@ impl Estimate {
     pub(super) fn enough(&self, options: &BuildOptions) -> u64 {
         // The order and its inverse, and a byte a document for each worker.
         let workers = rayon::current_num_threads() as u64;
-        let packing = self.packing(options) + (8 + workers) * self.documents;
+        let packing = self.packing(self.tokens, options) + (8 + workers) * self.documents;
         let bisecting = if options.bisect { self.bisecting() } else { 0 };
         self.held() + self.reading().max(bisecting).max(packing)
     }
@@ -132,5 +171,28 @@ pub(super) fn admit([least, most]: [Estimate; 2], options: &BuildOptions) -> Res
     if options.bisect {
         options.memory.check_for(held, least.bisecting(), enough, "--order bp")?;
     }
-    options.memory.check_for(held, least.packing(options), enough, "packing the lists")
+    options.memory.check_for(held, least.packing(1, options), enough, "packing the lists")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_grow_as_they_did_and_never_faster_than_documents() {
+        let mut growth = Growth::default();
+        assert_eq!(growth.power(10, 10), 0.8);
+        // A square root: 4 times the documents have twice the tokens.
+        for documents in 1..=4096u64 {
+            growth.note(documents, (64.0 * (documents as f64).sqrt()) as u64);
+        }
+        let power = growth.power(4096, 4096);
+        assert!((power - 0.5).abs() < 0.01, "{power}");
+        assert_eq!(growth.power(8192, u64::MAX), 1.0);
+        let seen = Estimate { documents: 4096, tokens: 4096, growth: power, ..Estimate::default() };
+        let whole = seen.whole(1.0 / 100.0);
+        assert!((409_600..460_000).contains(&whole.documents), "{whole:?}");
+        assert!((40_960..48_000).contains(&whole.tokens), "{whole:?}");
+        assert_eq!(seen.whole(1.0), seen);
+    }
 }

@@ -5,6 +5,7 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, HashMap};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Place, Result};
@@ -176,6 +177,10 @@ impl VectorSource for Watched {
 
     fn tokens(&self) -> &TokenTable {
         self.source.tokens()
+    }
+
+    fn place(&self) -> Option<(&Path, Place)> {
+        self.source.place()
     }
 
     fn weights(&self) -> Option<WeightSummary> {

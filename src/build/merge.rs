@@ -44,7 +44,7 @@ pub struct MergeReport {
 /// A term's place in a part where it does not occur.
 const ABSENT: u32 = u32::MAX;
 
-/// Merges `parts`, in this order or, if they are shards, in that of their documents.
+/// Merges `indexes`, in this order or, if they are shards, in that of their documents.
 ///
 /// Memory, beside the constants of [`Memory`]: 24 bytes and the id a document, 4 bytes a
 /// document and part under another order, 80 bytes and 4 a part for each term; under

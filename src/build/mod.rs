@@ -6,7 +6,8 @@
 //!            when they do not fit)                  ranges of documents)           lexicon order)
 //! ```
 //!
-//! Whether something lies in memory or in a file never shows in the bytes that come out.
+//! Architecture invariant: whether something lies in memory or in a file, and how many
+//! threads there are, never shows in the bytes that come out.
 
 mod assemble;
 mod bisected;
@@ -25,7 +26,7 @@ mod spool;
 
 pub use bisected::Bisected;
 pub use collect::Collection;
-pub use estimate::Estimate;
+pub use estimate::{Estimate, Growth};
 pub use fidelity::{Agreement, DEPTHS, Fidelity};
 pub use memory::Memory;
 pub use merge::{MergeOrder, MergeReport, merge};

@@ -10,7 +10,7 @@ use super::{Common, count, out};
 use crate::convert::{ConvertOptions, ConvertReport, Target, convert, convert_to};
 use crate::corpus::STDIN;
 use crate::error::{Error, Result};
-use crate::output::refuse_inputs;
+use crate::output::{folder, refuse_inputs};
 use crate::vectors::sparse::Sidecars;
 
 /// Convert vectors between formats, also out of an index
@@ -74,7 +74,11 @@ pub fn run(args: &ConvertArgs, common: &Common) -> Result<ExitCode> {
     refuse_inputs(&args.output, &args.input)?;
     let options = ConvertOptions {
         target,
-        sidecars: Sidecars { ids: args.ids.clone(), vocabulary: args.vocabulary.clone() },
+        sidecars: Sidecars {
+            ids: args.ids.clone(),
+            vocabulary: args.vocabulary.clone(),
+            tmp: args.tmp.clone().or((!to_stdout).then(|| folder(&args.output).to_owned())),
+        },
         scale: args.scale.0,
         bits: args.bits,
         field: args.field.clone(),

@@ -1,4 +1,7 @@
-//! The command line: arguments, one file a command, and everything that prints.
+//! The command line: arguments, one file a command.
+//!
+//! Architecture invariant: nothing else prints, exits or reads arguments, and nothing but the
+//! two programs uses it.
 
 mod approximate;
 mod common;

@@ -97,6 +97,9 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
     let index = Index::open_with(&args.index, args.load)?;
     let file = read_queries(&args.queries, args.query_kind)?;
     let side = QuerySide::load(&index, args.query_model.as_deref(), args.hybrid_weight)?;
+    if let Some(note) = side.foreign_model().filter(|_| !common.quiet) {
+        eprintln!("warning: {note}");
+    }
     let queries = side.prepare(&file, args.query_scale)?;
 
     let bar = progress(common, "searching", queries.len() as u64);

@@ -9,6 +9,8 @@
 //! numbers: weights that are whole stay what they are, others are quantised as a build
 //! would. An index gives its impacts, so what it is converted to builds the same lists;
 //! a BM25 index gives idf × weight, because the formats know no query-side idf.
+//!
+//! Architecture invariant: no format's bytes are known here; `vectors/` reads and writes them.
 
 mod beside;
 mod folder;
@@ -22,6 +24,7 @@ pub use target::Target;
 
 use crate::build::Scale;
 use crate::error::{Error, Place, Result};
+
 use crate::output::{PackedFile, publish_with};
 use crate::progress::Progress;
 use crate::quantize::{Clipping, Quantizer};

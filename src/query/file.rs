@@ -105,10 +105,10 @@ pub struct IntegerQuery {
 
 /// Reads a query file (plain, .gz or .zst; `-` is standard input).
 ///
-/// A query may be empty, a file may not. Errors name the line: no id, an id that occurs twice, a malformed
-/// token list or JSON object, a weight that is negative or not finite. Under `Auto`, a
-/// file of which half the words or more are `token:weight` holds token lists: what else
-/// stands there is an error, not text.
+/// A query may be empty, a file may not. Errors name the line: no id, an id that occurs
+/// twice, a malformed token list or JSON object, a weight that is negative or not finite.
+/// Under `Auto`, a file of which half the words or more are `token:weight` holds token
+/// lists: what else stands there is an error, not text.
 pub fn read_queries(path: &Path, kind: QueryKind) -> Result<QueryFile> {
     parse_lines(path, Lines::open(path, &BytesRead::default())?, kind)
 }

@@ -124,6 +124,30 @@ impl<'a> QuerySide<'a> {
         Ok(QuerySide { texts: Texts::Model(Box::new(encoder)), ..side })
     }
 
+    /// What to tell whoever asks with another model than the documents' own, unless both read
+    /// texts alike: as the halves of a pair do, and models that have nothing in common do not.
+    pub fn foreign_model(&self) -> Option<String> {
+        #[cfg(not(feature = "tokenize"))]
+        return None;
+        #[cfg(feature = "tokenize")]
+        {
+            use crate::encode::TextEncoder;
+            let Texts::Model(encoder) = &self.texts else { return None };
+            let documents = self.index.provenance().model?;
+            let field = |name: &str| documents["model"][name].as_str().map(str::to_owned);
+            let (name, tokenizer) = (field("name")?, field("tokenizer_digest")?);
+            let queries = encoder.info();
+            let alike = queries.tokenizer_digest == tokenizer || queries.name == name;
+            (!alike).then(|| {
+                format!(
+                    "documents were encoded by {name:?}, queries are by {:?}, with another \
+                     tokenizer file; answers mean something only if the two belong together",
+                    queries.name
+                )
+            })
+        }
+    }
+
     /// Whether queries may be texts.
     pub fn takes_texts(&self) -> bool {
         !matches!(self.texts, Texts::Unsupported)

@@ -54,7 +54,8 @@ impl OpenedVectors {
             let from = start.clamp(base, base + len);
             let to = end.clamp(base, base + len);
             // Empty parts stay: every input's weights count for the scale.
-            sources.push(Box::new(Slice::new(source, from - base, to - from)) as Box<dyn VectorSource>);
+            let part: Box<dyn VectorSource> = Box::new(Slice::new(source, from - base, to - from));
+            sources.push(part);
             base += len;
         }
         Ok(OpenedVectors { sources, shard: Some((shard, start)), ..self })
@@ -95,9 +96,9 @@ pub fn open_documents(paths: &[PathBuf], sidecars: &Sidecars) -> Result<OpenedVe
     Ok(opened)
 }
 
-/// Opens `paths`, documents or queries: store directories are ordered by the doc base that they record, files
-/// stay in the order given. CIFF files are read once to the end for their structure; where
-/// documents are opened, before their first record.
+/// Opens `paths`, documents or queries: store directories are ordered by the doc base that
+/// they record, files stay in the order given. CIFF files are read once to the end for their
+/// structure; where documents are opened, before their first record.
 ///
 /// # Errors
 /// Stores mixed with files, shards that leave a gap or overlap, ids or a vocabulary for
@@ -127,7 +128,7 @@ fn open_kind(paths: &[PathBuf], sidecars: &Sidecars, allowed: Kind) -> Result<Op
     }
     let mut readers = paths.iter().map(|dir| StoreReader::open(dir)).collect::<Result<Vec<_>>>()?;
     one_kind(&readers, paths, allowed)?;
-    order_shards(&mut readers, paths)?;
+    order_shards(&mut readers)?;
     let model = readers
         .first()
         .and_then(|reader| serde_json::to_value(reader.manifest().plan.encoding.as_ref()?).ok());
@@ -187,9 +188,10 @@ fn open_files(
     let mut inputs: VecDeque<Input> = inputs.into();
     let mut sources: Vec<Box<dyn VectorSource>> = Vec::new();
     while let Some(input) = inputs.pop_front() {
+        let tmp = sidecars.tmp.clone().unwrap_or_else(std::env::temp_dir);
         let reread = |input: Input| match input.bytes {
-            Some(bytes) => Rereadable::new(&input.path, bytes),
-            None => Rereadable::new(&input.path, open_input(&input.path)?),
+            Some(bytes) => Rereadable::new(&input.path, bytes, &tmp),
+            None => Rereadable::new(&input.path, open_input(&input.path)?, &tmp),
         };
         sources.push(match input.format {
             Format::Jsonl => {
@@ -364,9 +366,9 @@ mod tests {
         assert_eq!(opened.sources.len(), 1);
         let message = open_vectors(&inputs).err().unwrap().to_string();
         assert!(message.contains("e.csr: expected a .csr file, found less"), "{message}");
-        let sidecars = Sidecars { ids: Some("ids".into()), vocabulary: None };
+        let sidecars = Sidecars { ids: Some("ids".into()), ..Sidecars::default() };
         assert!(open_vectors_with(&inputs[..2], &sidecars).is_err());
-        let sidecars = Sidecars { ids: None, vocabulary: Some("tokens".into()) };
+        let sidecars = Sidecars { vocabulary: Some("tokens".into()), ..Sidecars::default() };
         assert!(open_documents(&inputs[..2], &sidecars).is_err());
         // convert writes a matrix with it.
         assert!(open_vectors_with(&inputs[..2], &sidecars).is_ok());

@@ -15,7 +15,7 @@ use serde::de::{
 use super::{TokenTable, VectorRecord, VectorSource};
 use crate::corpus::json::{ID_NAMES, Key, Scalar, first_id, json_problem};
 use crate::corpus::{BytesRead, IdSet, Lines, check_id, check_inputs, total_bytes};
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 
 /// Streams the vectors of one or several JsonVectorCollection files (plain, .gz or .zst;
 /// `-` is standard input).
@@ -61,16 +61,6 @@ impl JsonVectorReader {
             bytes: BytesRead::default(),
             total,
         }
-    }
-
-    /// Counter of bytes read from disk, compressed, for a progress bar.
-    pub fn bytes_read(&self) -> &BytesRead {
-        &self.bytes
-    }
-
-    /// Size of all files on disk; `None` if standard input or a pipe is among them.
-    pub fn bytes_total(&self) -> Option<u64> {
-        self.total
     }
 }
 
@@ -120,6 +110,11 @@ impl VectorSource for JsonVectorReader {
 
     fn tokens(&self) -> &TokenTable {
         &self.tokens
+    }
+
+    fn place(&self) -> Option<(&Path, Place)> {
+        let lines = self.current.as_ref()?;
+        Some((lines.path(), Place::Line(lines.number())))
     }
 
     fn done(&self) -> Option<f64> {

@@ -3,7 +3,9 @@
 //! Architecture invariant: a consumer sees only [`VectorSource`]; it does not know
 //! whether the weights came from a model, a file format or BM25.
 
-use crate::error::Result;
+use std::path::Path;
+
+use crate::error::{Place, Result};
 
 pub(crate) mod ciff;
 pub(crate) mod gathered;
@@ -20,6 +22,7 @@ pub(crate) mod testing;
 mod tokens;
 pub(crate) mod transpose;
 
+pub use crate::quantize::WeightSummary;
 pub use slice::Slice;
 pub use tokens::TokenTable;
 
@@ -45,15 +48,6 @@ impl VectorRecord {
         self.terms.clear();
         self.weights.clear();
     }
-}
-
-/// What is known of all weights of a source, when it is known before reading.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct WeightSummary {
-    /// Largest weight of the collection.
-    pub largest: f32,
-    /// Whether every weight is an integer ≤ 255, so that impacts can be kept as they are.
-    pub small_integers: bool,
 }
 
 /// How large a source is, as far as it knows before it is read: between the first number and
@@ -93,6 +87,11 @@ pub trait VectorSource {
     /// Token strings of the term ids handed out so far.
     fn tokens(&self) -> &TokenTable;
 
+    /// Where the record read last stands, for errors that only a whole collection shows.
+    fn place(&self) -> Option<(&Path, Place)> {
+        None
+    }
+
     /// The weights' range, if known without reading everything (a store's manifest).
     fn weights(&self) -> Option<WeightSummary> {
         None
@@ -124,7 +123,7 @@ pub trait VectorSource {
         0
     }
 
-    /// Records read and weights dropped so far because they were zero.
+    /// Weights dropped so far because they were zero.
     fn zero_weights(&self) -> u64 {
         0
     }

@@ -1,7 +1,9 @@
 //! A contiguous part of a source.
 
+use std::path::Path;
+
 use super::{Size, TokenTable, VectorRecord, VectorSource, WeightSummary};
-use crate::error::Result;
+use crate::error::{Place, Result};
 
 /// Some consecutive records of another source. What is known of the weights is known of
 /// all records there, so that every part of a store gets the same scale.
@@ -36,6 +38,10 @@ impl VectorSource for Slice {
 
     fn tokens(&self) -> &TokenTable {
         self.source.tokens()
+    }
+
+    fn place(&self) -> Option<(&Path, Place)> {
+        self.source.place()
     }
 
     fn weights(&self) -> Option<WeightSummary> {

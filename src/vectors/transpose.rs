@@ -5,6 +5,8 @@
 //! unless it is told to take less: small collections in one pass, 1.3 billion postings in
 //! ten.
 
+use std::path::Path;
+
 use super::{Size, TokenTable, VectorRecord, VectorSource};
 use crate::error::{Error, Place, Result};
 
@@ -180,6 +182,10 @@ impl<I: Inverted> VectorSource for Transposed<I> {
 
     fn tokens(&self) -> &TokenTable {
         self.lists.tokens()
+    }
+
+    fn place(&self) -> Option<(&Path, Place)> {
+        Some((self.lists.path(), Place::File))
     }
 
     fn len_hint(&self) -> Option<u64> {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::common::programs::{Folder, QUERY, SPLINDEX};
+use super::common::programs::{Folder, QUERY};
 use super::index;
 
 #[test]
@@ -88,14 +88,14 @@ fn approximate_answers_are_marked_in_run_and_summary() {
     index(&shop);
     shop.file("q.tsv", "q1\tx:2 y:1\n");
     for (flags, tag, shown) in [
-        ("", SPLINDEX, "auto"),
-        ("--query-mass 1", SPLINDEX, "auto"),
+        ("", "splindex", "auto"),
+        ("--query-mass 1", "splindex", "auto"),
         ("--max-query-terms 1", "splindex-approximate", "approximate: 1 term"),
     ] {
         let search = format!("search good.spx --queries q.tsv --output run --json {flags}");
         let output = shop.run(QUERY, &search);
         let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!(summary["approximate"].is_null(), tag == SPLINDEX);
+        assert_eq!(summary["approximate"].is_null(), tag == "splindex");
         assert!(String::from_utf8_lossy(&output.stderr).contains(shown), "{output:?}");
         let run = fs::read_to_string(shop.path("run")).unwrap();
         assert!(run.lines().all(|line| line.ends_with(&format!(" {tag}"))), "{run}");

@@ -1,6 +1,6 @@
 //! Arguments of `splindex build`, and the options that they are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::super::common::parse_shard;
 use crate::bm25::{AvgDl, Bm25Params, Stemmer, StopWords};
@@ -20,9 +20,8 @@ use crate::vectors::store::Shard;
   splindex build --bm25 --input passages.tsv --output bm25.spx
   splindex build --input vectors --hybrid-text passages.tsv --output hybrid.spx")]
 pub struct BuildArgs {
-    /// Vectors: stores, JsonVectorCollection files or their folder, CIFF, .npz or .csr files; with
-    /// --bm25, TSV or JSON
-    /// Lines texts
+    /// Vectors: stores, JsonVectorCollection files or their folder, CIFF, .npz or .csr files;
+    /// with --bm25, texts in TSV or JSON Lines
     #[arg(long, value_name = "INPUT", num_args = 1.., required = true)]
     pub(super) input: Vec<PathBuf>,
     /// Document ids of a matrix, one a line [default: NAME-ids.txt beside it, else row numbers]
@@ -165,9 +164,10 @@ fn parse_order(text: &str) -> std::result::Result<OrderArg, String> {
 }
 
 impl BuildArgs {
-    /// Files that describe a matrix.
-    pub(super) fn sidecars(&self) -> Sidecars {
-        Sidecars { ids: self.ids.clone(), vocabulary: self.vocabulary.clone() }
+    /// Files that describe a matrix, its copy in `tmp`.
+    pub(super) fn sidecars(&self, tmp: &Path) -> Sidecars {
+        let (ids, vocabulary) = (self.ids.clone(), self.vocabulary.clone());
+        Sidecars { ids, vocabulary, tmp: Some(tmp.to_owned()) }
     }
 }
 

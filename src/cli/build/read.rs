@@ -1,11 +1,12 @@
 //! Vectors, texts or both into a [`Collection`].
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use super::super::progress::Bars;
 use super::args::BuildArgs;
 use crate::bm25::{AvgDl, Bm25Params, Bm25Source};
-use crate::build::{BuildOptions, Collection, Estimate, Fidelity, Scale};
+use crate::build::{BuildOptions, Collection, Estimate, Fidelity, Growth, Scale};
 use crate::corpus::CorpusReader;
 use crate::error::{Error, Place, Result};
 use crate::format::{FieldKind, Provenance, ShardMeta};
@@ -21,7 +22,7 @@ pub(super) fn vectors(
     tmp: &Path,
     bars: &Bars<'_>,
 ) -> Result<Collection> {
-    let mut opened = open_documents(&args.input, &args.sidecars())?;
+    let mut opened = open_documents(&args.input, &args.sidecars(tmp))?;
     lone_shard(args, &opened)?;
     if let Some(shard) = args.shard {
         opened = opened.cut(shard)?;
@@ -110,9 +111,11 @@ fn open_texts(
     let room = options.memory.left(0) / 4;
     let vectors = sources.iter().map(|source| source.size()).collect::<Option<Vec<_>>>();
     let vectors = vectors.unwrap_or_default();
+    let growth = RefCell::new(Growth::default());
     let check = |source: &Bm25Source<CorpusReader>| {
         let texts = source.analysed();
-        Estimate::so_far(texts, &vectors).check(source.texts().done(), options)
+        growth.borrow_mut().note(texts.documents, texts.tokens);
+        Estimate::so_far(texts, &vectors, &growth.borrow()).check(source.texts().done(), options)
     };
     let source = Bm25Source::within(room, tmp, texts, args.bm25_args.params(), check)?;
     let Bm25Params { k1, b, avgdl, stemmer, stopwords } = source.params();

@@ -2,11 +2,12 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
-use super::wire::{put_double, put_number, put_string, put_varint};
+use super::wire::{put_double, put_number, put_string};
 use super::*;
 use crate::corpus::open_input;
 use crate::error::Result;
 use crate::progress::Silent;
+use crate::varint;
 use crate::vectors::VectorSource;
 use crate::vectors::gathered::{Gathered, Impacts};
 use crate::vectors::reread::Rereadable;
@@ -14,7 +15,7 @@ use crate::vectors::testing::{Memory, Vectors, drain, vectors};
 use crate::vectors::transpose::Transposed;
 
 fn read(path: &Path) -> Result<Vectors> {
-    let file = Rereadable::new(path, open_input(path)?)?;
+    let file = Rereadable::new(path, open_input(path)?, &std::env::temp_dir())?;
     drain(&mut Transposed::new(Ciff::open(file)?))
 }
 
@@ -74,7 +75,7 @@ proptest! {
 /// A message behind its length.
 fn delimited(message: Vec<u8>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    put_varint(&mut bytes, message.len() as u64);
+    varint::put(message.len() as u64, &mut bytes);
     [bytes, message].concat()
 }
 

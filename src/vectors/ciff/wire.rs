@@ -8,7 +8,8 @@
 use std::io::{BufRead, Read};
 
 use crate::error::{Error, Place, Result};
-use crate::vectors::reread::{Rereadable, unreadable};
+use crate::varint;
+use crate::vectors::reread::{Bytes, Rereadable, unreadable};
 
 /// Protobuf's own limit of a message.
 const LONGEST: u64 = i32::MAX as u64;
@@ -16,7 +17,7 @@ const LONGEST: u64 = i32::MAX as u64;
 /// Messages of a file, one after another, each behind its length as a varint.
 pub(super) struct Messages<'a> {
     file: &'a Rereadable,
-    input: std::io::BufReader<std::fs::File>,
+    input: std::io::BufReader<Bytes>,
     left: u64,
     number: u64,
     message: Vec<u8>,
@@ -139,15 +140,9 @@ impl<'a> Fields<'a> {
 
     #[inline]
     fn varint(&mut self) -> Result<u64, String> {
-        let mut value = 0;
-        for (i, &byte) in self.0.iter().take(10).enumerate() {
-            value |= u64::from(byte & 0x7f) << (7 * i);
-            if byte < 0x80 {
-                self.0 = &self.0[i + 1..];
-                return Ok(value);
-            }
-        }
-        Err("expected a whole number, found none that ends within its message".into())
+        varint::take(&mut self.0).ok_or_else(|| {
+            "expected a whole number of 64 bits, found none that ends within its message".into()
+        })
     }
 
     fn chunk<const N: usize>(&mut self) -> Result<&'a [u8; N], String> {
@@ -199,19 +194,11 @@ impl<'a> Value<'a> {
     }
 }
 
-pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
 /// A number that is not 0; protobuf leaves those out.
 pub(super) fn put_number(out: &mut Vec<u8>, field: u8, value: u64) {
     if value != 0 {
         out.push(field << 3);
-        put_varint(out, value);
+        varint::put(value, out);
     }
 }
 
@@ -219,7 +206,7 @@ pub(super) fn put_number(out: &mut Vec<u8>, field: u8, value: u64) {
 pub(super) fn put_string(out: &mut Vec<u8>, field: u8, value: &str) {
     if !value.is_empty() {
         out.push(field << 3 | 2);
-        put_varint(out, value.len() as u64);
+        varint::put(value.len() as u64, out);
         out.extend_from_slice(value.as_bytes());
     }
 }

@@ -194,6 +194,10 @@ impl VectorSource for SparseRows {
         self.columns.tokens()
     }
 
+    fn place(&self) -> Option<(&Path, Place)> {
+        Some((&self.matrix.path, Place::Record(self.row)))
+    }
+
     fn len_hint(&self) -> Option<u64> {
         Some(self.matrix.rows)
     }

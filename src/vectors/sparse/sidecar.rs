@@ -11,13 +11,17 @@ use crate::error::{Error, Place, Result};
 use crate::vectors::TokenTable;
 use crate::vectors::reread::unreadable;
 
-/// Files that describe a matrix; what is `None` is looked for beside it.
+/// Files that describe a matrix, those that are `None` looked for beside it, and where its
+/// unpacked copy goes.
 #[derive(Debug, Clone, Default)]
 pub struct Sidecars {
     /// Document ids, one a line.
     pub ids: Option<PathBuf>,
     /// Tokens by column, one a line, or a JSON list.
     pub vocabulary: Option<PathBuf>,
+    /// Folder for copies of packed and piped inputs that are read at several places at a
+    /// time; `None` is the system's.
+    pub tmp: Option<PathBuf>,
 }
 
 /// The name of a matrix file's `ids` or `tokens`.

@@ -31,6 +31,11 @@ struct OpenPart {
 }
 
 impl StoreReader {
+    /// Its folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Opens the finished store in `dir`.
     ///
     /// # Errors
@@ -196,6 +201,11 @@ impl VectorSource for StoreReader {
 
     fn tokens(&self) -> &TokenTable {
         &self.tokens
+    }
+
+    fn place(&self) -> Option<(&Path, Place)> {
+        let part = self.part.as_ref()?;
+        Some((&part.path, Place::Section("block", self.block_at)))
     }
 
     fn weights(&self) -> Option<WeightSummary> {
