@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use super::progress::Bars;
-use super::{Common, out};
+use super::{Common, count, out};
 use crate::error::{Error, Place, Result};
 use crate::query::file::{QueryKind, integer_weights, read_queries};
 use crate::synth::stats::{DF_RANKS, QUANTILES, RANGES, Stats, measure};
@@ -143,11 +143,12 @@ fn print(
     }
     if !common.quiet {
         eprintln!(
-            "{}: {} documents, {} postings, {queries} queries of {:.1} terms, {seconds:.1} s, \
+            "{}: {}, {}, {} of {:.1} terms, {seconds:.1} s, \
              {:.1} M postings/s",
             args.output.display(),
-            totals.documents,
-            totals.postings,
+            count(totals.documents, "document", "documents"),
+            count(totals.postings, "posting", "postings"),
+            count(*queries, "query", "queries"),
             *query_terms as f64 / (*queries).max(1) as f64,
             rate / 1e6,
         );
