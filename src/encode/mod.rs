@@ -16,6 +16,7 @@ use crate::error::Result;
 use crate::vectors::TokenTable;
 use crate::vectors::store::ModelInfo;
 
+mod cut;
 mod folder;
 mod hub;
 mod info;
@@ -100,7 +101,7 @@ pub trait TextEncoder: Send + Sync {
     /// What made the vectors.
     fn info(&self) -> &ModelInfo;
 
-    /// Tokens of a text that are read, special tokens included.
+    /// Tokens of a text that are read, special tokens included; `usize::MAX` for all.
     fn max_length(&self) -> usize;
 
     /// How token weights came from the model, for manifests.
