@@ -10,6 +10,26 @@ here=$PWD
 # Paths are the caller's, the programs those of the repository.
 absolute() { (cd "$here" && realpath -m "$1"); }
 
+# remember NAME VALUE…: what the folder is made from; refuses one that was made from something
+# else, whose results would be taken for those of now. A file's size is part of what it is.
+remember() {
+    local name value
+    while [ $# -ge 2 ]; do
+        name=$1 value=$2
+        shift 2
+        [ ! -f "$value" ] || value="$value ($(stat -L -c %s "$value") bytes)"
+        printf '%s\t%s\n' "$name" "$value"
+    done >"$dir/inputs.part"
+    if [ -e "$dir/inputs" ] && ! cmp -s "$dir/inputs" "$dir/inputs.part"; then
+        echo "$dir holds results of other inputs; expected < and found >:" >&2
+        diff "$dir/inputs" "$dir/inputs.part" | grep '^[<>]' >&2 || :
+        rm "$dir/inputs.part"
+        echo "give another folder, or remove this one" >&2
+        exit 2
+    fi
+    mv "$dir/inputs.part" "$dir/inputs"
+}
+
 used() { df --output=used -k "$dir" | tail -1; }
 
 # step NAME COMMAND…: runs the command unless it was done before.

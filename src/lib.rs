@@ -8,9 +8,10 @@
 //!         JSONL     or bm25   store      impacts              maxima   file      verify   top-k    measures
 //! ```
 //!
-//! Architecture invariant: modules depend on those to their left in this picture or
-//! below it (`error`, `vectors`); `format`, `index` and `query` know no encoder and no
-//! command line; only `cli` prints.
+//! Architecture invariant: every module uses modules above it in the table of
+//! ARCHITECTURE.md only, and those that the table names (`tests/architecture.rs` checks it);
+//! `format`, `index` and `query` use no code of an encoder or of the command line, though
+//! errors may name a flag in what to do; only `cli` prints.
 //!
 //! # Example
 //!
@@ -68,6 +69,7 @@ pub mod simd;
 mod spill;
 pub mod synth;
 pub mod table;
+mod varint;
 pub mod vectors;
 
 pub use error::{Error, Result};

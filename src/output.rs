@@ -1,12 +1,16 @@
 //! Files that appear under their name when they are complete, and not before.
 
+mod packed;
+
 use std::fs::{File, TryLockError};
 use std::io::{BufWriter, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{Error, Place, Result};
+
+pub(crate) use packed::PackedFile;
 
 /// Prefix of temporary files beside an output: what a killed run leaves is recognised by it.
 pub const TEMP_PREFIX: &str = ".splindex-tmp-";
@@ -53,13 +57,52 @@ impl OutputFile {
 
     /// Flushes to the disk and renames the file to its target, replacing an older one.
     pub fn publish(self) -> Result<()> {
+        self.flushed()?.persist()
+    }
+
+    fn flushed(self) -> Result<Flushed> {
         let OutputFile { target, file } = self;
         let failed = |action, e| Error::io(action, &target, e);
         let temp = file.into_inner().map_err(|e| failed("write", e.into_error()))?;
+        // A file that was private stays so.
+        if let Ok(replaced) = std::fs::metadata(&target) {
+            let kept = temp.as_file().set_permissions(replaced.permissions());
+            kept.map_err(|e| failed("set permissions of", e))?;
+        }
         temp.as_file().sync_all().map_err(|e| failed("flush", e))?;
-        temp.persist(&target).map_err(|e| failed("rename", e.error))?;
+        Ok(Flushed { target, temp })
+    }
+}
+
+/// A file that is complete on the disk, under a temporary name.
+struct Flushed {
+    target: PathBuf,
+    temp: NamedTempFile,
+}
+
+impl Flushed {
+    fn persist(self) -> Result<()> {
+        let Flushed { target, temp } = self;
+        temp.persist(&target).map_err(|e| Error::io("rename", &target, e.error))?;
         sync_dir(folder(&target))
     }
+}
+
+/// Publishes `main` and the files that belong to it. While they are replaced, which takes
+/// as long as the renames, there is no `main`: whoever reads it then, or after a kill in
+/// between, finds no file instead of one with another's companions.
+pub(crate) fn publish_with(companions: Vec<OutputFile>, main: OutputFile) -> Result<()> {
+    if companions.is_empty() {
+        return main.publish();
+    }
+    let companions = companions.into_iter().map(OutputFile::flushed).collect::<Result<Vec<_>>>()?;
+    let main = main.flushed()?;
+    if main.target.exists() {
+        std::fs::remove_file(&main.target).map_err(|e| Error::io("replace", &main.target, e))?;
+        sync_dir(folder(&main.target))?;
+    }
+    companions.into_iter().try_for_each(Flushed::persist)?;
+    main.persist()
 }
 
 impl Write for OutputFile {
@@ -97,19 +140,46 @@ pub(crate) fn temporary(dir: &Path) -> std::io::Result<NamedTempFile> {
     }
 }
 
-/// Removes what killed programs left in `dir`: temporary files that nobody has locked.
-/// What cannot be removed is left to the next program.
+/// A temporary folder, locked as [`temporary`] files are while the second value lives.
+pub(crate) fn temporary_folder(dir: &Path) -> std::io::Result<(TempDir, Option<File>)> {
+    sweep(dir);
+    loop {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(TEMP_PREFIX);
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+        let folder = builder.tempdir_in(dir)?;
+        // Only some systems open folders as files; elsewhere `sweep` removes none.
+        let Ok(file) = File::open(folder.path()) else { return Ok((folder, None)) };
+        match file.try_lock() {
+            Ok(()) if !folder.path().exists() => continue,
+            Err(TryLockError::WouldBlock) => continue,
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok((folder, Some(file))),
+        }
+    }
+}
+
+/// Removes what killed programs left in `dir`: temporary files and folders that nobody has
+/// locked. What cannot be removed is left to the next program.
 fn sweep(dir: &Path) {
     let Ok(entries) = std::fs::read_dir(dir) else { return };
     for entry in entries.flatten() {
-        let is_ours = entry.file_name().to_string_lossy().starts_with(TEMP_PREFIX);
-        if !is_ours || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+        if !entry.file_name().to_string_lossy().starts_with(TEMP_PREFIX) {
+            continue;
+        }
+        let Ok(kind) = entry.file_type() else { continue };
+        // Opening a pipe would wait for its other end.
+        if !(kind.is_file() || kind.is_dir()) {
             continue;
         }
         let Ok(file) = File::open(entry.path()) else { continue };
-        if file.try_lock().is_ok() {
-            let _ = std::fs::remove_file(entry.path());
+        if file.try_lock().is_err() {
+            continue;
         }
+        let _ = match kind.is_dir() {
+            true => std::fs::remove_dir_all(entry.path()),
+            false => std::fs::remove_file(entry.path()),
+        };
     }
 }
 
@@ -176,13 +246,34 @@ mod tests {
         living.write_all(b"living").unwrap();
         let left = dir.path().join(format!("{TEMP_PREFIX}killed"));
         std::fs::write(&left, "half").unwrap();
+        let folder = dir.path().join(format!("{TEMP_PREFIX}folder"));
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("part"), "half").unwrap();
+        let filling = temporary_folder(dir.path()).unwrap();
+        std::fs::write(filling.0.path().join("part"), "living").unwrap();
         std::fs::write(dir.path().join("other"), "not ours").unwrap();
         let later = OutputFile::create(&dir.path().join("b")).unwrap();
-        assert!(!left.exists());
+        assert!(!left.exists() && !folder.exists());
+        assert!(filling.0.path().join("part").exists());
+        drop(filling);
         living.publish().unwrap();
         later.publish().unwrap();
         assert_eq!(std::fs::read(dir.path().join("a")).unwrap(), b"living");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_replaced_file_hands_on_its_permissions() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("x");
+        let mode = || std::fs::metadata(&target).unwrap().permissions().mode() & 0o777;
+        OutputFile::create(&target).unwrap().publish().unwrap();
+        assert_eq!(mode() & 0o111, 0);
+        std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o640)).unwrap();
+        OutputFile::create(&target).unwrap().publish().unwrap();
+        assert_eq!(mode(), 0o640);
     }
 
     #[cfg(unix)]
@@ -197,6 +288,31 @@ mod tests {
         file.publish().unwrap();
         assert!(link.is_symlink());
         assert_eq!(std::fs::read(&real).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_file_is_gone_before_one_of_its_companions_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let make = |name: &str| {
+            let mut file = OutputFile::create(&path(name)).unwrap();
+            file.write_all(b"new").unwrap();
+            file
+        };
+        for name in ["main", "one"] {
+            std::fs::write(path(name), "old").unwrap();
+        }
+        // The second companion cannot be renamed: a folder came in its way.
+        let (one, two, main) = (make("one"), make("two"), make("main"));
+        std::fs::create_dir(path("two")).unwrap();
+        assert!(publish_with(vec![one, two], main).is_err());
+        assert!(!path("main").exists());
+        std::fs::remove_dir(path("two")).unwrap();
+        publish_with(vec![make("one"), make("two")], make("main")).unwrap();
+        for name in ["main", "one", "two"] {
+            assert_eq!(std::fs::read(path(name)).unwrap(), b"new");
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3);
     }
 
     #[test]

@@ -4,7 +4,15 @@
 //! collection whose weights are all integers ≤ 255 keeps them exactly (scale 1).
 
 use crate::error::{Error, Result};
-use crate::vectors::WeightSummary;
+
+/// What is known of all weights of a collection.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct WeightSummary {
+    /// Largest weight of the collection.
+    pub largest: f32,
+    /// Whether every weight is an integer ≤ 255, so that impacts can be kept as they are.
+    pub small_integers: bool,
+}
 
 /// Maps document weights to impacts and counts what the range cut off.
 #[derive(Debug, Clone, PartialEq)]

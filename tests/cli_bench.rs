@@ -49,6 +49,9 @@ fn indexes_by_algorithms_by_depths_in_one_call_with_reports() {
         .assert()
         .success()
         .stdout(contains("block_max_wand").and(contains("MRR@10")).and(contains("3/3")))
+        // Lists of ten have no recall@1000; the row says whose latency it shows.
+        .stdout(contains("R@10 ").and(contains("R@1000").not()))
+        .stdout(contains("fast, exhaustive ").and(contains("small, exhaustive ")))
         .stderr(contains("report: out/report.html"));
     for name in ["report.html", "report.json", "cases.csv", "queries.csv", "suite.md"] {
         assert!(dir.path().join("out").join(name).is_file(), "{name}");
@@ -89,7 +92,7 @@ fn approximate_settings_are_cases_of_their_own_and_marked() {
     assert!(cases[0]["agreement"]["recall"].as_f64().unwrap() > 0.3);
     for name in ["report.html", "report.md", "cases.csv", "queries.csv"] {
         let text = std::fs::read_to_string(dir.path().join("out").join(name)).unwrap();
-        assert!(text.contains("1 terms, 5 rescored"), "{name}");
+        assert!(text.contains("1 term, 5 rescored"), "{name}");
     }
 }
 
@@ -113,6 +116,7 @@ fn a_suite_prints_the_papers_table() {
 fn what_cannot_be_measured_is_refused_with_the_reason() {
     let dir = files();
     write(dir.path(), "texts.tsv", "q1\twhat is this\n");
+    write(dir.path(), "others.txt", "q8 0 d16 1\n");
     write(dir.path(), "bad.tsv", "q1\tt1:3\nq2\tt1:x\nq3\tt1:2\n");
     let start = ["fast.spx", "--queries"];
     for (words, message) in [
@@ -123,6 +127,10 @@ fn what_cannot_be_measured_is_refused_with_the_reason() {
         (&["queries.tsv", "--k", "10,0"], "--k must be at least 1"),
         (&["queries.tsv", "--runs", "0"], "--runs must be at least 1"),
         (&["queries.tsv", "--rate", "0"], "--rate must be positive"),
+        (&["queries.tsv", "--rate", "1e9", "--seconds", "1"], "--rate × --seconds must be at most"),
+        (&["queries.tsv", "--seconds", "1e300"], "--seconds must be above 0 and at most 86400"),
+        (&["queries.tsv", "--qrels", "others.txt"], "others.txt: expected judgements of the"),
+        (&["queries.tsv", "--report", "absent/out"], "absent: no such folder to write to"),
         (&["queries.tsv", "--cpu", "4096"], "cannot use core 4096"),
         (&["texts.tsv"], "texts.tsv:1: "),
         (&["bad.tsv"], "bad.tsv:2: "),
@@ -130,6 +138,40 @@ fn what_cannot_be_measured_is_refused_with_the_reason() {
     ] {
         bench(dir.path(), &[&start[..], words].concat()).assert().code(2).stderr(contains(message));
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn queries_and_judgements_may_come_from_pipes() {
+    let dir = files();
+    let fill = |name: &str, from: &str| {
+        let pipe = dir.path().join(name);
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let text = std::fs::read(dir.path().join(from)).unwrap();
+        std::thread::spawn(move || std::fs::write(pipe, text).unwrap())
+    };
+    let writers = [fill("queries", "queries.tsv"), fill("qrels", "qrels.txt")];
+    let words =
+        ["fast.spx", "small.spx", "--queries", "queries", "--qrels", "qrels", "--runs", "1"];
+    bench(dir.path(), &words)
+        .timeout(std::time::Duration::from_secs(120))
+        .assert()
+        .success()
+        .stdout(contains("MRR@10").and(contains("R@1000")));
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
+}
+
+#[test]
+fn what_is_named_twice_is_measured_once() {
+    let dir = files();
+    let words = ["fast.spx", "--queries", "queries.tsv", "--k", "10,3,10", "--runs", "1", "--json"];
+    let more = ["--algorithm", "wand,windowed,wand", "--cpu", "none"];
+    let output = bench(dir.path(), &[&words[..], &more].concat()).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let cases = report["cases"].as_array().unwrap().iter();
+    let cases: Vec<_> = cases.map(|c| (c["k"].as_u64(), c["algorithm"].as_str())).collect();
+    let of = |k, name| (Some(k), Some(name));
+    assert_eq!(cases, [of(10, "wand"), of(10, "windowed"), of(3, "wand"), of(3, "windowed")]);
 }
 
 #[cfg(feature = "encode")]

@@ -1,31 +1,18 @@
 //! Hybrid indexes as a user builds, searches and looks at them.
 #![cfg(feature = "encode")]
 
+mod common;
+
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
-const SPLINDEX: &str = env!("CARGO_BIN_EXE_splindex");
-const QUERY: &str = env!("CARGO_BIN_EXE_splindex-query");
-
-fn call(dir: &Path, program: &str, words: &str) -> (bool, String, String) {
-    let words = words.split_whitespace();
-    let output = Command::new(program).current_dir(dir).args(words).output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.success(), text(output.stdout), text(output.stderr))
-}
-
-fn ok(dir: &Path, program: &str, words: &str) -> (String, String) {
-    let (success, stdout, stderr) = call(dir, program, words);
-    assert!(success, "{words}: {stderr}");
-    (stdout, stderr)
-}
+use common::programs::{QUERY, SPLINDEX, command, succeeds as ok};
 
 fn fails(dir: &Path, program: &str, words: &str) -> String {
-    let (success, _, stderr) = call(dir, program, words);
-    assert!(!success, "{words}");
-    stderr
+    let output = command(dir, program, words).output().unwrap();
+    assert!(!output.status.success(), "{words}");
+    String::from_utf8(output.stderr).unwrap()
 }
 
 /// Six documents of text, vectors of them, and queries of both kinds.

@@ -1,66 +1,29 @@
 //! `splindex convert` and `eval --compare` as a user meets them.
 
+mod common;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
 
-struct Folder(tempfile::TempDir);
+use common::programs::{Folder, SPLINDEX};
 
-impl Folder {
-    fn new() -> Self {
-        let folder = Folder(tempfile::tempdir().unwrap());
-        folder.file(
-            "docs.jsonl",
-            "{\"id\":\"a\",\"vector\":{\"x\":15,\"y\":2}}\n{\"id\":\"b\",\"vector\":{\"x\":1}}\n",
-        );
-        folder
-    }
+fn docs() -> Folder {
+    let folder = Folder::new();
+    folder.file(
+        "docs.jsonl",
+        "{\"id\":\"a\",\"vector\":{\"x\":15,\"y\":2}}\n{\"id\":\"b\",\"vector\":{\"x\":1}}\n",
+    );
+    folder
+}
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn file(&self, name: &str, content: impl AsRef<[u8]>) {
-        fs::write(self.path(name), content).unwrap();
-    }
-
-    fn run(&self, arguments: &str) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_splindex"))
-            .args(arguments.split_whitespace())
-            .current_dir(self.0.path())
-            .output()
-            .unwrap()
-    }
-
-    fn succeeds(&self, arguments: &str) -> (String, String) {
-        let output = self.run(arguments);
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        let (out, err) = (text(output.stdout), text(output.stderr));
-        assert!(output.status.success(), "{arguments}: {err}");
-        (out, err)
-    }
-
-    /// Fails with code 2 and one line that holds `expected`, and leaves nothing behind.
-    fn refuses(&self, arguments: &str, expected: &str) {
-        let listing = || {
-            let entries = fs::read_dir(self.0.path()).unwrap();
-            let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
-            names.sort();
-            names
-        };
-        let before = listing();
-        let output = self.run(arguments);
-        let message = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{arguments}: {message}");
-        assert_eq!(message.trim_end().lines().count(), 1, "{message}");
-        assert!(message.contains(expected), "expected {expected:?} in {message:?}");
-        assert_eq!(listing(), before, "{arguments} left files behind");
-    }
+/// Fails with code 2 and one line that holds `expected`, and leaves nothing behind.
+fn refuses(folder: &Folder, words: &str, expected: &str) {
+    folder.refuses(SPLINDEX, words, &[expected]);
 }
 
 #[test]
 fn every_format_leads_back_to_the_same_index() {
-    let folder = Folder::new();
+    let folder = docs();
     let content_id = |input: &str, output: &str| {
         let build = format!("build --input {input} --output {output} --json");
         let json: serde_json::Value = serde_json::from_str(&folder.succeeds(&build).0).unwrap();
@@ -84,13 +47,13 @@ fn every_format_leads_back_to_the_same_index() {
     fs::rename(folder.path("2-tokens.txt"), folder.path("columns")).unwrap();
     assert_ne!(content_id("2.npz", "x.spx"), expected);
     assert_eq!(content_id("2.npz --ids names --vocabulary columns", "x.spx"), expected);
-    folder.refuses("build --input docs.jsonl --ids names --output y.spx", "--ids belongs to one");
-    folder.refuses("build --input 4 --vocabulary columns --output y.spx", "found none among");
+    refuses(&folder, "build --input docs.jsonl --ids names --output y.spx", "--ids belongs to one");
+    refuses(&folder, "build --input 4 --vocabulary columns --output y.spx", "found none among");
 }
 
 #[test]
 fn pisa_gets_its_files_and_the_commands_to_run() {
-    let folder = Folder::new();
+    let folder = docs();
     let (_, err) = folder.succeeds("convert --input docs.jsonl --output pisa --to pisa");
     assert!(err.contains("compress_inverted_index") && err.contains("create_wand_data"), "{err}");
     for name in
@@ -98,21 +61,28 @@ fn pisa_gets_its_files_and_the_commands_to_run() {
     {
         assert!(folder.path("pisa").join(name).is_file(), "{name}");
     }
-    folder
-        .refuses("convert --input docs.jsonl --output pisa --to pisa", "the output exists already");
+    refuses(
+        &folder,
+        "convert --input docs.jsonl --output pisa --to pisa",
+        "the output exists already",
+    );
 }
 
 #[test]
 fn standard_output_takes_json_lines_only() {
-    let folder = Folder::new();
+    let folder = docs();
     let (out, _) = folder.succeeds("convert --input docs.jsonl --output - --quiet");
     assert_eq!(out, fs::read_to_string(folder.path("docs.jsonl")).unwrap());
-    folder.refuses("convert --input docs.jsonl --output - --to ciff", "only jsonl goes to a pipe");
+    refuses(
+        &folder,
+        "convert --input docs.jsonl --output - --to ciff",
+        "only jsonl goes to a pipe",
+    );
 }
 
 #[test]
 fn bad_exchange_files_are_refused_with_their_record_and_no_output() {
-    let folder = Folder::new();
+    let folder = docs();
     folder.succeeds("convert --input docs.jsonl --output good.ciff");
     folder.succeeds("convert --input docs.jsonl --output good.npz");
     folder.succeeds("build --input docs.jsonl --output good.spx");
@@ -123,24 +93,56 @@ fn bad_exchange_files_are_refused_with_their_record_and_no_output() {
     for command in ["convert --input", "build --input"] {
         let out = if command.starts_with("build") { "x.spx" } else { "x.jsonl" };
         let refuses = |name: &str, expected: &str| {
-            folder.refuses(&format!("{command} {name} --output {out}"), expected);
+            refuses(&folder, &format!("{command} {name} --output {out}"), expected);
         };
         refuses("cut.ciff", "cut.ciff: record 5: expected document 2 of 2 (the header's count)");
         refuses("more.ciff", "expected the end of the file after 2 documents");
         refuses("good.npz", "good-ids.txt: expected 2 ids, one a row of good.npz, found 1");
         refuses("gone.ciff", "gone.ciff: no such file");
     }
-    folder.refuses("build --input good.spx --output x.spx", "expected vectors, found an index");
-    folder.refuses("convert --input docs.jsonl --output x", "tells no format: give --to");
-    folder.refuses("convert --input docs.jsonl --output x.spx", "`splindex build` makes an index");
-    folder.refuses("convert --input docs.jsonl --output docs.jsonl", "the output is also an input");
-    folder.refuses("convert --input docs.jsonl --output x.jsonl --field bm25", "--field is for");
+    refuses(&folder, "build --input good.spx --output x.spx", "expected vectors, found an index");
+    refuses(&folder, "convert --input docs.jsonl --output x", "tells no format: give --to");
+    refuses(
+        &folder,
+        "convert --input docs.jsonl --output x.spx",
+        "`splindex build` makes an index",
+    );
+    refuses(
+        &folder,
+        "convert --input docs.jsonl --output docs.jsonl",
+        "the output is also an input",
+    );
+    refuses(&folder, "convert --input docs.jsonl --output x.jsonl --field bm25", "--field is for");
     assert!(Path::new(&folder.path("good.ciff")).exists());
 }
 
 #[test]
+fn only_the_matrixs_own_ids_and_tokens_are_replaced() {
+    let folder = docs();
+    let convert = |name: &str| format!("convert --input docs.jsonl --output {name}");
+    let read = |name: &str| fs::read_to_string(folder.path(name)).unwrap();
+    // Somebody's list that happens to have the name.
+    folder.file("x-ids.txt", "precious\n");
+    let refused = "x-ids.txt: expected none or that of x.npz, found one that belongs to something";
+    refuses(&folder, &convert("x.npz"), refused);
+    assert_eq!(read("x-ids.txt"), "precious\n");
+    fs::remove_file(folder.path("x-ids.txt")).unwrap();
+    // The same lists serve several matrices of one collection.
+    folder.succeeds(&convert("x.npz"));
+    folder.succeeds(&convert("x.csr"));
+    folder.file("docs.jsonl", "{\"id\":\"c\",\"vector\":{\"x\":1,\"z\":2}}\n");
+    let refused = "x-ids.txt: expected none or that of x.npz, found one that x.csr needs too";
+    refuses(&folder, &convert("x.npz"), refused);
+    assert_eq!((read("x-ids.txt"), read("x-tokens.txt")), ("a\nb\n".into(), "x\ny\n".into()));
+    // Its own are replaced with it.
+    fs::remove_file(folder.path("x.csr")).unwrap();
+    folder.succeeds(&convert("x.npz"));
+    assert_eq!((read("x-ids.txt"), read("x-tokens.txt")), ("c\n".into(), "x\nz\n".into()));
+}
+
+#[test]
 fn two_runs_are_compared_query_by_query() {
-    let folder = Folder::new();
+    let folder = docs();
     folder.file("qrels", "1 0 a 1\n2 0 a 1\n3 0 b 1\n");
     folder.file("first", "1 Q0 b 1 2 x\n1 Q0 a 2 1 x\n2 Q0 a 1 2 x\n3 Q0 b 1 1 x\n");
     folder.file("second", "1 Q0 a 1 2 x\n2 Q0 a 1 2 x\n3 Q0 a 1 2 x\n3 Q0 b 2 1 x\n");
@@ -154,5 +156,5 @@ fn two_runs_are_compared_query_by_query() {
         ["wins", "losses", "ties", "difference", "p"].map(|name| row[name].clone()),
         [1.into(), 1.into(), 1.into(), 0.0.into(), 1.0.into()] as [serde_json::Value; 5]
     );
-    folder.refuses("eval --qrels qrels first --compare", "--compare needs two runs");
+    refuses(&folder, "eval --qrels qrels first --compare", "--compare needs two runs");
 }

@@ -107,6 +107,7 @@ impl Run {
             .current_dir(self.dir.path())
             .env("HF_HUB_CACHE", self.dir.path().join("cache"))
             .env("HF_ENDPOINT", endpoint)
+            .env("NO_PROXY", "*")
             .env_remove("HF_HUB_OFFLINE")
             .env_remove("HF_TOKEN")
             .env("HF_HOME", self.dir.path())

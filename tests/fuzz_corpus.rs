@@ -1,25 +1,17 @@
 //! The fuzz targets as plain tests: every file of `fuzz/corpus`, whole, cut, and damaged in
 //! ways that are the same in every run. `cargo fuzz run index` goes on from there.
 
-use std::path::{Path, PathBuf};
-
 #[path = "../fuzz/targets.rs"]
 mod targets;
 
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::Random;
+
 /// Damaged copies of each corpus file.
 const MUTATIONS: u64 = 150;
-
-/// xorshift64: the same mutations in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n.max(1) as u64) as usize
-    }
-}
 
 fn corpus(target: &str) -> Vec<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
@@ -33,15 +25,15 @@ fn corpus(target: &str) -> Vec<PathBuf> {
 /// Flips, overwrites, doubles or removes a part, or cuts the end off.
 fn mutate(bytes: &[u8], random: &mut Random) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
-    for _ in 0..1 + random.below(4) {
+    for _ in 0..1 + random.index(4) {
         if bytes.is_empty() {
             break;
         }
-        let at = random.below(bytes.len());
-        let end = (at + 1 + random.below(16)).min(bytes.len());
-        match random.below(6) {
-            0 => bytes[at] ^= 1 << random.below(8),
-            1 => bytes[at] = [0, 1, 0x7F, 0x80, 0xFF][random.below(5)],
+        let at = random.index(bytes.len());
+        let end = (at + 1 + random.index(16)).min(bytes.len());
+        match random.index(6) {
+            0 => bytes[at] ^= 1 << random.index(8),
+            1 => bytes[at] = [0, 1, 0x7F, 0x80, 0xFF][random.index(5)],
             2 => bytes[at..end].fill(0xFF),
             3 => drop(bytes.drain(at..end)),
             4 => {

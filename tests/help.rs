@@ -48,6 +48,17 @@ fn every_command_has_an_example_whose_flags_exist() {
 }
 
 #[test]
+fn help_of_algorithms_names_them_all() {
+    for command in ["search", "bench", "serve"] {
+        let help = stdout(PROGRAMS[1].1, &[command, "--help"]);
+        let words: Vec<&str> = help.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+        for algorithm in splindex::query::Algorithm::ALL {
+            assert!(words.contains(&algorithm.name()), "{command}: {algorithm}");
+        }
+    }
+}
+
+#[test]
 fn completions_and_man_pages_know_every_command() {
     for (name, program) in PROGRAMS {
         let dir = tempfile::tempdir().unwrap();

@@ -1,24 +1,23 @@
 //! Memory measured from outside, kills, and full disks: what other programs see.
 #![cfg(target_os = "linux")]
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 use std::time::Duration;
 
-const SPLINDEX: &str = env!("CARGO_BIN_EXE_splindex");
+use common::programs::{SPLINDEX, command};
+
 const PREFIX: &str = splindex::output::TEMP_PREFIX;
 
 fn splindex(dir: &Path, arguments: &str) -> Command {
-    let mut command = Command::new(SPLINDEX);
-    command.args(arguments.split_whitespace()).current_dir(dir);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
+    command(dir, SPLINDEX, arguments)
 }
 
 fn done(dir: &Path, arguments: &str) {
-    let output = splindex(dir, arguments).output().unwrap();
-    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    common::programs::succeeds(dir, SPLINDEX, arguments);
 }
 
 /// A store of 60,000 documents, 8.8 million postings.
@@ -83,6 +82,78 @@ fn resident_memory_stays_within_the_limit() {
         let allowed = (limit << 20) + (limit << 20) / 10;
         assert!(peak > 10 << 20 && peak <= allowed, "{arguments}: {peak} bytes");
     }
+}
+
+/// The command and its peak under `limit` MiB, which it keeps, refused or not.
+fn within(dir: &Path, words: &str, limit: u64) -> Output {
+    let words = format!("{words} --output x.spx --memory {limit}MiB");
+    let (output, peak) = peak(splindex(dir, &words).spawn().unwrap());
+    let allowed = (limit << 20) + (limit << 20) / 10;
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(peak > 5 << 20 && peak <= allowed, "{words}: {peak} bytes; {message}");
+    output
+}
+
+#[test]
+fn ciff_is_turned_into_documents_within_the_limit() {
+    let dir = made();
+    let dir = dir.path();
+    done(dir, "convert --input made/documents --output x.ciff");
+    done(dir, "convert --input made/documents --output x.ciff.zst");
+    let mut ids = Vec::new();
+    // 70 MB as vectors: one pass over the lists under the last limit, several under others.
+    for (input, limit) in [("x.ciff", 75), ("x.ciff.zst", 100), ("x.ciff", 400)] {
+        let output = within(dir, &format!("build --input {input}"), limit);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        ids.push(id(&dir.join("x.spx")));
+    }
+    assert!(ids.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[test]
+fn a_refusal_keeps_the_limit_and_asks_for_enough() {
+    let dir = made();
+    let dir = dir.path();
+    done(dir, "convert --input made/documents --output x.ciff");
+    done(dir, "convert --input made/documents --output x.jsonl");
+    let mut random = common::Random(7);
+    let mut words = || (0..30).map(|_| format!("w{} ", random.below(60_000))).collect::<String>();
+    let texts: String = (0..60_000).map(|i| format!("document{i}\t{}\n", words())).collect();
+    fs::write(dir.join("x.tsv"), texts).unwrap();
+    let mut refused = 0;
+    for (command, limit) in [
+        ("build --input made/documents", 40),
+        ("build --input made/documents", 58),
+        ("build --input made/documents --order bp", 60),
+        ("build --input x.jsonl", 45),
+        ("build --input x.jsonl --order bp", 60),
+        ("build --input x.ciff", 40),
+        ("build --input x.ciff --order bp", 65),
+        ("build --bm25 --input x.tsv", 45),
+        ("build --bm25 --input x.tsv --order bp", 60),
+        ("build --input made/documents --hybrid-text x.tsv", 50),
+    ] {
+        let output = within(dir, command, limit);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        if command.contains("hybrid") {
+            // Other ids; it is refused for its memory before that shows.
+            assert!(message.contains("is too small"), "{command}: {message}");
+            continue;
+        }
+        if output.status.success() {
+            continue;
+        }
+        refused += 1;
+        assert_eq!(output.status.code(), Some(2), "{command} within {limit} MiB: {message}");
+        let asked = message.rsplit("--memory ").next().unwrap();
+        let asked: splindex::build::Memory = asked.replace(" or more", "").trim().parse().unwrap();
+        let limit = asked.limit().div_ceil(1 << 20);
+        let output = within(dir, command, limit);
+        let again = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command}: {message}{again}");
+    }
+    // The second limit is near what it takes.
+    assert!(refused >= 8, "{refused}");
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! Build within memory, shards and merges: always the same bytes, whatever the way.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use common::Random;
 use proptest::prelude::*;
 use splindex::build::{BuildOptions, Collection, Memory, MergeOrder, Scale, build_in, merge};
 use splindex::format::{Codec, Dense, Pruning, ShardMeta};
@@ -99,7 +102,7 @@ fn id(path: &Path) -> String {
 }
 
 fn sound(path: &Path) -> Result<(), TestCaseError> {
-    let report = Index::open(path).unwrap().verify_deep().unwrap();
+    let report = Index::open(path).unwrap().verify_deep();
     prop_assert_eq!(report.faults, Vec::<String>::new());
     Ok(())
 }
@@ -232,13 +235,8 @@ fn same_lists(a: &Path, b: &Path) -> Result<(), TestCaseError> {
 
 /// Documents of about 23 terms, from a fixed seed.
 fn large(documents: u64) -> Vec<Document> {
-    let mut state = 0x9E37_79B9_7F4A_7C15u64;
-    let mut random = move |below: u64| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state % below
-    };
+    let mut numbers = Random(0x9E37_79B9_7F4A_7C15);
+    let mut random = move |below: u64| numbers.below(below);
     let mut document = || {
         let mut document = Document::new();
         for term in 0..60u16 {
@@ -290,7 +288,8 @@ fn a_limit_too_small_is_refused_with_numbers() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path(), &large(30_000));
     let refusal = |limit: u64, bp: bool| {
-        let options = BuildOptions { memory: Memory::new(limit), ..BuildOptions::default() };
+        let memory = Memory::new(limit);
+        let options = BuildOptions { memory, bisect: bp, ..BuildOptions::default() };
         let mut sources = open_vectors(std::slice::from_ref(&store)).unwrap().sources;
         let target = dir.path().join("x.spx");
         let message = Collection::read(&mut sources, &options, dir.path(), &Silent)

@@ -1,29 +1,23 @@
 //! `splindex-query serve` as a query node runs it.
 #![cfg(all(target_os = "linux", feature = "serve", feature = "encode"))]
 
+mod common;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-const SPLINDEX: &str = env!("CARGO_BIN_EXE_splindex");
-const QUERY: &str = env!("CARGO_BIN_EXE_splindex-query");
-
-fn stdout(dir: &Path, program: &str, words: &str) -> String {
-    let output =
-        Command::new(program).current_dir(dir).args(words.split_whitespace()).output().unwrap();
-    assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
+use common::programs::{QUERY, SPLINDEX, command, succeeds};
 
 fn bm25(dir: &Path, documents: u32) {
     let line =
         |i: u32| format!("d{i}\tword{} whale {} blue\n", i % 7, "sea ".repeat(i as usize % 5));
     std::fs::write(dir.join("t.tsv"), (0..documents).map(line).collect::<String>()).unwrap();
-    stdout(dir, SPLINDEX, "build --bm25 --input t.tsv --output x.spx --quiet");
+    succeeds(dir, SPLINDEX, "build --bm25 --input t.tsv --output x.spx --quiet");
 }
 
 struct Node {
@@ -33,14 +27,8 @@ struct Node {
 
 impl Node {
     fn start(dir: &Path, flags: &str) -> Self {
-        let mut child = Command::new(QUERY)
-            .current_dir(dir)
-            .args(["serve", "x.spx", "--listen", "127.0.0.1:0", "--json", "--quiet"])
-            .args(flags.split_whitespace())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let words = format!("serve x.spx --listen 127.0.0.1:0 --json --quiet {flags}");
+        let mut child = command(dir, QUERY, &words).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let started: Value = serde_json::from_str(&line).unwrap();
@@ -49,17 +37,27 @@ impl Node {
 
     /// Status and body.
     fn request(&self, head: &str, body: &str) -> (u16, String) {
+        self.send(head, "", body.as_bytes())
+    }
+
+    /// The answer to a request of which no body is sent.
+    fn head(&self, head: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(stream, "{head}\r\n\r\n").unwrap();
+        answer(stream)
+    }
+
+    /// The same with lines of `headers`, each with its end.
+    fn send(&self, head: &str, headers: &str, body: &[u8]) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         write!(
             stream,
-            "{head} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            "{head} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n",
             body.len()
         )
         .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+        stream.write_all(body).unwrap();
+        answer(stream)
     }
 
     fn get(&self, path: &str) -> (u16, Value) {
@@ -70,6 +68,13 @@ impl Node {
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
+}
+
+fn answer(mut stream: TcpStream) -> (u16, String) {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
 impl Drop for Node {
@@ -87,7 +92,8 @@ fn answers_are_those_of_search() {
     bm25(dir, 500);
     let queries = "a\tblue word3\nb\tsea sea\nc\tnothing known\n";
     std::fs::write(dir.join("q.tsv"), queries).unwrap();
-    let run = stdout(dir, QUERY, "search x.spx --queries q.tsv --k 20 --format jsonl --quiet");
+    let search = "search x.spx --queries q.tsv --k 20 --format jsonl --quiet";
+    let (run, _) = succeeds(dir, QUERY, search);
     let node = Node::start(dir, "--threads 2");
     let (status, body) = node.request("POST /search?k=20", queries);
     assert_eq!(status, 200, "{body}");
@@ -140,8 +146,85 @@ fn bad_requests_say_what_was_expected() {
         assert_eq!(status, 400, "{body}: {answer}");
         assert!(answer.contains(expected), "{body}: {answer}");
     }
-    assert_eq!(node.request("GET /nothing", "").0, 404);
     assert_eq!(node.get("/search?q=whale").0, 200);
+    let (_, metrics) = node.request("GET /metrics", "");
+    assert!(metrics.contains("splindex_failed_requests_total 10\n"), "{metrics}");
+}
+
+#[test]
+fn every_error_is_json_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    bm25(dir.path(), 20);
+    let node = Node::start(dir.path(), "");
+    // A body that is announced as too long is refused before it is sent.
+    let long = "POST /search HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4194305";
+    let answers = [
+        (node.request("GET /nothing", ""), 404, "expected /search, /health or /metrics"),
+        (node.request("DELETE /search", ""), 405, "expected GET or POST for /search, found DELETE"),
+        (node.request("POST /health", ""), 405, "expected GET for /health, found POST"),
+        (node.request("GET /search?q=caf%E9", ""), 400, "expected percent-encoded UTF-8"),
+        (node.request("POST /search?kind=%FF", "q\twhale"), 400, "found \"kind=%FF\""),
+        (node.request("GET /search?query=whale", ""), 400, "unknown field `query`"),
+        (node.request("POST /search", "q\tx:1 y"), 400, "say kind=text"),
+        (node.head(long), 413, "at most 4194304 bytes"),
+    ];
+    for ((status, body), expected, problem) in &answers {
+        assert_eq!(status, expected, "{body}");
+        let body: Value = serde_json::from_str(body).unwrap();
+        assert!(body["error"].as_str().unwrap().contains(problem), "{body}");
+    }
+    let (_, metrics) = node.request("GET /metrics", "");
+    let failed = format!("splindex_failed_requests_total {}\n", answers.len());
+    assert!(metrics.contains(&failed), "{metrics}");
+    assert_eq!(node.get("/search?q=caf%C3%A9+50%").0, 200);
+}
+
+#[test]
+fn packed_bodies_are_unpacked_within_the_limit_of_plain_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    bm25(dir.path(), 50);
+    let node = Node::start(dir.path(), "");
+    let gzip = |bytes: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let zstd = |bytes: &[u8]| zstd::encode_all(bytes, 3).unwrap();
+    let post = |encoding: &str, body: &[u8]| {
+        node.send("POST /search?k=5", &format!("Content-Encoding: {encoding}\r\n"), body)
+    };
+    let docids = |(status, body): (u16, String)| {
+        assert_eq!(status, 200, "{body}");
+        let answers = body.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        answers.map(|answer| answer["hits"].clone()).collect::<Vec<_>>()
+    };
+    let queries = b"a\tblue word3\nb\tsea sea\n";
+    let plain = docids(node.send("POST /search?k=5", "", queries));
+    assert_eq!(plain.len(), 2);
+    for (encoding, body) in [
+        ("identity", queries.to_vec()),
+        ("gzip", gzip(queries)),
+        ("GZIP", gzip(queries)),
+        ("zstd", zstd(queries)),
+    ] {
+        assert_eq!(docids(post(encoding, &body)), plain, "{encoding}");
+    }
+    let cut = &gzip(queries)[..20];
+    let large = format!("q\t{}\n", "sea ".repeat(2 << 20)).into_bytes();
+    for (encoding, body, status, expected) in [
+        ("br", queries.to_vec(), 415, "gzip or zstd, found \\\"br\\\""),
+        ("gzip, zstd", gzip(queries), 415, "found \\\"gzip, zstd\\\""),
+        ("gzip", queries.to_vec(), 400, "no sound gzip"),
+        ("gzip", cut.to_vec(), 400, "no sound gzip"),
+        ("zstd", queries.to_vec(), 400, "no sound zstd"),
+        ("gzip", gzip(&large), 413, "at most 4194304 bytes"),
+        ("zstd", zstd(&large), 413, "at most 4194304 bytes"),
+    ] {
+        let (found, answer) = post(encoding, &body);
+        assert_eq!(found, status, "{encoding}: {answer}");
+        assert!(answer.contains(expected), "{encoding}: {answer}");
+    }
+    assert_eq!(node.get("/health").0, 200);
 }
 
 #[test]
@@ -180,8 +263,7 @@ fn a_client_that_never_finishes_its_request_does_not_keep_the_node() {
 fn an_index_that_is_none_is_refused_before_listening() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("x.spx"), "no index").unwrap();
-    let output =
-        Command::new(QUERY).current_dir(dir.path()).args(["serve", "x.spx"]).output().unwrap();
+    let output = command(dir.path(), QUERY, "serve x.spx").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("x.spx"));
 }

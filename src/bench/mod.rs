@@ -7,8 +7,9 @@
 //!   done: how long does a user wait, queueing included?
 //! - [`throughput`]: every thread always busy: how many queries a second?
 //!
-//! The harness takes [`Query`](crate::query::Query)s that are already resolved: reading
-//! and encoding them is timed apart, by [`suite::encode_all`].
+//! Architecture invariant: what is timed is a search of a
+//! [`Query`](crate::query::Query) that is already resolved; reading files is never timed, and
+//! encoding is timed apart, by [`suite::encode_all`].
 
 mod answers;
 mod closed;
@@ -25,7 +26,7 @@ mod throughput;
 pub use answers::{Agreement, answers};
 pub use closed::{Case, Times, closed_loop};
 pub use machine::Machine;
-pub use open::{OpenLoop, open_loop};
+pub use open::{OpenLoop, check_load, open_loop};
 pub use pin::{default_cpu, pin};
 pub use run::{CaseReport, IndexReport, Plan, Protocol, QueryFacts, Report, Subject, run};
 pub use space::Space;

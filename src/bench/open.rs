@@ -44,16 +44,35 @@ impl OpenLoop {
     }
 }
 
+/// Most arrivals of an open loop: their times are drawn beforehand, 16 bytes each, and no
+/// machine answers more in a sensible time.
+const MOST_ARRIVALS: f64 = 1e7;
+
+/// Whether an open loop can have `rate` arrivals a second for `time`.
+///
+/// # Errors
+/// A rate or a time that is not positive, or more than ten million arrivals.
+pub fn check_load(rate: f64, time: Duration) -> Result<()> {
+    if !(rate.is_finite() && rate > 0.0) || time.is_zero() {
+        return Err(Error::Usage(format!("--rate must be positive, found {rate}")));
+    }
+    let arrivals = rate * time.as_secs_f64();
+    if arrivals > MOST_ARRIVALS {
+        return Err(Error::Usage(format!(
+            "--rate × --seconds must be at most {MOST_ARRIVALS} queries, found {arrivals}"
+        )));
+    }
+    Ok(())
+}
+
 /// Lets the queries of `case` arrive at `rate` a second for `time`, as a Poisson process
 /// (independent users), answered by `threads` threads from one line. The arrival times
 /// come from a fixed seed: the same for every index and algorithm.
 ///
 /// # Errors
-/// A rate or a time that is not positive, no threads, no queries, or a damaged index.
+/// Those of [`check_load`], no threads, no queries, or a damaged index.
 pub fn open_loop(case: &Case<'_>, rate: f64, threads: usize, time: Duration) -> Result<OpenLoop> {
-    if !(rate.is_finite() && rate > 0.0) || time.is_zero() {
-        return Err(Error::Usage(format!("--rate must be positive, found {rate}")));
-    }
+    check_load(rate, time)?;
     if threads == 0 || case.queries.is_empty() {
         return Err(Error::Usage("the open loop needs at least one thread and one query".into()));
     }
@@ -211,5 +230,7 @@ mod tests {
         let calm = open_loop(&case, 200.0, 1, Duration::from_millis(100)).unwrap();
         assert_eq!(calm.queries, arrivals(200.0, Duration::from_millis(100)).len() as u64);
         assert!(open_loop(&case, 0.0, 1, Duration::from_secs(1)).is_err());
+        // Arrivals of an hour would take 58 TB.
+        assert!(open_loop(&case, 1e9, 1, Duration::from_secs(3600)).is_err());
     }
 }

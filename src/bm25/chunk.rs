@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use super::analyzer::{Analyzer, for_each_word};
 use crate::corpus::TextRecord;
+use crate::varint;
 use crate::vectors::TokenTable;
 
 /// Documents analysed on their own, terms numbered by first appearance among them.
@@ -79,15 +80,15 @@ impl Analysed {
             rest = others;
             postings.iter_mut().for_each(|(term, _)| *term = ids[*term as usize]);
             postings.sort_unstable();
-            push(&mut bytes, record.id.len() as u64);
+            varint::put(record.id.len() as u64, &mut bytes);
             bytes.extend_from_slice(record.id.as_bytes());
-            push(&mut bytes, u64::from(length));
-            push(&mut bytes, u64::from(terms));
+            varint::put(u64::from(length), &mut bytes);
+            varint::put(u64::from(terms), &mut bytes);
             let mut previous = 0;
             for &(term, tf) in &*postings {
-                push(&mut bytes, u64::from(term - previous) << 1 | u64::from(tf > 1));
+                varint::put(u64::from(term - previous) << 1 | u64::from(tf > 1), &mut bytes);
                 if tf > 1 {
-                    push(&mut bytes, u64::from(tf));
+                    varint::put(u64::from(tf), &mut bytes);
                 }
                 previous = term;
             }
@@ -120,39 +121,23 @@ impl Chunk {
         if self.at == self.bytes.len() {
             return false;
         }
-        let id_length = self.pull() as usize;
-        let text = &self.bytes[self.at..self.at + id_length];
+        let mut rest = &self.bytes[self.at..];
+        let id_length = pull(&mut rest) as usize;
+        let text = rest.split_off(..id_length).expect("packed with its length");
         id.push_str(std::str::from_utf8(text).expect("packed from a string"));
-        self.at += id_length;
-        let length = self.pull() as u32;
+        let length = pull(&mut rest) as u32;
         let mut term = 0;
-        for _ in 0..self.pull() {
-            let head = self.pull();
+        for _ in 0..pull(&mut rest) {
+            let head = pull(&mut rest);
             term += (head >> 1) as u32;
-            let tf = if head & 1 == 1 { self.pull() as u32 } else { 1 };
+            let tf = if head & 1 == 1 { pull(&mut rest) as u32 } else { 1 };
             posting(term, tf, length);
         }
+        self.at = self.bytes.len() - rest.len();
         true
-    }
-
-    fn pull(&mut self) -> u64 {
-        let (mut value, mut shift) = (0, 0);
-        loop {
-            let byte = self.bytes[self.at];
-            self.at += 1;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return value;
-            }
-            shift += 7;
-        }
     }
 }
 
-fn push(bytes: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
+fn pull(bytes: &mut &[u8]) -> u64 {
+    varint::take(bytes).expect("packed whole")
 }

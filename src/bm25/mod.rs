@@ -3,8 +3,10 @@
 //! The document weight holds only the term-frequency part,
 //! tf·(k1+1) / (tf + k1·(1 − b + b·dl/avgdl)) < k1 + 1, so it is stored at the fixed scale
 //! W = k1 + 1; the query weight is round(100 · idf · qtf) with Lucene's
-//! idf = ln(1 + (N − df + 0.5)/(df + 0.5)), computed at query time from the index. Shards
-//! of one collection with the same parameters therefore merge exactly.
+//! idf = ln(1 + (N − df + 0.5)/(df + 0.5)), computed at query time from the index.
+//!
+//! Architecture invariant: a document's weights depend on its text and the parameters (avgdl
+//! is one), never on df, so shards of one collection with the same parameters merge exactly.
 //!
 //! N and avgdl count every document, so that ordinals, shards and hybrid indexes share one N.
 //! Lucene counts those with at least one term after analysis, in both. Where a share e of the
@@ -29,9 +31,11 @@ pub fn idf(documents: u64, df: u64) -> f64 {
     (1.0 + (n - df + 0.5) / (df + 0.5)).ln()
 }
 
-/// Integer weight of a query term of weight idf · qtf: round(100 · idf · qtf), half up. It may be 0 (a term of nearly every document): then the term counts nothing.
-pub fn query_weight(weight: f64) -> u32 {
-    (QUERY_SCALE * weight + 0.5).floor() as u32
+/// Whole weight of a query term of weight idf · qtf: round(100 · idf · qtf), half up. It may
+/// be 0 (a term of nearly every document): then the term counts nothing. It may be more than
+/// a query weight can be: then all weights of the query are halved.
+pub fn query_weight(weight: f64) -> f64 {
+    (QUERY_SCALE * weight + 0.5).floor()
 }
 
 #[cfg(test)]
@@ -42,7 +46,7 @@ mod tests {
     fn idf_is_lucenes() {
         assert!((idf(10, 1) - 1.992_430_164_690_206).abs() < 1e-12, "ln(22/3)");
         assert!((idf(10, 10) - 0.046_520_015_634_892_76).abs() < 1e-12, "ln(22/21)");
-        assert_eq!([query_weight(idf(10, 1)), query_weight(idf(10, 1) * 2.0)], [199, 398]);
-        assert_eq!(query_weight(idf(1000, 1000)), 0);
+        assert_eq!([query_weight(idf(10, 1)), query_weight(idf(10, 1) * 2.0)], [199.0, 398.0]);
+        assert_eq!(query_weight(idf(1000, 1000)), 0.0);
     }
 }

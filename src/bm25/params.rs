@@ -36,11 +36,6 @@ impl Default for Bm25Params {
 }
 
 impl Bm25Params {
-    /// The weight no document weight reaches or exceeds: what maps to the largest impact.
-    pub fn largest_weight(&self) -> f64 {
-        self.k1 + 1.0
-    }
-
     /// Refuses parameters outside their ranges.
     pub fn check(&self) -> Result<()> {
         if !(self.k1.is_finite() && self.k1 >= 0.0) {

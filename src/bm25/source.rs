@@ -11,7 +11,7 @@ use super::params::{AvgDl, Bm25Params};
 use crate::corpus::TextRecord;
 use crate::error::{Error, Result};
 use crate::spill::Spill;
-use crate::vectors::{TokenTable, VectorRecord, VectorSource};
+use crate::vectors::{Size, TokenTable, VectorRecord, VectorSource};
 
 /// A chunk is analysed by one thread: at most this many documents …
 const CHUNK_DOCUMENTS: usize = 512;
@@ -38,6 +38,7 @@ pub struct Bm25Source<I> {
     tmp: PathBuf,
     file: Option<Spill>,
     documents: u64,
+    id_bytes: u64,
     length: u64,
 }
 
@@ -53,12 +54,19 @@ impl<I: Iterator<Item = Result<TextRecord>>> Bm25Source<I> {
     /// # Errors
     /// Parameters outside their ranges; under `AvgDl::Auto` also any error of `texts`.
     pub fn new(texts: I, params: Bm25Params) -> Result<Self> {
-        Self::within(u64::MAX, Path::new("."), texts, params)
+        Self::within(u64::MAX, Path::new("."), texts, params, |_| Ok(()))
     }
 
     /// As [`new`](Self::new), with at most `room` bytes of analysed documents in memory and
-    /// the others in a temporary file in `tmp`.
-    pub fn within(room: u64, tmp: &Path, texts: I, params: Bm25Params) -> Result<Self> {
+    /// the others in a temporary file in `tmp`. `check` sees the source after each batch
+    /// that is analysed here, and may refuse to go on.
+    pub fn within(
+        room: u64,
+        tmp: &Path,
+        texts: I,
+        params: Bm25Params,
+        check: impl Fn(&Self) -> Result<()>,
+    ) -> Result<Self> {
         params.check()?;
         let mut source = Bm25Source {
             texts,
@@ -72,12 +80,15 @@ impl<I: Iterator<Item = Result<TextRecord>>> Bm25Source<I> {
             tmp: tmp.to_owned(),
             file: None,
             documents: 0,
+            id_bytes: 0,
             length: 0,
         };
         match params.avgdl {
             AvgDl::Fixed(length) => source.avgdl = length,
             AvgDl::Auto => {
-                while source.analyse()? {}
+                while source.analyse()? {
+                    check(&source)?;
+                }
                 if source.length > 0 {
                     source.avgdl = source.length as f64 / source.documents as f64;
                 }
@@ -97,13 +108,21 @@ impl<I: Iterator<Item = Result<TextRecord>>> Bm25Source<I> {
         self.documents
     }
 
-    /// Average length of the documents analysed so far, in tokens; under `AvgDl::Fixed`
-    /// this, not the length given, so that a caller can say how far they are apart.
-    pub fn measured_avgdl(&self) -> f64 {
-        if self.documents == 0 { 0.0 } else { self.length as f64 / self.documents as f64 }
+    /// What is known of the documents analysed so far; all of them under `AvgDl::Auto`.
+    pub fn analysed(&self) -> Size {
+        let documents = self.documents;
+        Size {
+            documents,
+            tokens: self.tokens.len() as u64,
+            id_bytes: [self.id_bytes; 2],
+            // A posting stands for one token of the text or for several.
+            postings: [0, self.length],
+            longest: [0, documents],
+            held: self.memory(),
+        }
     }
 
-    /// The texts' source, for its progress and end checks.
+    /// The texts' source, for how much of it has been read.
     pub fn texts(&self) -> &I {
         &self.texts
     }
@@ -124,6 +143,7 @@ impl<I: Iterator<Item = Result<TextRecord>>> Bm25Source<I> {
         let ids: Vec<Vec<u32>> = analysed.iter().map(|c| c.intern(&mut self.tokens)).collect();
         self.length += analysed.iter().map(Analysed::length).sum::<u64>();
         self.documents += batch.iter().map(|records| records.len() as u64).sum::<u64>();
+        self.id_bytes += batch.iter().flatten().map(|record| record.id.len() as u64).sum::<u64>();
         let packed: Vec<Chunk> = (analysed, &batch, &ids)
             .into_par_iter()
             .map(|(chunk, records, ids)| chunk.pack(records, ids))
@@ -208,6 +228,10 @@ impl<I: Iterator<Item = Result<TextRecord>>> VectorSource for Bm25Source<I> {
     fn memory(&self) -> u64 {
         // Ids that the texts' source remembers, tokens, chunks.
         36 * self.documents + 160 * self.tokens.len() as u64 + self.in_memory
+    }
+
+    fn size(&self) -> Option<Size> {
+        (self.params.avgdl == AvgDl::Auto).then(|| self.analysed())
     }
 
     fn len_hint(&self) -> Option<u64> {

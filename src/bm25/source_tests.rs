@@ -32,7 +32,7 @@ fn weights_are_the_formulas_by_hand() {
     let mut source =
         Bm25Source::new(texts(&["cat dog cat", "", "a dog"]), Bm25Params::default()).unwrap();
     assert_eq!((source.documents(), source.len_hint()), (3, Some(3)));
-    assert!((source.measured_avgdl() - 4.0 / 3.0).abs() < 1e-12, "(3 + 0 + 1) / 3");
+    assert_eq!(source.params().avgdl, AvgDl::Fixed(4.0 / 3.0), "(3 + 0 + 1) / 3");
     // d0: dl 3, norm .9 (.6 + .4 · 3 / (4/3)) = 1.35: cat 2·1.9/3.35, dog 1.9/2.35.
     // d2: dl 1, norm .9 (.6 + .4 · 1 / (4/3)) = .81: dog 1.9/1.81.
     let expected: Vectors = vec![
@@ -55,7 +55,8 @@ fn documents_come_back_from_a_file_when_memory_is_short() {
     let mut free = Bm25Source::new(texts(&collection), params).unwrap();
     let expected = vectors(&mut free);
     for room in [0, 20_000] {
-        let mut tight = Bm25Source::within(room, dir.path(), texts(&collection), params).unwrap();
+        let mut tight =
+            Bm25Source::within(room, dir.path(), texts(&collection), params, |_| Ok(())).unwrap();
         assert!(tight.file.is_some() && tight.in_memory <= room);
         assert_eq!(vectors(&mut tight), expected);
     }

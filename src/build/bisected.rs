@@ -47,13 +47,14 @@ impl Collection {
         progress: &dyn Progress,
     ) -> Result<Bisected> {
         let (held, tokens) = (self.held(), self.keys().len());
+        let enough = self.estimate(0).enough(&BuildOptions { bisect: true, ..options.clone() });
         let Documents::Impacts(impacts) = &mut self.documents else {
             return Err(Error::Internal("the collection was not read from sources".into()));
         };
         let bp = BpOptions::default();
         let (documents, postings) = (impacts.documents as u64, impacts.postings());
         let need = order::bisect_bytes(tokens, postings, documents, &bp);
-        options.memory.check(held, need, "--order bp")?;
+        options.memory.check_for(held, need, enough, "--order bp")?;
         if need + impacts.spool.in_memory() > options.memory.left(held) {
             impacts.spool.spill(tmp)?;
         }

@@ -2,15 +2,17 @@
 
 use std::path::Path;
 
+use super::estimate::{Estimate, Growth, READ_BUFFERS, admit};
 use super::impacts::{FieldImpacts, Impacts};
 use super::joined::{Interned, Second, key};
 use super::spool::Spool;
-use super::{BuildOptions, Scale};
+use super::{BuildOptions, Scale, pack};
 use crate::error::{Error, Result};
 use crate::format::Pruning;
 use crate::format::names::NameTable;
 use crate::progress::Progress;
 use crate::quantize::{Quantizer, largest_impact};
+use crate::vectors::transpose;
 use crate::vectors::{TokenTable, VectorRecord, VectorSource, WeightSummary};
 
 /// Vectors of all documents in input order: in memory, or in a temporary file once they
@@ -22,6 +24,9 @@ pub struct Collection {
     pub(super) documents: Documents,
     weights: WeightSummary,
     zero_weights: u64,
+    /// Postings before pruning.
+    postings: u64,
+    growth: Growth,
 }
 
 /// Weights are kept as they are until the scale is known.
@@ -36,10 +41,6 @@ impl Default for Collection {
     }
 }
 
-/// Memory beside the chunks that reading wants for buffers: the open chunk, packed bytes,
-/// a block of the store.
-const READ_BUFFERS: u64 = 16 << 20;
-
 impl Collection {
     fn new(documents: Documents) -> Self {
         Collection {
@@ -48,6 +49,8 @@ impl Collection {
             documents,
             weights: WeightSummary { largest: 0.0, small_integers: true },
             zero_weights: 0,
+            postings: 0,
+            growth: Growth::default(),
         }
     }
 
@@ -99,10 +102,20 @@ impl Collection {
             None => Documents::Weights(Spool::default()),
         };
         let mut collection = Collection::new(documents);
-        let total = sources.iter().map(|s| s.len_hint()).sum::<Option<u64>>().unwrap_or(0);
-        progress.begin("reading", total);
-        for source in sources {
-            collection.read_source(source.as_mut(), second.as_mut(), options, tmp, progress)?;
+        prepare(sources, second.as_ref(), options)?;
+        let total = sources.iter().map(|s| s.len_hint()).sum::<Option<u64>>();
+        progress.begin("reading", total.unwrap_or(0));
+        for i in 0..sources.len() {
+            // Those that were read keep the ids that they saw, and others what they prepared.
+            let held = sources.iter().map(|source| source.memory()).sum::<u64>();
+            let limits = Limits {
+                others: held - sources[i].memory(),
+                total,
+                alone: sources.len() == 1,
+                options,
+                tmp,
+            };
+            collection.read_source(sources[i].as_mut(), second.as_mut(), &limits, progress)?;
         }
         if let Some(second) = second {
             second.end(&mut collection.keys)?;
@@ -152,8 +165,7 @@ impl Collection {
         &mut self,
         source: &mut dyn VectorSource,
         mut second: Option<&mut Second<'_>>,
-        options: &BuildOptions,
-        tmp: &Path,
+        limits: &Limits<'_>,
         progress: &dyn Progress,
     ) -> Result<()> {
         let mut record = VectorRecord::default();
@@ -166,7 +178,8 @@ impl Collection {
             }
             if self.append(&record)? {
                 let texts = second.as_ref().map_or(0, |second| second.memory());
-                self.keep_within(source.memory() + texts, options, tmp)?;
+                let done = source.done().filter(|_| limits.alone);
+                self.keep_within(source.memory() + texts, done, limits)?;
             }
             unreported += 1;
             if unreported == 256 {
@@ -190,6 +203,8 @@ impl Collection {
     /// Adds a record whose terms are ids of our key table; whether a chunk was sealed.
     fn append(&mut self, record: &VectorRecord) -> Result<bool> {
         self.names.push(&record.id);
+        self.postings += record.terms.len() as u64;
+        self.growth.note(self.names.len() as u64, self.keys.len() as u64);
         let full = match &mut self.documents {
             Documents::Impacts(impacts) => {
                 impacts.push(&self.keys, &record.terms, &record.weights);
@@ -213,10 +228,13 @@ impl Collection {
 
     /// Moves documents to a file when they, their inversion (4 bytes a posting) and
     /// packing (as much again, while that is small) no longer fit.
-    fn keep_within(&mut self, source: u64, options: &BuildOptions, tmp: &Path) -> Result<()> {
-        let held = self.held() + source;
-        options.memory.check(held, READ_BUFFERS, "reading")?;
-        let left = options.memory.left(held + READ_BUFFERS);
+    fn keep_within(&mut self, source: u64, done: Option<f64>, limits: &Limits<'_>) -> Result<()> {
+        let Limits { options, tmp, .. } = *limits;
+        let sources = source + limits.others;
+        let read = self.names.len() as f64;
+        let done = limits.total.map(|all| read / (all as f64).max(read)).or(done);
+        self.estimate(sources).check(done, options)?;
+        let left = options.memory.left(self.held() + sources + READ_BUFFERS);
         let spill = |in_memory: u64, per_posting: u64| {
             in_memory > 0 && in_memory + in_memory / per_posting * 8 > left
         };
@@ -316,12 +334,73 @@ impl Collection {
         }
     }
 
-    /// Bytes that stay until the build ends: ids with their sorted section (24 bytes and
-    /// the id), token table, term records and lexicon (measured 150 to 220 a term).
+    /// Bytes that stay until the build ends; see [`Estimate::held`].
     pub(super) fn held(&self) -> u64 {
-        let names = 24 * self.names.len() as u64 + self.names.bytes().len() as u64;
-        names + 224 * self.keys.len() as u64
+        self.estimate(0).held()
     }
+
+    /// What has been read, or all there is. The longest list is not known before the end.
+    pub(super) fn estimate(&self, sources: u64) -> Estimate {
+        let (documents, tokens) = (self.names.len() as u64, self.keys.len() as u64);
+        Estimate {
+            documents,
+            id_bytes: self.names.bytes().len() as u64,
+            tokens,
+            postings: self.postings,
+            longest: documents,
+            sources,
+            growth: self.growth.power(documents, tokens),
+        }
+    }
+
+    /// Moves documents from memory to a file in `tmp` if packing needs their room.
+    pub(super) fn make_room(
+        &mut self,
+        order: Option<&[u32]>,
+        options: &BuildOptions,
+        tmp: &Path,
+    ) -> Result<()> {
+        let held = self.held() + order.map_or(0, |order| 8 * order.len() as u64);
+        let scratch = order.map_or(0, |order| order.len() as u64);
+        let Documents::Impacts(impacts) = &mut self.documents else { return Ok(()) };
+        let least = pack::least_memory(&impacts.df, scratch, options);
+        match held + impacts.spool.in_memory() + least > options.memory.left(0) {
+            true => impacts.spool.spill(tmp),
+            false => Ok(()),
+        }
+    }
+}
+
+/// What reading one of the sources must stay within.
+struct Limits<'a> {
+    /// Bytes that the other sources hold.
+    others: u64,
+    /// Documents of all sources, if known.
+    total: Option<u64>,
+    /// Whether there is no other source.
+    alone: bool,
+    options: &'a BuildOptions,
+    tmp: &'a Path,
+}
+
+/// Refuses what cannot be built within the memory, as far as the sources know, and gives them
+/// their part of it: half of what is left beside all that must stay. Documents get the other
+/// half, and a file.
+fn prepare(
+    sources: &mut [Box<dyn VectorSource>],
+    second: Option<&Second<'_>>,
+    options: &BuildOptions,
+) -> Result<()> {
+    let sizes: Option<Vec<_>> = sources.iter().map(|source| source.size()).collect();
+    let mut held = READ_BUFFERS;
+    if let Some(mut sizes) = sizes {
+        sizes.extend(second.and_then(|second| second.size()));
+        let [least, most] = Estimate::of(&sizes, options);
+        admit([least, most], options)?;
+        held += least.held() + least.sources;
+    }
+    let room = (options.memory.left(held) / 2).min(transpose::ROOM);
+    sources.iter_mut().try_for_each(|source| source.prepare(room))
 }
 
 /// How each field is quantized; `weights` are those of the first.

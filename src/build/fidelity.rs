@@ -5,13 +5,14 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, HashMap};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Place, Result};
 use crate::index::Index;
 use crate::query::file::{QueryBody, QueryFile, integer_terms, weight_scale};
 use crate::query::{Algorithm, Query, Searcher};
-use crate::vectors::{TokenTable, VectorRecord, VectorSource, WeightSummary};
+use crate::vectors::{Size, TokenTable, VectorRecord, VectorSource, WeightSummary};
 
 /// Depths at which lists are compared.
 pub const DEPTHS: [usize; 3] = [10, 100, 1000];
@@ -178,12 +179,28 @@ impl VectorSource for Watched {
         self.source.tokens()
     }
 
+    fn place(&self) -> Option<(&Path, Place)> {
+        self.source.place()
+    }
+
     fn weights(&self) -> Option<WeightSummary> {
         self.source.weights()
     }
 
     fn len_hint(&self) -> Option<u64> {
         self.source.len_hint()
+    }
+
+    fn size(&self) -> Option<Size> {
+        self.source.size()
+    }
+
+    fn done(&self) -> Option<f64> {
+        self.source.done()
+    }
+
+    fn prepare(&mut self, room: u64) -> Result<()> {
+        self.source.prepare(room)
     }
 
     fn zero_weights(&self) -> u64 {

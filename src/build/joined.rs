@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Place, Result};
-use crate::vectors::{TokenTable, VectorRecord, VectorSource};
+use crate::vectors::{Size, TokenTable, VectorRecord, VectorSource};
 
 /// The key of a token in LEXICON: its field byte, then its own bytes.
 pub(super) fn key(field: u8, token: &str) -> String {
@@ -47,6 +47,10 @@ impl<'a> Interned<'a> {
         self.source.memory()
     }
 
+    pub(super) fn done(&self) -> Option<f64> {
+        self.source.done()
+    }
+
     pub(super) fn zero_weights(&self) -> u64 {
         self.source.zero_weights()
     }
@@ -81,6 +85,11 @@ impl<'a> Second<'a> {
             false => "the end of the texts".into(),
         };
         Err(self.differs(format!("document {:?} as in the vectors", first.id), &found))
+    }
+
+    /// What it adds to the documents of the vectors.
+    pub(super) fn size(&self) -> Option<Size> {
+        Some(Size { documents: 0, id_bytes: [0; 2], ..self.source.source.size()? })
     }
 
     /// Checks that the texts end where the vectors do.

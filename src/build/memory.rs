@@ -59,10 +59,22 @@ impl Memory {
 
     /// Refuses a step that needs `need` bytes beside `held`.
     pub(crate) fn check(self, held: u64, need: u64, what: impl fmt::Display) -> Result<()> {
+        self.check_for(held, need, 0, what)
+    }
+
+    /// The same; the refusal asks for no less than `enough` beside the program, which is what
+    /// the steps to come need.
+    pub(crate) fn check_for(
+        self,
+        held: u64,
+        need: u64,
+        enough: u64,
+        what: impl fmt::Display,
+    ) -> Result<()> {
         if need <= self.left(held) {
             return Ok(());
         }
-        let least = Self::BASE + held + need;
+        let least = Self::BASE + enough.max(held + need);
         Err(Error::Usage(format!(
             "--memory {self} is too small: {what} needs {}, ids, tokens and term statistics {}, \
              the program {}; give --memory {} or more",

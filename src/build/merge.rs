@@ -44,7 +44,7 @@ pub struct MergeReport {
 /// A term's place in a part where it does not occur.
 const ABSENT: u32 = u32::MAX;
 
-/// Merges `parts`, in this order or, if they are shards, in that of their documents.
+/// Merges `indexes`, in this order or, if they are shards, in that of their documents.
 ///
 /// Memory, beside the constants of [`Memory`]: 24 bytes and the id a document, 4 bytes a
 /// document and part under another order, 80 bytes and 4 a part for each term; under
@@ -87,10 +87,13 @@ pub fn merge(
         + names.bytes().len() as u64
         + terms * (80 + 4 * indexes.len() as u64)
         + 8 * documents;
+    let least = pack::least_memory(&lists.frequencies, documents, &options);
     let (order, log_gap) = match choice {
         MergeOrder::Concat => (concatenated(&indexes), None),
         MergeOrder::Bp => {
-            let made = bisect(&mut lists, memory, held, progress)?;
+            let need = bisect_bytes(&lists);
+            memory.check_for(held, need, held + need.max(least), "--order bp")?;
+            let made = bisect(&mut lists, progress)?;
             (Some(made.order), Some([made.gap_before, made.gap_after]))
         }
     };
@@ -191,6 +194,17 @@ struct Union<'a> {
 }
 
 impl<'a> Union<'a> {
+    /// Documents of all parts.
+    fn documents(&self) -> u32 {
+        let last = self.bases.last().zip(self.indexes.last());
+        last.map_or(0, |(base, last)| base + last.documents())
+    }
+
+    /// Terms that have gaps to be made small.
+    fn ordered(&self) -> usize {
+        self.frequencies.iter().filter(|&&df| df > 1).count()
+    }
+
     fn new(indexes: &'a [Index], documents: u32) -> Self {
         let bases = indexes.iter().scan(0, |base, index| {
             *base += index.documents();
@@ -294,24 +308,23 @@ impl Lists for Union<'_> {
     }
 }
 
+/// What [`bisect`] needs: the forward index and its copies, and lists in hand while it is
+/// filled.
+fn bisect_bytes(lists: &Union<'_>) -> u64 {
+    let postings = lists.frequencies.iter().map(|&df| u64::from(df)).sum();
+    let longest = u64::from(lists.frequencies.iter().copied().max().unwrap_or(0));
+    let documents = u64::from(lists.documents());
+    let bp = BpOptions::default();
+    order::bisect_bytes(lists.ordered(), postings, documents, &bp) + 8 * longest
+}
+
 /// Orders all documents as one build would: bisection starts from input order and its sums
 /// do not depend on how terms are numbered.
-fn bisect(
-    lists: &mut Union<'_>,
-    memory: Memory,
-    held: u64,
-    progress: &dyn Progress,
-) -> Result<Bisected> {
+fn bisect(lists: &mut Union<'_>, progress: &dyn Progress) -> Result<Bisected> {
     lists.by_ordinal = true;
     let bp = BpOptions::default();
-    let documents = lists.bases.last().zip(lists.indexes.last());
-    let documents = documents.map_or(0, |(base, last)| base + last.documents());
-    let postings: u64 = lists.frequencies.iter().map(|&df| u64::from(df)).sum();
-    let kept = lists.frequencies.iter().filter(|&&df| df > 1).count();
-    let need = order::bisect_bytes(kept, postings, u64::from(documents), &bp);
-    // Lists in hand while the forward index is filled.
-    let longest = u64::from(lists.frequencies.iter().copied().max().unwrap_or(0));
-    memory.check(held, need + 8 * longest, "--order bp")?;
+    let documents = lists.documents();
+    let kept = lists.ordered();
     progress.begin("reading", 2 * kept as u64);
     let (mut block, mut list, mut since) = (Block::default(), Gathered::default(), 0);
     let forward = ForwardIndex::transpose(documents, &lists.frequencies, |term, each| {

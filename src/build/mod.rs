@@ -6,11 +6,13 @@
 //!            when they do not fit)                  ranges of documents)           lexicon order)
 //! ```
 //!
-//! Whether something lies in memory or in a file never shows in the bytes that come out.
+//! Architecture invariant: whether something lies in memory or in a file, and how many
+//! threads there are, never shows in the bytes that come out.
 
 mod assemble;
 mod bisected;
 mod collect;
+mod estimate;
 mod fidelity;
 mod impacts;
 mod invert;
@@ -24,6 +26,7 @@ mod spool;
 
 pub use bisected::Bisected;
 pub use collect::Collection;
+pub use estimate::{Estimate, Growth};
 pub use fidelity::{Agreement, DEPTHS, Fidelity};
 pub use memory::Memory;
 pub use merge::{MergeOrder, MergeReport, merge};
@@ -81,6 +84,9 @@ pub struct BuildOptions {
     pub provenance: Provenance,
     /// Resident memory that the build may use; never shows in the result.
     pub memory: Memory,
+    /// Whether [`Collection::bisect`] will be called: its memory is then checked before the
+    /// documents are read.
+    pub bisect: bool,
 }
 
 impl Default for BuildOptions {
@@ -98,6 +104,7 @@ impl Default for BuildOptions {
             hybrid: None,
             provenance: Provenance::default(),
             memory: Memory::UNLIMITED,
+            bisect: false,
         }
     }
 }
@@ -157,6 +164,7 @@ pub fn build_in(
 ) -> Result<BuildReport> {
     check(&collection, order, options)?;
     let names = names(&collection)?;
+    collection.make_room(order, options, tmp)?;
     let prepared = collection.with_impacts(options, progress, |impacts| {
         Prepared::new(&collection, impacts, order, options, tmp, progress)
     })?;

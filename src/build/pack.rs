@@ -72,8 +72,18 @@ fn kept(postings: u64, terms: u64, options: &BuildOptions) -> u64 {
 pub(super) fn least_memory(frequencies: &[u32], scratch: u64, options: &BuildOptions) -> u64 {
     let postings = frequencies.iter().map(|&df| u64::from(df)).sum();
     let longest = u64::from(frequencies.iter().copied().max().unwrap_or(0));
-    let kept = kept(postings, frequencies.len() as u64, options);
-    longest.max(BATCH_POSTINGS) * IN_FLIGHT + scratch + kept
+    least_for(postings, longest, frequencies.len() as u64, scratch, options)
+}
+
+/// The same for lists of which only so much is known.
+pub(super) fn least_for(
+    postings: u64,
+    longest: u64,
+    terms: u64,
+    scratch: u64,
+    options: &BuildOptions,
+) -> u64 {
+    longest.max(BATCH_POSTINGS) * IN_FLIGHT + scratch + kept(postings, terms, options)
 }
 
 /// Writes POSTINGS in lexicon order; batches in flight stay within `memory` beside `held`.

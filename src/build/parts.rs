@@ -24,23 +24,26 @@ pub(super) fn sort_shards(indexes: &mut [Index]) -> Result<()> {
             .hint("merge the shards of one collection"));
     }
     indexes.sort_by_key(|index| (index.meta().shard.doc_base, index.meta().shard.index));
-    let mut expected = 0;
-    for (i, index) in indexes.iter().enumerate() {
+    // A shard without a document has no index: the bases of the others follow each other. The
+    // last shard of a cut is never empty.
+    let (mut next, mut expected) = (0, 0);
+    for index in indexes.iter() {
         let shard = index.meta().shard;
-        if shard.doc_base != expected || shard.index as usize != i {
+        if shard.doc_base != expected || shard.index < next {
             let problem = format!(
-                "expected shard {i}/{count} from document {expected} on, found shard \
+                "expected shard {next}/{count} from document {expected} on, found shard \
                  {}/{count} from document {} on",
                 shard.index, shard.doc_base
             );
             return Err(Error::data(index.path(), Place::File, problem)
                 .hint("give every shard of the collection once"));
         }
+        next = shard.index + 1;
         expected += index.meta().documents;
     }
-    if indexes.len() as u64 != u64::from(count) {
+    if next != count {
         let last = &indexes[indexes.len() - 1];
-        let problem = format!("expected {count} shards, found {}", indexes.len());
+        let problem = format!("expected {count} shards, found none after this");
         return Err(Error::data(last.path(), Place::File, problem)
             .hint("give every shard of the collection once"));
     }

@@ -1,5 +1,6 @@
 //! Flags of approximate answers, the same for `search` and `bench`.
 
+use super::common::unique;
 use crate::error::{Error, Result};
 use crate::query::Approximation;
 
@@ -15,7 +16,8 @@ pub struct ApproximateArgs {
     /// Search with the heaviest terms that hold this share of the query's largest score
     #[arg(long, value_name = "SHARE", value_delimiter = ',')]
     query_mass: Vec<f64>,
-    /// Give this many candidates of a shortened query their scores for the whole query
+    /// Give this many candidates of a shortened query (k, if that is more) their scores for
+    /// the whole query
     #[arg(long, value_name = "N", value_delimiter = ',')]
     rescore: Vec<usize>,
 }
@@ -38,7 +40,7 @@ impl ApproximateArgs {
                     .into(),
             ));
         }
-        Ok(all)
+        Ok(unique(all))
     }
 
     /// The one combination.
@@ -78,7 +80,7 @@ mod tests {
     #[test]
     fn lists_make_every_combination() {
         let args = ApproximateArgs {
-            max_query_terms: vec![4, 8],
+            max_query_terms: vec![4, 8, 4],
             rescore: vec![50, 100, 200],
             ..ApproximateArgs::default()
         };

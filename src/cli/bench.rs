@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::approximate::ApproximateArgs;
+use super::common::unique;
 use super::progress::Bars;
 use super::{Common, out};
-use crate::bench::suite::{self, EncodedQueries, Suite};
-use crate::bench::{Plan, Subject, default_cpu, report, run as measure};
-use crate::error::{Error, Place, Result};
-use crate::eval::Qrels;
+use crate::bench::suite::{self, EncodedQueries, Inputs, Suite};
+use crate::bench::{Plan, Report, Subject, check_load, default_cpu, report, run as measure};
+use crate::error::{Error, Result};
 use crate::index::{Index, Load};
-use crate::query::file::{QueryKind, read_queries};
+use crate::query::file::{QueryFile, QueryKind};
 use crate::query::{Algorithm, SimdLevel};
 use crate::retrieve::TEXT_SCALE;
 
@@ -34,10 +34,12 @@ A suite file:
   queries = \"questions.tsv\"
   query_model = \"model\"             # of text queries on a learned or hybrid index
   hybrid_weight = 0.5               # of the learned part of a hybrid index
+  query_scale = 100                 # of query weights that are not all integers
   qrels = \"qrels.txt\"
 
 Latency is a closed loop on one pinned thread: a pass to warm up, then --runs passes, of each
-query its best; --rate adds an open loop without coordinated omission, --threads throughput.")]
+query its best; --rate adds an open loop without coordinated omission, --threads throughput.
+No measure looks further than k results: recall@1000 with k = 10 is measured, and called, R@10.")]
 pub struct BenchArgs {
     /// Index files
     #[arg(value_name = "INDEX.spx", required_unless_present = "suite")]
@@ -61,8 +63,9 @@ pub struct BenchArgs {
     /// Results a query, several separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "10,1000")]
     k: Vec<usize>,
-    /// Algorithms separated by commas, or all that the index has the sections for (but auto,
-    /// which picks one of them)
+    /// Algorithms separated by commas (auto, exhaustive, wand, block_max_wand, maxscore,
+    /// block_max_maxscore, windowed, range_pruned), or all that the index has the sections for
+    /// (but auto, which picks one of them)
     #[arg(long, value_name = "all|LIST", default_value = "auto")]
     algorithm: String,
     /// Counted passes over the queries
@@ -106,12 +109,13 @@ pub struct BenchArgs {
 pub fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode> {
     common.init_threads()?;
     let cpu = cpu(args.cpu.as_deref())?;
-    if let Some(dir) = args.report.as_ref().filter(|dir| dir.exists() && !dir.is_dir()) {
-        return Err(Error::data(dir, Place::File, "--report is there and is no folder")
-            .hint("give the name of a folder"));
+    if let Some(dir) = &args.report {
+        report::check_dir(dir)?;
     }
     match (&args.suite, &args.queries) {
-        (Some(path), _) => run_suite(&Suite::read(path)?, cpu, args, common)?,
+        (Some(path), _) => {
+            run_suite(&Suite::read(path)?, &mut Inputs::default(), cpu, args, common)?;
+        }
         (None, Some(queries)) => run_bench(args, queries, cpu, common)?,
         (None, None) => return Err(Error::Usage("bench needs --queries or --suite".into())),
     }
@@ -120,84 +124,126 @@ pub fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode> {
 
 fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Common) -> Result<()> {
     let plan = plan(args, cpu, common)?;
+    let mut inputs = Inputs::default();
+    let file = inputs.queries(queries, args.query_kind)?;
     // Faults of what is used last are said before minutes of measuring.
     if let Some(qrels) = &args.qrels {
-        if plan.approximations.iter().any(|a| !a.is_exact()) {
-            return Err(Error::Usage(
-                "--qrels measures the exact search; for approximate answers, search with --output \
-                 RUN, then `splindex eval`"
-                    .into(),
-            ));
-        }
-        Qrels::read(qrels)?;
+        check_exact(&plan)?;
+        inputs.qrels(qrels, &file)?;
     }
-    let file = read_queries(queries, args.query_kind)?;
     let open = |path: &PathBuf| Index::open_with(path, args.load);
     let indexes = args.indexes.iter().map(open).collect::<Result<Vec<_>>>()?;
-    let hybrid_weight = |index: &Index| args.hybrid_weight.filter(|_| index.meta().is_hybrid());
     if let (Some(h), false) = (args.hybrid_weight, indexes.iter().any(|i| i.meta().is_hybrid())) {
         return Err(Error::Usage(format!("--hybrid-weight {h}: none of the indexes is hybrid")));
     }
     let bars = Bars::new(common);
-    let mut subjects = Vec::new();
-    for (name, index) in names(&args.indexes).into_iter().zip(&indexes) {
-        let model = args.query_model.as_deref();
-        let side = suite::query_side(index, model, hybrid_weight(index))?;
-        let EncodedQueries { prepared, encoding } =
-            suite::encode_all(&side, &file, args.query_scale, args.runs, cpu)?;
-        let (ids, queries) = prepared.into_iter().map(|p| (p.id, p.query)).unzip();
-        subjects.push(Subject {
-            name,
-            index,
-            query_side: side.describe(&file).into(),
-            ids,
-            queries,
-            encoding,
-        });
-    }
-    let measured = measure(&subjects, &plan, &bars)?;
+    let named = names(&args.indexes).into_iter().zip(&indexes);
+    let subjects = named.map(|(name, index)| subject(name, index, &file, args, cpu));
+    let measured = measure(&subjects.collect::<Result<Vec<_>>>()?, &plan, &bars)?;
     bars.finish();
     if let Some(dir) = &args.report {
         report::write(&measured, dir)?;
     }
-    if common.json {
-        let json = serde_json::to_string(&measured)
-            .map_err(|e| Error::Internal(format!("the report does not encode: {e}")))?;
-        out!("{json}");
-    } else {
-        out!("{}\n\n{}", report::protocol(&measured), report::latency_table(&measured));
-        if let Some(load) = report::load_table(&measured) {
-            out!("{load}");
-        }
-        if let Some(work) = report::work_table(&measured) {
-            out!("{work}");
-        }
-        out!("{}\n{}", report::space_table(&measured), report::machine(&measured));
-    }
+    print_measured(&measured, common)?;
     if let Some(qrels) = &args.qrels {
-        let rows = args.indexes.iter().zip(&indexes).zip(names(&args.indexes));
-        let rows = rows.map(|((index, opened), name)| suite::Row {
-            name,
-            collection: None,
-            index: index.clone(),
-            queries: queries.to_owned(),
-            kind: args.query_kind.to_string(),
-            query_model: args.query_model.clone(),
-            hybrid_weight: hybrid_weight(opened),
-            qrels: Some(qrels.clone()),
-            algorithm: Some(plan.algorithms[0].name().into()),
-        });
-        let k = plan.ks.iter().copied().max().unwrap_or(1000);
-        let suite = Suite { k, runs: args.runs, ..Suite::of_rows(rows.collect()) };
-        run_suite(&suite, cpu, args, common)?;
+        let suite = suite_of(args, &indexes, queries, qrels, &plan);
+        run_suite(&suite, &mut inputs, cpu, args, common)?;
     }
     told_where(args, common);
     Ok(())
 }
 
-fn run_suite(suite: &Suite, cpu: Option<usize>, args: &BenchArgs, common: &Common) -> Result<()> {
+fn check_exact(plan: &Plan) -> Result<()> {
+    if plan.approximations.iter().any(|a| !a.is_exact()) {
+        return Err(Error::Usage(
+            "--qrels measures the exact search; for approximate answers, search with --output \
+             RUN, then `splindex eval`"
+                .into(),
+        ));
+    }
+    Ok(())
+}
+
+/// The weight asked for, where it means something.
+fn hybrid_weight(index: &Index, args: &BenchArgs) -> Option<f64> {
+    args.hybrid_weight.filter(|_| index.meta().is_hybrid())
+}
+
+/// An index and the queries of `file` for it, encoded and timed on the way.
+fn subject<'a>(
+    name: String,
+    index: &'a Index,
+    file: &QueryFile,
+    args: &BenchArgs,
+    cpu: Option<usize>,
+) -> Result<Subject<'a>> {
+    let model = args.query_model.as_deref();
+    let side = suite::query_side(index, model, hybrid_weight(index, args))?;
+    let EncodedQueries { prepared, encoding } =
+        suite::encode_all(&side, file, args.query_scale, args.runs, cpu)?;
+    let (ids, queries) = prepared.into_iter().map(|p| (p.id, p.query)).unzip();
+    let query_side = side.describe(file).into();
+    Ok(Subject { name, index, query_side, ids, queries, encoding })
+}
+
+fn print_measured(measured: &Report, common: &Common) -> Result<()> {
+    if common.json {
+        let json = serde_json::to_string(measured)
+            .map_err(|e| Error::Internal(format!("the report does not encode: {e}")))?;
+        out!("{json}");
+        return Ok(());
+    }
+    out!("{}\n\n{}", report::protocol(measured), report::latency_table(measured));
+    if let Some(load) = report::load_table(measured) {
+        out!("{load}");
+    }
+    if let Some(work) = report::work_table(measured) {
+        out!("{work}");
+    }
+    out!("{}\n{}", report::space_table(measured), report::machine(measured));
+    Ok(())
+}
+
+/// The indexes as rows of the paper's table.
+fn suite_of(
+    args: &BenchArgs,
+    indexes: &[Index],
+    queries: &Path,
+    qrels: &Path,
+    plan: &Plan,
+) -> Suite {
+    let rows = args.indexes.iter().zip(indexes).zip(names(&args.indexes));
+    let algorithm = plan.algorithms[0].name();
+    // The table has one latency of an index.
+    let named = |name| match plan.algorithms.len() {
+        1 => name,
+        _ => format!("{name}, {algorithm}"),
+    };
+    let rows = rows.map(|((path, index), name)| suite::Row {
+        name: named(name),
+        collection: None,
+        index: path.clone(),
+        queries: queries.to_owned(),
+        kind: args.query_kind.to_string(),
+        query_model: args.query_model.clone(),
+        hybrid_weight: hybrid_weight(index, args),
+        query_scale: Some(args.query_scale),
+        qrels: Some(qrels.to_owned()),
+        algorithm: Some(algorithm.into()),
+    });
+    let k = plan.ks.iter().copied().max().unwrap_or(1000);
+    Suite { k, runs: args.runs, ..Suite::of_rows(rows.collect()) }
+}
+
+fn run_suite(
+    suite: &Suite,
+    inputs: &mut Inputs,
+    cpu: Option<usize>,
+    args: &BenchArgs,
+    common: &Common,
+) -> Result<()> {
     let bars = Bars::new(common);
-    let measured = suite::run(suite, cpu, &bars)?;
+    let measured = suite::run(suite, inputs, cpu, &bars)?;
     bars.finish();
     if let Some(dir) = &args.report {
         measured.write(dir)?;
@@ -222,6 +268,9 @@ fn told_where(args: &BenchArgs, common: &Common) {
     }
 }
 
+/// Seconds in a day: no load is longer.
+const LONGEST: f64 = 86_400.0;
+
 fn plan(args: &BenchArgs, cpu: Option<usize>, common: &Common) -> Result<Plan> {
     let algorithms = match args.algorithm.as_str() {
         "all" => Algorithm::ALL.iter().copied().filter(|&a| a != Algorithm::Auto).collect(),
@@ -231,15 +280,17 @@ fn plan(args: &BenchArgs, cpu: Option<usize>, common: &Common) -> Result<Plan> {
     if args.k.contains(&0) {
         return Err(Error::Usage("--k must be at least 1".into()));
     }
-    if !(args.seconds.is_finite() && args.seconds > 0.0) {
-        return Err(Error::Usage(format!("--seconds must be positive, found {}", args.seconds)));
+    if !(args.seconds > 0.0 && args.seconds <= LONGEST) {
+        return Err(Error::Usage(format!(
+            "--seconds must be above 0 and at most {LONGEST}, found {}",
+            args.seconds
+        )));
     }
-    if let Some(rate) = args.rate.filter(|rate| !(rate.is_finite() && *rate > 0.0)) {
-        return Err(Error::Usage(format!("--rate must be positive, found {rate}")));
-    }
+    let time = Duration::from_secs_f64(args.seconds);
+    args.rate.map_or(Ok(()), |rate| check_load(rate, time))?;
     Ok(Plan {
-        ks: args.k.clone(),
-        algorithms,
+        ks: unique(args.k.clone()),
+        algorithms: unique(algorithms),
         approximations,
         simd: args.simd.unwrap_or_else(SimdLevel::detect),
         runs: args.runs,
@@ -249,7 +300,7 @@ fn plan(args: &BenchArgs, cpu: Option<usize>, common: &Common) -> Result<Plan> {
         counters: args.counters,
         rate: args.rate,
         threads: common.threads,
-        time: Duration::from_secs_f64(args.seconds),
+        time,
     })
 }
 

@@ -75,6 +75,17 @@ pub(crate) fn count(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 
+/// The values of a list, each once, in the order of their first appearance.
+pub(crate) fn unique<T: PartialEq>(values: Vec<T>) -> Vec<T> {
+    let mut unique = Vec::with_capacity(values.len());
+    for value in values {
+        if !unique.contains(&value) {
+            unique.push(value);
+        }
+    }
+    unique
+}
+
 /// A part of a collection: `I/N`, I from 0.
 pub(crate) fn parse_shard(text: &str) -> std::result::Result<Shard, String> {
     let shard = text.split_once('/').and_then(|(index, count)| {

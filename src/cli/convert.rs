@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use super::build::{ScaleArg, parse_scale};
 use super::progress::Bars;
-use super::{Common, out};
+use super::{Common, count, out};
 use crate::convert::{ConvertOptions, ConvertReport, Target, convert, convert_to};
 use crate::corpus::STDIN;
 use crate::error::{Error, Result};
-use crate::output::refuse_inputs;
+use crate::output::{folder, refuse_inputs};
 use crate::vectors::sparse::Sidecars;
 
 /// Convert vectors between formats, also out of an index
@@ -48,7 +48,7 @@ pub struct ConvertArgs {
     /// For ciff and pisa: the weight that maps to the largest impact, or auto
     #[arg(long, value_name = "auto|W", default_value = "auto", value_parser = parse_scale)]
     scale: ScaleArg,
-    /// Bits of an impact, for ciff and pisa
+    /// Bits of an impact, 1 to 8, for ciff and pisa
     #[arg(long, value_name = "BITS", default_value_t = 8)]
     bits: u8,
     /// Field of an index with two: learned or bm25
@@ -74,7 +74,11 @@ pub fn run(args: &ConvertArgs, common: &Common) -> Result<ExitCode> {
     refuse_inputs(&args.output, &args.input)?;
     let options = ConvertOptions {
         target,
-        sidecars: Sidecars { ids: args.ids.clone(), vocabulary: args.vocabulary.clone() },
+        sidecars: Sidecars {
+            ids: args.ids.clone(),
+            vocabulary: args.vocabulary.clone(),
+            tmp: args.tmp.clone().or((!to_stdout).then(|| folder(&args.output).to_owned())),
+        },
         scale: args.scale.0,
         bits: args.bits,
         field: args.field.clone(),
@@ -120,11 +124,13 @@ fn print(
     }
     let dropped = match zero_weights {
         0 => String::new(),
-        zeros => format!(", {zeros} zero weights dropped"),
+        &zeros => format!(", {} dropped", count(zeros, "zero weight", "zero weights")),
     };
     eprintln!(
-        "{}: {target}, {documents} documents, {postings} postings{dropped}",
-        args.output.display()
+        "{}: {target}, {}, {}{dropped}",
+        args.output.display(),
+        count(*documents, "document", "documents"),
+        count(*postings, "posting", "postings"),
     );
     beside.iter().for_each(|path| eprintln!("beside it: {}", path.display()));
     if let Some((scale, clipping)) = quantized {

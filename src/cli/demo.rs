@@ -8,7 +8,7 @@ use clap::{Args, Parser};
 use super::progress::Bars;
 use super::{Common, build, encode, out, print};
 use crate::bench::default_cpu;
-use crate::bench::suite::{self, Row, Suite, SuiteReport};
+use crate::bench::suite::{self, Inputs, Row, Suite, SuiteReport};
 use crate::corpus::CorpusReader;
 use crate::error::{Error, Place, Result};
 use crate::query::file::{QueryBody, QueryKind, read_queries};
@@ -59,7 +59,7 @@ pub fn run(args: &DemoArgs, common: &Common) -> Result<ExitCode> {
         say("\n")?;
     }
     let bars = Bars::new(common);
-    let mut report = suite::run(&places.suite(), default_cpu(), &bars)?;
+    let mut report = suite::run(&places.suite(), &mut Inputs::default(), default_cpu(), &bars)?;
     bars.finish();
     // The query side of the others is their name.
     if let Some(splade) = report.rows.iter_mut().find(|row| row.name == SPLADE) {
@@ -137,6 +137,7 @@ impl Places {
             kind: QueryKind::Text.to_string(),
             query_model: query_model.cloned(),
             hybrid_weight: None,
+            query_scale: None,
             qrels: Some(self.qrels.clone()),
             algorithm: None,
         };

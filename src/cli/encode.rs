@@ -1,5 +1,6 @@
 //! `splindex encode`: texts through a model into a vector store.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use crate::vectors::store::{Encoding, InputDigest, Kind, Plan, Shard, StoreWrite
 
 use super::common::parse_shard;
 use super::stop::Stop;
-use super::{Common, out, progress};
+use super::{Common, count, out, progress};
 
 /// Encode texts into a store of sparse vectors
 #[derive(Debug, clap::Args)]
@@ -45,7 +46,8 @@ pub struct EncodeArgs {
     /// Tokens of a batch
     #[arg(long, value_name = "N", default_value_t = EncoderOptions::default().batch_tokens)]
     batch_tokens: usize,
-    /// TSV columns (from 1) or JSON fields that make the text, joined by a space
+    /// TSV columns (from 1) or JSON fields that make the text, joined by a space [default: column
+    /// 2; "title", then "contents" or "text"]
     #[arg(long, value_name = "LIST")]
     fields: Option<Fields>,
     /// cpu or cuda:N
@@ -94,33 +96,11 @@ enum WeightsArg {
 /// Runs `splindex encode`.
 pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
     common.init_threads()?;
-    if !(args.min_weight.is_finite() && args.min_weight >= 0.0) {
-        let problem = format!("--min-weight must be 0 or more, found {}", args.min_weight);
-        return Err(Error::Usage(problem));
-    }
-    if args.top == Some(0) {
-        return Err(Error::Usage("--top must be at least 1".into()));
-    }
-    if args.max_length == Some(0) {
-        return Err(Error::Usage("--max-length must be at least 3, found 0".into()));
-    }
-    if args.batch_tokens == 0 {
-        return Err(Error::Usage("--batch-tokens must be at least 1".into()));
-    }
+    check(args)?;
     let encoder = load(args, common)?;
     let input = survey(args)?;
     let documents = input.as_ref().map(|i| i.documents);
-    let range = match (args.shard, documents) {
-        (None, _) => None,
-        (Some(_), None) => {
-            let problem = "--shard needs files: standard input cannot be read twice to count";
-            return Err(Error::Usage(problem.into()));
-        }
-        (Some(shard), Some(n)) => {
-            let at = |i: u64| (u128::from(n) * u128::from(i) / u128::from(shard.count)) as u64;
-            Some(at(shard.index)..at(shard.index + 1))
-        }
-    };
+    let range = range(args.shard, documents)?;
     let mut plan = plan(args, &*encoder, range.as_ref().map_or(0, |r| r.start));
     plan.input = input;
     let store = match args.resume {
@@ -153,6 +133,35 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
     let report = report?;
     print(&report, started.elapsed(), args, common)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses numbers that mean nothing, before a model is loaded.
+fn check(args: &EncodeArgs) -> Result<()> {
+    if !(args.min_weight.is_finite() && args.min_weight >= 0.0) {
+        let problem = format!("--min-weight must be 0 or more, found {}", args.min_weight);
+        return Err(Error::Usage(problem));
+    }
+    if args.top == Some(0) {
+        return Err(Error::Usage("--top must be at least 1".into()));
+    }
+    if args.max_length == Some(0) {
+        return Err(Error::Usage("--max-length must be at least 3, found 0".into()));
+    }
+    if args.batch_tokens == 0 {
+        return Err(Error::Usage("--batch-tokens must be at least 1".into()));
+    }
+    Ok(())
+}
+
+/// The records that belong to `shard`; `None` is all.
+fn range(shard: Option<Shard>, documents: Option<u64>) -> Result<Option<Range<u64>>> {
+    let Some(shard) = shard else { return Ok(None) };
+    let Some(n) = documents else {
+        let problem = "--shard needs files: standard input cannot be read twice to count";
+        return Err(Error::Usage(problem.into()));
+    };
+    let at = |i: u64| (u128::from(n) * u128::from(i) / u128::from(shard.count)) as u64;
+    Ok(Some(at(shard.index)..at(shard.index + 1)))
 }
 
 fn load(args: &EncodeArgs, common: &Common) -> Result<Box<dyn TextEncoder>> {
@@ -256,10 +265,10 @@ fn print(
     }
     let per_document = totals.postings as f64 / totals.documents.max(1) as f64;
     eprintln!(
-        "{}: {} documents ({} resumed, {} empty, {} truncated, {} skipped), {per_document:.1} \
+        "{}: {} ({} resumed, {} empty, {} truncated, {} skipped), {per_document:.1} \
          terms each, largest weight {:.4}, {rate:.1} documents/s",
         args.output.display(),
-        totals.documents,
+        count(totals.documents, "document", "documents"),
         report.resumed,
         totals.empty,
         totals.truncated,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
-use super::Common;
+use super::{Common, count};
 use crate::error::Error;
 use crate::error::Result;
 use crate::eval::{
@@ -93,7 +93,8 @@ pub fn run(args: &EvalArgs, common: &Common) -> Result<ExitCode> {
     if !common.quiet {
         if qrels.regraded() > 0 {
             let (file, n) = (args.qrels.display(), qrels.regraded());
-            eprintln!("{file}: {n} judgements change an earlier grade; the last one counts");
+            let changes = count(n as u64, "judgement changes", "judgements change");
+            eprintln!("{file}: {changes} an earlier grade; the last one counts");
         }
         results.iter().for_each(|(name, result)| warn(name, result, args.complete));
     }
@@ -132,7 +133,8 @@ fn comparisons_text(compared: &[Compared]) -> String {
             ]);
         }
         let queries = comparisons.first().map_or(0, |c| c.queries);
-        write!(text, "\n{other} against {base}, {queries} queries\n{table}")
+        let queries = count(queries as u64, "query", "queries");
+        write!(text, "\n{other} against {base}, {queries}\n{table}")
             .expect("memory takes every line");
     }
     text
@@ -154,11 +156,17 @@ fn comparisons_json(compared: &[Compared]) -> Value {
 
 fn warn(name: &str, result: &Evaluation, complete: bool) {
     if result.missing > 0 {
-        let how = if complete { "count as 0" } else { "are left out; --complete counts them as 0" };
-        eprintln!("{name}: {} judged queries are not in the run and {how}", result.missing);
+        let how = match complete {
+            true => "counted as 0",
+            false => "left out; --complete counts them as 0",
+        };
+        let missing = count(result.missing as u64, "judged query is", "judged queries are");
+        eprintln!("{name}: {missing} not in the run and {how}");
     }
     if result.unjudged > 0 {
-        eprintln!("{name}: {} queries of the run are not judged and left out", result.unjudged);
+        let unjudged =
+            count(result.unjudged as u64, "query of the run is", "queries of the run are");
+        eprintln!("{name}: {unjudged} not judged and left out");
     }
 }
 

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Common, human_bytes, out};
+use super::{Common, count, human_bytes, out};
 use crate::error::{Error, Place, Result};
 use crate::format::terms::KTH;
 use crate::index::{Index, TermId};
@@ -73,15 +73,15 @@ fn whole(index: &Index, common: &Common) -> Result<()> {
     out!("terms       {}", meta.terms);
     out!("postings    {}", meta.postings);
     out!(
-        "codec       {} (dense {:?}, blocks of {})",
+        "codec       {} (dense {}, blocks of {})",
         meta.codec.name(),
-        meta.dense,
+        meta.dense.name(),
         meta.block_size
     );
     out!("order       {}", if meta.reordered { "reordered" } else { "input" });
     for field in &meta.fields {
         out!(
-            "field       {:?}, scale {:.4}, {} bits, {} postings",
+            "field       {}, scale {:.4}, {} bits, {} postings",
             field.kind,
             field.scale,
             meta.bits,
@@ -93,7 +93,10 @@ fn whole(index: &Index, common: &Common) -> Result<()> {
     }
     out!("made by     {} from {}", provenance.tool, provenance.inputs.join(", "));
     if let Some(model) = provenance.model {
-        out!("model       {model}");
+        out!("model");
+        for line in facts("", &model) {
+            out!("{line}");
+        }
     }
     out!("sections");
     for (label, len) in sections {
@@ -101,6 +104,21 @@ fn whole(index: &Index, common: &Common) -> Result<()> {
         out!("  {label:<14} {:>12}  {share:.3} bytes a posting", human_bytes(len));
     }
     Ok(())
+}
+
+/// What the manifest of the vectors says of their making, a line for each fact.
+fn facts(name: &str, value: &Value) -> Vec<String> {
+    let text = match value {
+        Value::Object(map) => {
+            return map.iter().flat_map(|(name, value)| facts(name, value)).collect();
+        }
+        Value::Null => return Vec::new(),
+        Value::Bool(flag) => (if *flag { "yes" } else { "no" }).to_owned(),
+        Value::String(text) if text.is_empty() => return Vec::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    vec![format!("  {:<18} {text}", name.replace('_', " "))]
 }
 
 fn terms(index: &Index, token: &str, common: &Common) -> Result<()> {
@@ -123,7 +141,8 @@ fn term(index: &Index, token: &str, field: u8, term: TermId, common: &Common) ->
     let bits = 8.0 * list.bytes.len() as f64 / f64::from(list.df.max(1));
     if common.json {
         let json = json!({
-            "token": token, "field": index.meta().field_name(field), "df": list.df, "representation": format!("{:?}", list.representation),
+            "token": token, "field": index.meta().field_name(field), "df": list.df,
+            "representation": list.representation.name(),
             "bytes": list.bytes.len(), "blocks": list.blocks(), "max_impact": list.max_impact,
             "mean_impact": mean, "kth_impacts": list.kth_impacts,
         });
@@ -135,8 +154,8 @@ fn term(index: &Index, token: &str, field: u8, term: TermId, common: &Common) ->
     out!("field        {}", index.meta().field_name(field));
     out!("df           {} ({share:.3} % of the documents)", list.df);
     out!(
-        "list         {:?}, {} bytes, {bits:.2} bits a posting, {} blocks",
-        list.representation,
+        "list         {}, {} bytes, {bits:.2} bits a posting, {} blocks",
+        list.representation.name(),
         list.bytes.len(),
         list.blocks()
     );
@@ -180,7 +199,7 @@ fn document(index: &Index, id: &str, common: &Common) -> Result<()> {
         out!("{json}");
         return Ok(());
     }
-    out!("document {id} (ordinal {ordinal}): {} terms", terms.len());
+    out!("document {id} (ordinal {ordinal}): {}", count(terms.len() as u64, "term", "terms"));
     for (field, named) in (0..).zip(fields) {
         if index.meta().is_hybrid() {
             out!("{}: {} terms", index.meta().field_name(field), named.len());

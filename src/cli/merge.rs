@@ -9,6 +9,7 @@ use super::progress::Bars;
 use super::{Common, count, human_bytes, out};
 use crate::build::{Memory, MergeOrder, MergeReport, merge};
 use crate::error::Result;
+use crate::format::header::hex;
 use crate::index::Index;
 use crate::output::refuse_inputs;
 
@@ -63,7 +64,7 @@ pub fn run(args: &MergeArgs, common: &Common) -> Result<ExitCode> {
 
 fn print(report: &MergeReport, args: &MergeArgs, common: &Common, seconds: f64) -> Result<()> {
     let MergeReport { meta, written, log_gap } = report;
-    let content_id: String = written.content_id.iter().map(|byte| format!("{byte:02x}")).collect();
+    let content_id = hex(&written.content_id);
     if common.json {
         let json = serde_json::json!({
             "index": args.output, "content_id": content_id, "bytes": written.file_len,

@@ -1,4 +1,7 @@
-//! The command line: arguments, one file a command, and everything that prints.
+//! The command line: arguments, one file a command.
+//!
+//! Architecture invariant: nothing else prints, exits or reads arguments, and nothing but the
+//! two programs uses it.
 
 mod approximate;
 mod common;
@@ -15,6 +18,7 @@ pub mod eval;
 mod explain;
 pub mod inspect;
 pub mod merge;
+mod no_terms;
 pub mod search;
 #[cfg(feature = "serve")]
 pub mod serve;

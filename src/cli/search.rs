@@ -11,11 +11,11 @@ use rayon::prelude::*;
 
 use super::approximate::ApproximateArgs;
 use super::explain::Explanations;
-use super::{Common, count, out, progress};
+use super::{Common, count, no_terms, out, progress};
 use crate::error::{Error, Place, Result};
 use crate::eval::{RunFormat, RunWriter};
 use crate::index::{Index, Load};
-use crate::output::{OutputFile, refuse_inputs};
+use crate::output::{PackedFile, refuse_inputs};
 use crate::query::file::{QueryKind, read_queries};
 use crate::query::{Algorithm, Approximation, Hit, Searcher, with_picks};
 use crate::retrieve::{Prepared, QuerySide, Rounding};
@@ -34,7 +34,8 @@ use crate::retrieve::{Prepared, QuerySide, Rounding};
 Query files: text (qid<TAB>text), weighted tokens (qid<TAB>token:weight …), repeated tokens
 (qid<TAB>token token …, with --query-kind repeated), JSON Lines; plain, .gz or .zst. A hybrid
 index takes texts with --query-model, or JSON Lines with `vector` and either `text` or `bm25`
-({stem: weight}); it scores BM25 + h · learned, with query weights as they are given.
+({stem: weight}); it scores BM25 + h · learned, with query weights as they are given. Of such lines
+a BM25 index takes `bm25` or `text`, a learned one `vector`: one file asks all three.
 
 Scores are integers. trec_eval reads them as 32-bit floats and orders equal ones by document id,
 so a TREC run lowers the later ones of equal scores by the least possible step: its order is ours.
@@ -52,7 +53,9 @@ pub struct SearchArgs {
     /// Results a query
     #[arg(long, value_name = "K", default_value_t = 1000)]
     k: usize,
-    /// auto, or the name of an algorithm; all return the same list (unless it may be approximate)
+    /// auto (the cheapest for each query), exhaustive, wand, block_max_wand, maxscore,
+    /// block_max_maxscore, windowed, or range_pruned (of an index built with --ranges 64); all
+    /// return the same list, unless it may be approximate
     #[arg(long, value_name = "NAME", default_value = "auto")]
     algorithm: Algorithm,
     /// Model directory, or hub id (naver/splade-v3), that turns query texts into weighted tokens: a
@@ -73,7 +76,7 @@ pub struct SearchArgs {
     /// Show what each query term gave to each hit, instead of a run; with --format jsonl as JSON
     #[arg(long)]
     explain: bool,
-    /// The run; without it, standard output
+    /// The run, compressed if it is named .gz or .zst; without it, standard output
     #[arg(long, value_name = "RUN")]
     output: Option<PathBuf>,
     /// How the index gets into memory: mmap, populate or ram
@@ -90,37 +93,7 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
     // cores with others.
     let threads = common.threads.unwrap_or(1);
     Common { threads: Some(threads), ..common.clone() }.init_threads()?;
-    let to_file = args.output.as_deref().is_some_and(|path| path != Path::new("-"));
-    if common.json && !to_file {
-        return Err(Error::Usage(
-            "--json prints a summary on standard output, where the run goes; give --output RUN, or \
-             --format jsonl for a run in JSON"
-                .into(),
-        ));
-    }
-    if args.explain && matches!(args.format, Some(RunFormat::Trec | RunFormat::MsMarco)) {
-        return Err(Error::Usage(
-            "--explain writes text, or JSON with --format jsonl; no run format holds terms".into(),
-        ));
-    }
-    if args.k == 0 {
-        return Err(Error::Usage("--k must be at least 1".into()));
-    }
-    let approximation = args.approximate.one()?;
-    if args.explain && approximation.lowers_scores() {
-        return Err(Error::Usage(
-            "--explain tells what makes a whole score, and scores of shortened queries are not; \
-             add --rescore N, or leave --max-query-terms and --query-mass out"
-                .into(),
-        ));
-    }
-    if let Some(output) = &args.output {
-        refuse_inputs(output, &[&args.index, &args.queries])?;
-        if Index::is_one(output) {
-            let problem = "the output is there and is an index";
-            return Err(Error::data(output, Place::File, problem).hint("give another --output"));
-        }
-    }
+    let approximation = check(args, common)?;
     let index = Index::open_with(&args.index, args.load)?;
     let file = read_queries(&args.queries, args.query_kind)?;
     let side = QuerySide::load(&index, args.query_model.as_deref(), args.hybrid_weight)?;
@@ -145,10 +118,50 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
     let asked = queries.iter().map(|q| &q.query);
     let picked = args.algorithm.picked(&index, asked, args.k, &approximation);
     let approximate = Some(approximation).filter(|a| !a.is_exact());
-    let answered =
-        Answered { picked, approximate, query_side: side.describe(&file), hybrid, elapsed };
+    let no_terms = no_terms::warning(&args.index, &file, &queries, args.query_scale, hybrid);
+    let query_side = side.describe(&file);
+    let answered = Answered { picked, approximate, query_side, hybrid, elapsed, no_terms };
     summary(args, common, &answered, &queries)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses what does not go together, before anything is opened; what answers may lack.
+fn check(args: &SearchArgs, common: &Common) -> Result<Approximation> {
+    let to_file = args.output.as_deref().is_some_and(|path| path != Path::new("-"));
+    if common.json && !to_file {
+        let instead = match args.format {
+            Some(RunFormat::Jsonl) => "or leave --json out: --format jsonl is a run in JSON",
+            _ => "or --format jsonl instead of --json for a run in JSON",
+        };
+        return Err(Error::Usage(format!(
+            "--json prints a summary on standard output, where the run goes; give --output RUN, \
+             {instead}"
+        )));
+    }
+    if args.explain && matches!(args.format, Some(RunFormat::Trec | RunFormat::MsMarco)) {
+        return Err(Error::Usage(
+            "--explain writes text, or JSON with --format jsonl; no run format holds terms".into(),
+        ));
+    }
+    if args.k == 0 {
+        return Err(Error::Usage("--k must be at least 1".into()));
+    }
+    let approximation = args.approximate.one()?;
+    if args.explain && approximation.lowers_scores() {
+        return Err(Error::Usage(
+            "--explain tells what makes a whole score, and scores of shortened queries are not; \
+             add --rescore N, or leave --max-query-terms and --query-mass out"
+                .into(),
+        ));
+    }
+    if let Some(output) = &args.output {
+        refuse_inputs(output, &[&args.index, &args.queries])?;
+        if Index::is_one(output) {
+            let problem = "the output is there and is an index";
+            return Err(Error::data(output, Place::File, problem).hint("give another --output"));
+        }
+    }
+    Ok(approximation)
 }
 
 fn answer(
@@ -211,7 +224,7 @@ fn write_run(
             File::options().write(true).open(path).map_err(|e| Error::io("write", path, e))?;
         return enough_read(write_to(&mut BufWriter::new(file), path, args, tag, index, answers));
     }
-    let mut file = OutputFile::create(path)?;
+    let mut file = PackedFile::create(path)?;
     write_to(&mut file, path, args, tag, index, answers)?;
     file.publish()
 }
@@ -253,6 +266,34 @@ struct Answered<'a> {
     query_side: &'a str,
     hybrid: bool,
     elapsed: Duration,
+    /// Why no query has a term, if none has.
+    no_terms: Option<String>,
+}
+
+/// Sums and means over all queries.
+struct Totals {
+    unknown: u64,
+    zero_weight: u64,
+    mean_us: f64,
+    mean_encoding_us: f64,
+    /// The largest of all, for hybrid indexes and where weights were halved.
+    rounding: Option<Rounding>,
+    halved: usize,
+}
+
+impl Totals {
+    fn of(queries: &[Prepared], answered: &Answered<'_>) -> Self {
+        let mean = |total: Duration| total.as_secs_f64() * 1e6 / queries.len().max(1) as f64;
+        let rounding = queries.iter().map(|q| q.rounding).reduce(Rounding::max);
+        Totals {
+            unknown: queries.iter().map(|q| u64::from(q.query.unknown)).sum(),
+            zero_weight: queries.iter().map(|q| u64::from(q.dropped)).sum(),
+            mean_us: mean(answered.elapsed),
+            mean_encoding_us: mean(queries.iter().map(|q| q.encoding).sum()),
+            rounding: rounding.filter(|r| answered.hybrid || r.halvings > 0),
+            halved: queries.iter().filter(|q| q.rounding.halvings > 0).count(),
+        }
+    }
 }
 
 fn summary(
@@ -261,49 +302,56 @@ fn summary(
     answered: &Answered<'_>,
     queries: &[Prepared],
 ) -> Result<()> {
-    let Answered { ref picked, approximate, query_side, hybrid, elapsed } = *answered;
-    let unknown: u64 = queries.iter().map(|q| u64::from(q.query.unknown)).sum();
-    let dropped: u64 = queries.iter().map(|q| u64::from(q.dropped)).sum();
-    let encoding: Duration = queries.iter().map(|q| q.encoding).sum();
-    let rounding = queries.iter().map(|q| q.rounding).reduce(Rounding::max).filter(|_| hybrid);
-    let halved = queries.iter().filter(|q| q.rounding.halvings > 0).count();
-    let mean = |total: Duration| total.as_secs_f64() * 1e6 / queries.len().max(1) as f64;
+    let totals = Totals::of(queries, answered);
     if common.json {
-        let json = serde_json::json!({
-            "index": args.index, "run": args.output, "format": args.format.unwrap_or_default().to_string(),
-            "queries": queries.len(), "query_side": query_side, "k": args.k,
-            "algorithm": args.algorithm.name(), "picked": picked, "approximate": approximate,
-            "unknown_tokens": unknown,
-            "zero_weight_tokens": dropped, "mean_us": mean(elapsed),
-            "mean_encoding_us": mean(encoding),
-            "rounding": rounding.map(|r| serde_json::json!({
-                "largest_weight_error": r.weight, "largest_score_error": r.score,
-                "halvings": r.halvings, "halved_queries": halved,
-            })),
-        });
-        out!("{json}");
+        out!("{}", json(args, answered, &totals, queries.len()));
     }
     if common.quiet {
         return Ok(());
     }
-    if !queries.is_empty() && queries.iter().all(|q| q.query.terms.is_empty()) {
-        eprintln!(
-            "warning: no query has a term that the index knows; are its tokens those of {}?",
-            args.index.display()
-        );
+    if let Some(warning) = &answered.no_terms {
+        eprintln!("warning: {warning}");
     }
     eprintln!(
-        "{}: {} ({query_side}), {}{} at k = {}: {:.1} µs a query, {:.1} µs to encode; {}, {} of weight 0",
+        "{}: {} ({}), {}{} at k = {}: {:.1} µs a query, {:.1} µs to encode; {}, {} of weight 0",
         args.index.display(),
         count(queries.len() as u64, "query", "queries"),
-        with_picks(args.algorithm.name(), picked),
-        approximate.map_or(String::new(), |a| format!(", approximate: {a},")),
+        answered.query_side,
+        with_picks(args.algorithm.name(), &answered.picked),
+        answered.approximate.map_or(String::new(), |a| format!(", approximate: {a},")),
         args.k,
-        mean(elapsed),
-        mean(encoding),
-        count(unknown, "unknown token", "unknown tokens"),
-        count(dropped, "token", "tokens"),
+        totals.mean_us,
+        totals.mean_encoding_us,
+        count(totals.unknown, "unknown token", "unknown tokens"),
+        count(totals.zero_weight, "token", "tokens"),
     );
+    print_rounding(&totals);
+    Ok(())
+}
+
+fn json(
+    args: &SearchArgs,
+    answered: &Answered<'_>,
+    totals: &Totals,
+    queries: usize,
+) -> serde_json::Value {
+    serde_json::json!({
+        "index": args.index, "run": args.output,
+        "format": args.format.unwrap_or_default().to_string(),
+        "queries": queries, "query_side": answered.query_side, "k": args.k,
+        "algorithm": args.algorithm.name(), "picked": answered.picked,
+        "approximate": answered.approximate, "unknown_tokens": totals.unknown,
+        "zero_weight_tokens": totals.zero_weight, "mean_us": totals.mean_us,
+        "mean_encoding_us": totals.mean_encoding_us,
+        "rounding": totals.rounding.map(|r| serde_json::json!({
+            "largest_weight_error": r.weight, "largest_score_error": r.score,
+            "halvings": r.halvings, "halved_queries": totals.halved,
+        })),
+    })
+}
+
+/// What integer weights cost the queries of a hybrid index, and long texts of others.
+fn print_rounding(&Totals { rounding, halved, .. }: &Totals) {
     if let Some(rounding) = rounding {
         eprintln!(
             "rounding of query weights: at most {:.2} % of a weight, {:.4} % of a query's largest \
@@ -320,5 +368,4 @@ fn summary(
             count(rounding.map_or(0, |r| r.halvings).into(), "time", "times"),
         );
     }
-    Ok(())
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal;
 
-use super::{Common, out};
+use super::{Common, count, out};
 use crate::error::{Error, Result};
 use crate::index::Load;
 use crate::serve::http::{Limits, router};
@@ -20,12 +20,17 @@ use crate::serve::{ServeOptions, Service};
 #[command(after_help = "\
 GET  /search?q=TEXT&k=10   one query: a text; where only weighted tokens can be answered, or
                            with kind=weighted, token:weight …
-POST /search?k=10          a query file as for search --queries, not packed; a line of JSON
-                           for each query
+POST /search?k=10          a query file as for search --queries, plain or with
+                           Content-Encoding gzip or zstd; a line of JSON for each query
 GET  /health               content id and size of the index that answers
 GET  /metrics              counts and latencies, for Prometheus
 
-Further parameters: algorithm, kind (as --query-kind). Results and ties are those of search.
+Further parameters: kind (as --query-kind of search) and algorithm: auto, exhaustive, wand,
+block_max_wand, maxscore, block_max_maxscore, windowed or range_pruned. Results and ties are
+those of search. A body is at most 4 MiB, packed and unpacked, and all its queries ask for at
+most a million results. An error is JSON, {\"error\": …}, with status 400 for a request in
+error, 413 for one too large, and 503 with Retry-After where too many wait (--queue).
+
 SIGHUP opens the file again: publish a new index by rename, then send it; requests go on
 being answered meanwhile, and an index that cannot be opened changes nothing. SIGTERM and
 Ctrl-C answer what has begun, for 10 seconds at most, then stop; a second signal stops at
@@ -121,9 +126,9 @@ async fn listen(args: &ServeArgs, common: &Common, service: Arc<Service>) -> Res
     }
     if !common.quiet {
         eprintln!(
-            "{}: {} documents, content id {}; listening on http://{address}",
+            "{}: {}, content id {}; listening on http://{address}",
             args.index.display(),
-            serving.documents,
+            count(serving.documents.into(), "document", "documents"),
             serving.content_id
         );
     }

@@ -7,13 +7,15 @@ use tempfile::TempDir;
 
 use super::in_the_way;
 use crate::error::{Error, Place, Result};
-use crate::output::{TEMP_PREFIX, folder};
+use crate::output::{folder, temporary_folder};
 
 /// A folder being filled beside its target; dropped before [`publish`](Self::publish), it
 /// leaves nothing.
 pub(super) struct NewFolder {
     target: PathBuf,
     temp: TempDir,
+    /// Tells other programs that it is being filled.
+    _lock: Option<fs::File>,
 }
 
 impl NewFolder {
@@ -30,11 +32,9 @@ impl NewFolder {
                 Error::data(dir, Place::File, "no such folder to write to").hint("create it first")
             );
         }
-        let temp = tempfile::Builder::new()
-            .prefix(TEMP_PREFIX)
-            .tempdir_in(dir)
-            .map_err(|e| Error::io("create a temporary folder in", dir, e))?;
-        Ok(NewFolder { target: target.to_owned(), temp })
+        let (temp, lock) =
+            temporary_folder(dir).map_err(|e| Error::io("create a temporary folder in", dir, e))?;
+        Ok(NewFolder { target: target.to_owned(), temp, _lock: lock })
     }
 
     /// Where to write.
@@ -49,15 +49,8 @@ impl NewFolder {
 
     /// Renames the folder to its target.
     pub(super) fn publish(self) -> Result<()> {
-        let NewFolder { target, temp } = self;
+        let NewFolder { target, temp, _lock } = self;
         let failed = |action, e| Error::io(action, &target, e);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            // Temporary folders are private; results are read by others.
-            fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o755))
-                .map_err(|e| failed("set permissions of", e))?;
-        }
         if target.exists() {
             fs::remove_dir(&target).map_err(|e| failed("replace", e))?;
         }

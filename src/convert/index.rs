@@ -43,11 +43,12 @@ impl IndexLists {
             }
             terms.push((term, unit(&index, field, term)));
         }
+        let mut documents = Documents::new(index.documents() as usize, 0);
         let names = index.names();
-        let names = (0..index.documents()).map(|ordinal| names.get(ordinal).into()).collect();
-        let counts = vec![0; index.documents() as usize];
-        let mut lists =
-            IndexLists { documents: Documents { names, terms: counts }, tokens, terms, index };
+        (0..index.documents()).for_each(|ordinal| {
+            documents.set_name(ordinal as usize, names.get(ordinal));
+        });
+        let mut lists = IndexLists { documents, tokens, terms, index };
         let mut counts = std::mem::take(&mut lists.documents.terms);
         lists.scan(&mut |_, ordinal, _| counts[ordinal as usize] += 1)?;
         lists.documents.terms = counts;

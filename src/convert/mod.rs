@@ -9,10 +9,12 @@
 //! numbers: weights that are whole stay what they are, others are quantised as a build
 //! would. An index gives its impacts, so what it is converted to builds the same lists;
 //! a BM25 index gives idf × weight, because the formats know no query-side idf.
+//!
+//! Architecture invariant: no format's bytes are known here; `vectors/` reads and writes them.
 
+mod beside;
 mod folder;
 mod index;
-mod packed;
 mod target;
 
 use std::io::Write;
@@ -22,18 +24,18 @@ pub use target::Target;
 
 use crate::build::Scale;
 use crate::error::{Error, Place, Result};
-use crate::output::OutputFile;
+
+use crate::output::{PackedFile, publish_with};
 use crate::progress::Progress;
 use crate::quantize::{Clipping, Quantizer};
 use crate::vectors::gathered::{Gathered, Impacts, for_each};
 use crate::vectors::inputs::{Format, format_of, open_vectors_with};
 use crate::vectors::jsonl::JsonVectorWriter;
-use crate::vectors::sparse::{self, Columns, Sidecars, beside, read_vocabulary};
+use crate::vectors::sparse::{self, Columns, Sidecars, read_vocabulary};
 use crate::vectors::store::{BLOCK_RECORDS, Kind, Plan, StoreWriter, Totals, WeightFormat};
 use crate::vectors::transpose::Transposed;
 use crate::vectors::{VectorRecord, VectorSource, ciff, pisa};
 use folder::NewFolder;
-use packed::PackedFile;
 
 /// f16 holds whole numbers up to here exactly.
 const LARGEST_HALF: f32 = 2048.0;
@@ -192,18 +194,8 @@ fn write_file(
     let columns = Columns::of(&gathered, vocabulary.as_ref())?;
     columns.check_lines()?;
     let ids = (0..gathered.documents()).map(|ordinal| gathered.id(ordinal));
-    let mut lists = vec![lines(beside(output, "ids"), ids)?];
-    let tokens_file = beside(output, "tokens");
-    match &columns.tokens {
-        Some(tokens) => lists.push(lines(tokens_file, tokens.iter().map(|token| &**token))?),
-        None if tokens_file.exists() => {
-            let problem = "expected no such file: the new matrix has numbers as tokens, and this \
-                           would name its columns";
-            return Err(Error::data(tokens_file, Place::File, problem)
-                .hint("remove it, or choose another output"));
-        }
-        None => (),
-    }
+    let tokens = columns.tokens.as_ref().map(|tokens| tokens.iter().map(|token| &**token));
+    let lists = beside::lists(output, ids, tokens)?;
     let file = match (options.target, file) {
         (Target::Csr, file) => sparse::write_csr(&gathered, &columns, file, output)?,
         (_, PackedFile::Plain(file)) => {
@@ -213,11 +205,8 @@ fn write_file(
             return Err(Error::Usage("a .npz file is an archive: leave .gz or .zst away".into()));
         }
     };
-    for list in lists {
-        report.beside.push(list.target().to_owned());
-        list.publish()?;
-    }
-    file.publish()?;
+    report.beside = lists.paths;
+    publish_with(lists.changed, file.finish()?)?;
     Ok(report)
 }
 
@@ -241,15 +230,6 @@ fn refuse_empty(gathered: &Gathered, inputs: &[PathBuf]) -> Result<()> {
         0 => Err(crate::corpus::empty_collection(inputs)),
         _ => Ok(()),
     }
-}
-
-/// A file of lines, not yet published.
-fn lines<'a>(path: PathBuf, lines: impl Iterator<Item = &'a str>) -> Result<OutputFile> {
-    let mut file = OutputFile::create(&path)?;
-    for line in lines {
-        writeln!(file, "{line}").map_err(|e| Error::io("write", &path, e))?;
-    }
-    Ok(file)
 }
 
 /// How the weights of a collection become whole numbers.

@@ -27,6 +27,13 @@ impl BytesRead {
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
+
+    /// At least this share of `total` bytes has been read and used: what may still lie in
+    /// buffers, here and in a decompressor, does not count. `None` as long as all may.
+    pub(crate) fn share_of(&self, total: u64) -> Option<f64> {
+        let used = self.get().saturating_sub(4 * BUFFER as u64);
+        (used > 0 && total > 0).then(|| used as f64 / total as f64)
+    }
 }
 
 struct Counting<R> {

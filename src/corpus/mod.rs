@@ -3,6 +3,10 @@
 //! [`CorpusReader`] streams documents, the same for every encoder and for BM25. The parts
 //! below it serve all other text readers of the crate: [`open_input`] (decompression),
 //! [`Lines`] (numbered UTF-8 lines) and [`IdSet`] (duplicate ids).
+//!
+//! Architecture invariant: documents, queries, judgements, runs and orders are all read
+//! through [`open_input`], so that each may be packed or standard input; nothing here knows
+//! what a record is for.
 
 mod fields;
 mod ids;

@@ -75,9 +75,9 @@ impl CorpusReader {
         })
     }
 
-    /// Counter of bytes read from disk, compressed, for a progress bar.
-    pub fn bytes_read(&self) -> &BytesRead {
-        &self.bytes
+    /// At least this share of the files has been read, if it is known.
+    pub fn done(&self) -> Option<f64> {
+        self.bytes.share_of(self.total?)
     }
 
     /// Size of all files on disk; `None` if standard input or a pipe is among them.

@@ -11,6 +11,9 @@
 //!
 //! With the feature `tokenize` alone there are only the tokenizer and queries by a table
 //! of token weights; the model parts need the feature `encode`.
+//!
+//! Architecture invariant: on a CPU a text's vector depends on the text, the model and the
+//! level of instructions, not on the batch or the number of threads.
 
 use crate::error::Result;
 use crate::vectors::TokenTable;

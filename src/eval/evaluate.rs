@@ -72,11 +72,17 @@ pub fn evaluate(
         queries.push(QueryScores { id: id.to_owned(), scores });
     }
     if judged_and_run == 0 {
-        let problem = format!(
-            "expected queries that {} judges, found none of them in the run",
-            qrels.path().display()
-        );
-        return Err(Error::data(run.path(), Place::File, problem)
+        let (path, problem) = match run.path().as_os_str().is_empty() {
+            true => {
+                (qrels.path(), "expected judgements of the run's queries, found none".to_owned())
+            }
+            false => {
+                let judge = qrels.path().display();
+                let problem = format!("expected queries that {judge} judges, found none of them");
+                (run.path(), problem)
+            }
+        };
+        return Err(Error::data(path, Place::File, problem)
             .hint("check that run and judgements belong to the same queries"));
     }
     let mean = |m: usize| {
@@ -124,6 +130,8 @@ mod tests {
     fn a_run_of_other_queries_is_an_error() {
         let (qrels, _) = example();
         let run = Run::from_rankings([("z".to_owned(), vec!["1"])]);
+        let error = evaluate(&qrels, &run, &[Measure::Map(None)], Options::default()).unwrap_err();
+        assert!(error.to_string().contains("judgements of the run's queries"), "{error}");
         for complete in [false, true] {
             let options = Options { complete, ..Options::default() };
             assert!(evaluate(&qrels, &run, &[Measure::Map(None)], options).is_err());

@@ -41,6 +41,19 @@ impl Judged {
 }
 
 impl Measure {
+    /// The measure at depth `k`, if it looks further; one without a depth stays, as it looks
+    /// at whole lists.
+    pub fn within(self, k: usize) -> Self {
+        match self {
+            Measure::Mrr(Some(cut)) => Measure::Mrr(Some(cut.min(k))),
+            Measure::Recall(cut) => Measure::Recall(cut.min(k)),
+            Measure::Precision(cut) => Measure::Precision(cut.min(k)),
+            Measure::Ndcg(Some(cut)) => Measure::Ndcg(Some(cut.min(k))),
+            Measure::Map(Some(cut)) => Measure::Map(Some(cut.min(k))),
+            whole => whole,
+        }
+    }
+
     /// The score of a ranking given as its documents' grades; 0 for a query without
     /// relevant documents.
     pub(super) fn score(self, ranked: &[i32], judged: &Judged) -> f64 {
@@ -76,9 +89,16 @@ fn precision_sum(ranked: &[i32], judged: &Judged) -> f64 {
         + 0.0
 }
 
-/// Parses a list such as `mrr@10,recall@1000,ndcg@10,map`.
+/// Parses a list such as `mrr@10,recall@1000,ndcg@10,map`; a repeated measure counts once.
 pub fn parse_measures(list: &str) -> Result<Vec<Measure>> {
-    list.split(',').map(|name| name.trim().parse()).collect()
+    let mut measures = Vec::new();
+    for name in list.split(',') {
+        let measure = name.trim().parse()?;
+        if !measures.contains(&measure) {
+            measures.push(measure);
+        }
+    }
+    Ok(measures)
 }
 
 impl FromStr for Measure {
@@ -183,7 +203,7 @@ mod tests {
         let names: Vec<String> =
             parse_measures(list).unwrap().iter().map(Measure::to_string).collect();
         assert_eq!(names.join(","), list);
-        assert_eq!(parse_measures("MRR@10, R@100, nDCG@10").unwrap().len(), 3);
+        assert_eq!(parse_measures("MRR@10, R@100, nDCG@10, rr@10").unwrap().len(), 3);
         for bad in ["bpref", "recall", "p", "mrr@0", "ndcg@x", "ndcg@-1", ""] {
             let message = parse_measures(bad).unwrap_err().to_string();
             assert!(message.contains("known are mrr"), "{bad}: {message}");

@@ -9,6 +9,9 @@
 //! trec_eval orders a run by score, as 32-bit floats, and equal scores by document id,
 //! descending; the rank column means nothing to it. [`Run::read`] does the same with TREC
 //! runs, and [`RunWriter`] writes scores that survive it.
+//!
+//! Architecture invariant: it knows ids and scores, no index and no query, so that any
+//! engine's run is measured alike.
 
 mod compare;
 mod evaluate;

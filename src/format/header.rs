@@ -158,6 +158,11 @@ section_kinds! {
     BoundLast = 15, "BOUND_LAST";
 }
 
+/// Bytes as people see them: how content ids are shown.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 impl SectionKind {
     /// Whether its bytes are posting lists, or what is kept of each term, block or window:
     /// what "bytes a posting" counts.

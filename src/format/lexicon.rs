@@ -62,6 +62,9 @@ impl<'a> Lexicon<'a> {
     }
 
     /// Field byte and token bytes of a term; empty where the section is corrupt.
+    ///
+    /// # Panics
+    /// If there is no such term: `term` must be below [`len`](Self::len).
     pub fn key(&self, term: u32) -> &'a [u8] {
         let end = |i: usize| u32::from_le_bytes(self.ends[i]) as usize;
         let start = if term == 0 { 0 } else { end(term as usize - 1) };
@@ -69,6 +72,9 @@ impl<'a> Lexicon<'a> {
     }
 
     /// Field and token of a term.
+    ///
+    /// # Panics
+    /// As [`key`](Self::key).
     pub fn token(&self, term: u32) -> (u8, &'a str) {
         match self.key(term).split_first() {
             Some((&field, token)) => (field, std::str::from_utf8(token).unwrap_or_default()),

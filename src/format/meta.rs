@@ -1,5 +1,6 @@
 //! META: what a reader must know of a build; PROVENANCE: what a person may want to.
 
+use std::fmt;
 use std::path::Path;
 
 use bincode::{Decode, Encode};
@@ -43,6 +44,16 @@ pub enum Dense {
     Bytes,
 }
 
+impl Dense {
+    /// The name used on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Dense::Bitmap => "bitmap",
+            Dense::Bytes => "bytes",
+        }
+    }
+}
+
 /// Where the weights of a field come from, with all that a query needs to match them.
 #[derive(Debug, Clone, PartialEq, Encode, Decode, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
@@ -62,6 +73,21 @@ pub enum FieldKind {
         /// `english` or `none`.
         stopwords: String,
     },
+}
+
+/// Name and parameters, for people.
+impl fmt::Display for FieldKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        match self {
+            FieldKind::Learned => Ok(()),
+            FieldKind::Bm25 { k1, b, avgdl, stemmer, stopwords } => write!(
+                f,
+                " (k1 {k1}, b {b}, mean length {avgdl:.2}, stemmer {stemmer}, stop words \
+                 {stopwords})"
+            ),
+        }
+    }
 }
 
 impl FieldKind {

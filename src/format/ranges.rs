@@ -15,6 +15,7 @@ use super::BLOCK;
 use super::layout::corrupt;
 use super::postings::Damaged;
 use crate::error::Result;
+use crate::varint;
 
 /// Documents of one range: a word of a bitmap list, a cache line of a bytes list.
 pub const RANGE: u32 = 64;
@@ -29,7 +30,7 @@ pub fn encode(docids: &[u32], impacts: &[u8], documents: u32, out: &mut Vec<u8>)
     let (start, ranges) = (out.len(), documents.div_ceil(RANGE) as usize);
     let mut next = 0;
     for (range, max) in maxima(docids, impacts) {
-        push_leb128(range - next, out);
+        varint::put(u64::from(range - next), out);
         out.push(max);
         next = range + 1;
     }
@@ -52,14 +53,6 @@ pub fn maxima<'a>(docids: &'a [u32], impacts: &'a [u8]) -> impl Iterator<Item = 
         at += len;
         Some((range, max))
     })
-}
-
-fn push_leb128(mut value: u32, out: &mut Vec<u8>) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 /// The section's fixed part: what stands before the lists.
@@ -167,16 +160,10 @@ impl RangeList<'_> {
                 Some(())
             }
             RangeList::Sparse(bytes) => {
-                let (mut rest, mut next) = (bytes.iter(), 0u32);
-                while let Some(&byte) = rest.next() {
-                    let (mut gap, mut shift, mut byte) = (u32::from(byte & 0x7F), 7, byte);
-                    while byte >= 0x80 {
-                        byte = *rest.next()?;
-                        gap |= u32::from(byte & 0x7F).checked_shl(shift)?;
-                        shift += 7;
-                    }
-                    let range = next.checked_add(gap)?;
-                    found(range, *rest.next()?)?;
+                let (mut rest, mut next) = (*bytes, 0u32);
+                while !rest.is_empty() {
+                    let range = next.checked_add(varint::take_u32(&mut rest)?)?;
+                    found(range, *rest.split_off_first()?)?;
                     next = range.checked_add(1)?;
                 }
                 Some(())

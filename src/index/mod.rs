@@ -2,8 +2,10 @@
 //!
 //! Three levels of trust: [`Index::open`] checks the frame and every length (cheap, no
 //! scan), [`Index::verify`] the checksums, [`Index::verify_deep`] every promise that the
-//! posting lists make. A file that only passed `open` can give wrong scores, but no
-//! docid out of range and no access outside the map.
+//! posting lists make.
+//!
+//! Architecture invariant: nothing here writes, and a file that only passed `open` can give
+//! wrong scores, but no docid out of range and no access outside the map.
 
 mod source;
 mod statistics;
@@ -18,7 +20,7 @@ use std::path::{Path, PathBuf};
 use zerocopy::FromBytes;
 
 use crate::error::{Error, Result};
-use crate::format::header::Section;
+use crate::format::header::{Section, hex};
 use crate::format::layout::{self, corrupt};
 use crate::format::lexicon::Lexicon;
 use crate::format::names::Names;
@@ -113,9 +115,13 @@ impl Index {
     }
 
     /// Whether `path` begins as an `.spx` file does; for commands that must not replace
-    /// one, or nothing else. Opens nothing but the file.
+    /// one, or nothing else. Opens nothing but a regular file: reading from a pipe would wait
+    /// for its writer, who may be the caller.
     pub fn is_one(path: &Path) -> bool {
         use std::io::Read;
+        if !path.is_file() {
+            return false;
+        }
         let mut magic = [0; 8];
         std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
             && magic == crate::format::header::MAGIC
@@ -180,12 +186,18 @@ impl Index {
     }
 
     /// Original ordinal of a docid.
+    ///
+    /// # Panics
+    /// If the index has an order and no such docid.
     #[inline]
     pub fn ordinal(&self, docid: u32) -> u32 {
         self.order().map_or(docid, |order| order[docid as usize])
     }
 
     /// The record of a term.
+    ///
+    /// # Panics
+    /// If the index has no such term.
     pub fn term(&self, term: TermId) -> &TermRecord {
         &self.records()[term as usize]
     }
@@ -262,8 +274,9 @@ impl Index {
             .hint("run `splindex verify`, then copy or build the file again")
     }
 
-    /// Names of sections whose checksum does not hold, after reading all of them.
-    pub fn verify(&self) -> Result<VerifyReport> {
+    /// Computes the checksum of every section and the content id; what does not hold is a
+    /// fault of the report.
+    pub fn verify(&self) -> VerifyReport {
         verify::checksums(self)
     }
 
@@ -293,10 +306,10 @@ impl Index {
     }
 
     /// [`verify`](Self::verify), then decodes everything and checks every promise.
-    pub fn verify_deep(&self) -> Result<VerifyReport> {
-        let mut report = verify::checksums(self)?;
+    pub fn verify_deep(&self) -> VerifyReport {
+        let mut report = verify::checksums(self);
         report.faults.extend(verify::structure(self));
-        Ok(report)
+        report
     }
 
     /// Bytes between header, sections, table and trailer are zero in every sound file.
@@ -338,8 +351,4 @@ impl Index {
 
 fn span<T>(all: &[T], start: u64, end: u64) -> Option<&[T]> {
     all.get(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

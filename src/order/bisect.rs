@@ -76,9 +76,9 @@ pub fn bisect_bytes(terms: usize, postings: u64, documents: u64, options: &BpOpt
 /// An order under which the posting lists of `forward` have small gaps:
 /// `order[new docid]` = input ordinal. The same for any number of threads.
 ///
-/// Progress is one step per document and level. Memory on top of `forward`: 4 bytes a posting of a part that is copied (at most
-/// [`BpOptions::copy_postings`]), 20 bytes a document, and per worker 512 KiB or, beyond
-/// 65,536 terms, 12 bytes a term.
+/// Progress is one step per document and level. Memory on top of `forward`: 4 bytes a
+/// posting of a part that is copied (at most [`BpOptions::copy_postings`]), 20 bytes a
+/// document, and per worker 512 KiB or, beyond 65,536 terms, 12 bytes a term.
 pub fn bisect(forward: &ForwardIndex, options: &BpOptions, progress: &dyn Progress) -> Vec<u32> {
     progress.begin("ordering", work(forward.len(), options));
     let mut order = identity(forward.len());

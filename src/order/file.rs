@@ -9,8 +9,8 @@ use crate::error::{Error, Place, Result};
 const HINT: &str = "line i of an order file holds the input ordinal (from 0, not the external \
                     id) of the document that gets docid i; each ordinal comes once";
 
-/// Reads an order of `docs` documents (plain, .gz or .zst; `-` is standard input): one input ordinal a line, from 0; line i (from 0)
-/// names the document that gets docid i.
+/// Reads an order of `docs` documents (plain, .gz or .zst; `-` is standard input): one input
+/// ordinal a line, from 0; line i (from 0) names the document that gets docid i.
 ///
 /// Errors name the line of what is no number, out of range, repeated or missing.
 pub fn from_file(path: impl AsRef<Path>, docs: u32) -> Result<Vec<u32>> {

@@ -7,6 +7,9 @@
 //! ```text
 //! ForwardBuilder ─► ForwardIndex ─► bisect ─► order ─► log_gap (what it was worth)
 //! ```
+//!
+//! Architecture invariant: what comes out is a permutation of the ordinals, the same for any
+//! number of threads; it knows terms of documents and no weights.
 
 mod bisect;
 mod costs;

@@ -1,4 +1,7 @@
-//! HTML pages: tables and charts in one file that loads nothing from anywhere.
+//! HTML pages: tables and charts.
+//!
+//! Architecture invariant: a page is one file that runs no script and loads nothing from
+//! anywhere.
 
 pub(crate) mod inspect;
 pub(crate) mod plot;

@@ -136,7 +136,7 @@ fn share(flag: &str, share: f64) -> Result<f64> {
 impl fmt::Display for Approximation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = [
-            self.max_query_terms.map(|n| format!("{n} terms")),
+            self.max_query_terms.map(|n| format!("{n} term{}", if n == 1 { "" } else { "s" })),
             self.query_mass.map(|share| format!("mass {share}")),
             self.rescore.map(|n| format!("{n} rescored")),
         ];

@@ -23,7 +23,7 @@ pub enum QueryKind {
     /// `contents` or `query`.
     Text,
     /// `qid<TAB>token:weight token:weight …`, split at each token's last colon, or JSON
-    /// with `vector`, for hybrid indexes beside `bm25` or a text.
+    /// with `vector`, for hybrid and BM25 indexes beside `bm25` or a text.
     Weighted,
     /// Anserini's `qid<TAB>token token …` or PISA's `qid:token token …`: a token's weight
     /// is how often it stands there.
@@ -76,7 +76,8 @@ pub struct QueryInput {
     /// What it asks.
     pub body: QueryBody,
     /// What it asks of the BM25 field of a hybrid index, if that is not what `body` asks:
-    /// the text beside a vector, or the tokens of `bm25`. Other indexes pass over it.
+    /// the text beside a vector, or the tokens of `bm25`. A BM25 index takes it instead of
+    /// `body`, a learned one passes over it: one file serves all three.
     pub bm25: Option<QueryBody>,
 }
 
@@ -104,10 +105,10 @@ pub struct IntegerQuery {
 
 /// Reads a query file (plain, .gz or .zst; `-` is standard input).
 ///
-/// A query may be empty, a file may not. Errors name the line: no id, an id that occurs twice, a malformed
-/// token list or JSON object, a weight that is negative or not finite. Under `Auto`, a
-/// file of which half the words or more are `token:weight` holds token lists: what else
-/// stands there is an error, not text.
+/// A query may be empty, a file may not. Errors name the line: no id, an id that occurs
+/// twice, a malformed token list or JSON object, a weight that is negative or not finite.
+/// Under `Auto`, a file of which half the words or more are `token:weight` holds token
+/// lists: what else stands there is an error, not text.
 pub fn read_queries(path: &Path, kind: QueryKind) -> Result<QueryFile> {
     parse_lines(path, Lines::open(path, &BytesRead::default())?, kind)
 }
@@ -202,6 +203,22 @@ fn guess(queries: &[QueryInput]) -> QueryKind {
     if all > 0 && 2 * lists >= all { QueryKind::Weighted } else { QueryKind::Text }
 }
 
+/// Of a file of texts of which half or more could be lists of `token:weight`, the first that
+/// could not, and why: a reader who knows that texts make no sense there looks for a slip.
+pub(crate) fn broken_list(file: &QueryFile) -> Option<(u64, String)> {
+    let (mut lists, mut texts, mut broken) = (0usize, 0usize, None);
+    for query in &file.queries {
+        let QueryBody::Text(text) = &query.body else { continue };
+        texts += 1;
+        match weighted(text) {
+            Ok(_) if text.trim().is_empty() => texts -= 1,
+            Ok(_) => lists += 1,
+            Err(problem) => broken = broken.or(Some((query.line, problem))),
+        }
+    }
+    broken.filter(|_| 2 * lists >= texts)
+}
+
 fn split_token(token: &str) -> Option<(&str, f64)> {
     let (token, weight) = token.rsplit_once(':')?;
     (!token.is_empty()).then_some((token, weight.parse().ok()?))
@@ -239,8 +256,10 @@ pub fn integer_weights(file: &QueryFile, scale: f64) -> Result<Vec<IntegerQuery>
     let weighted = file.queries.iter().map(|query| match &query.body {
         QueryBody::Weighted(tokens) => Ok((query, tokens)),
         QueryBody::Text(_) => {
-            let problem = "expected weighted tokens, found a text query";
-            Err(Error::data(&file.path, Place::Line(query.line), problem).hint(
+            let (line, problem) = broken_list(file).unwrap_or_else(|| {
+                (query.line, "expected weighted tokens, found a text query".into())
+            });
+            Err(Error::data(&file.path, Place::Line(line), problem).hint(
                 "text needs a BM25 index or a query model; weighted lines are token:weight …",
             ))
         }

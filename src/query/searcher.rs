@@ -3,6 +3,7 @@
 use super::approximate::Approximation;
 use super::counters::{Count, Counters};
 use super::cursor::Cursors;
+use super::kernels::prefetch_line;
 use super::maxscore::MaxScore;
 use super::ranged::Ranged;
 use super::select::Selector;
@@ -121,6 +122,10 @@ impl<'a> Searcher<'a> {
         approximation.cut(self.index, &mut self.kept, &mut self.dropped);
         let algorithm = algorithm.resolve(self.index, &self.kept, approximation.candidates(k));
         algorithm.check(self.index)?;
+        // Records first, so that their misses do not wait for each other.
+        for term in &self.kept.terms {
+            prefetch_line(std::slice::from_ref(self.index.term(term.term)));
+        }
         self.lists.clear();
         for &QueryTerm { term, weight } in &self.kept.terms {
             self.lists.push(Weighted { list: self.index.list(term)?, weight });

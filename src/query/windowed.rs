@@ -9,13 +9,13 @@
 
 use super::Weighted;
 use super::kernels::{
-    self, Accumulators, CHUNK, ChunkBytes, Lane, MAX_LANE_WEIGHT, MAX_LANES, NO_IMPACTS, SimdLevel,
-    Stage,
+    self, Accumulators, CHUNK, ChunkBytes, GROUP, Lane, MAX_LANE_WEIGHT, MAX_LANES, NO_IMPACTS,
+    SimdLevel, Stage,
 };
 use super::select::Selector;
-use crate::format::WINDOW;
 use crate::format::postings::dense::Bitmap;
 use crate::format::postings::{Block, Damaged, List, Representation};
+use crate::format::{BLOCK, WINDOW};
 
 /// Buffers of the scan, reused from query to query.
 pub(super) struct Windowed<'a> {
@@ -35,9 +35,13 @@ struct PackedCursor<'a> {
     list: List<'a>,
     weight: u32,
     next_block: usize,
-    at: usize,
+    /// Where the window before ended in the block.
+    group: usize,
     block: Block,
 }
+
+/// Groups of postings in a block.
+const GROUPS: usize = BLOCK / GROUP;
 
 enum DenseTerm<'a> {
     Bitmap(Bitmap<'a>),
@@ -66,6 +70,7 @@ impl<'a> Windowed<'a> {
     ) -> Result<(), Damaged> {
         self.sort_lists(lists)?;
         let documents = lists.first().map_or(0, |l| l.list.documents);
+        self.stage.clear();
         let outcome = if self.dense.is_empty() {
             self.scan_windows::<true>(documents, selector)
         } else {
@@ -111,12 +116,21 @@ impl<'a> Windowed<'a> {
         for &Weighted { list, weight } in lists {
             let dense = match list.representation {
                 Representation::Stream => {
+                    // Directories first: then their misses wait for each other no longer.
+                    kernels::prefetch_line(list.windows);
                     self.streams.push(Weighted { list, weight });
                     continue;
                 }
                 Representation::Packed => {
+                    kernels::prefetch(list.block_bytes(0).unwrap_or_default());
                     let block = Block::with_simd(self.level);
-                    self.packed.push(PackedCursor { list, weight, next_block: 0, at: 0, block });
+                    self.packed.push(PackedCursor {
+                        list,
+                        weight,
+                        next_block: 0,
+                        group: GROUPS,
+                        block,
+                    });
                     continue;
                 }
                 Representation::Bitmap => DenseTerm::Bitmap(list.bitmap().ok_or(Damaged)?),
@@ -138,21 +152,22 @@ impl<'a> Windowed<'a> {
         if !self.dense.is_empty() {
             self.score_dense(first as usize, len as usize)?;
         }
-        let run = |i: usize| {
+        let run = |window, i: usize| {
             let stream = self.streams.get(i);
             stream.map_or(&[][..], |Weighted { list, .. }| list.stream_run(window))
         };
-        let mut next = run(0);
+        let mut next = run(window, 0);
         for (i, Weighted { weight, .. }) in self.streams.iter().enumerate() {
             let this = next;
-            next = run(i + 1);
+            let last = i + 1 == self.streams.len();
+            next = if last { run(window + 1, 0) } else { run(window, i + 1) };
             kernels::prefetch(next.as_flattened());
             kernels::scatter(self.level, this, *weight, &mut self.stage, &mut self.accumulators);
         }
         for cursor in &mut self.packed {
-            let accumulators = &mut self.accumulators[..len as usize];
-            cursor.add_window(self.level, first, &mut self.stage, accumulators)?;
+            cursor.add_window(self.level, first, &mut self.stage, &mut self.accumulators)?;
         }
+        self.stage.finish(&mut self.accumulators);
         Ok(())
     }
 
@@ -221,27 +236,35 @@ impl DenseTerm<'_> {
 }
 
 impl PackedCursor<'_> {
-    /// Adds the postings of the documents from `first` on that have an accumulator; they
-    /// follow those of the window before.
+    /// Adds the postings of the window that begins with document `first`; they follow those
+    /// of the window before.
     fn add_window(
         &mut self,
         level: SimdLevel,
         first: u32,
         stage: &mut Stage,
-        accumulators: &mut [u32],
+        accumulators: &mut Accumulators,
     ) -> Result<(), Damaged> {
         loop {
-            let rest = self.at..self.block.len;
-            let (docids, impacts) = (&self.block.docids[rest.clone()], &self.block.impacts[rest]);
-            let weight = self.weight;
-            self.at +=
-                kernels::scatter_until(level, docids, impacts, first, weight, stage, accumulators);
-            if self.at < self.block.len || self.next_block == self.list.blocks() {
+            let Block { docids, impacts, .. } = &self.block;
+            let part = (first, self.weight);
+            self.group = kernels::scatter_block(
+                level,
+                docids,
+                impacts,
+                self.group,
+                part,
+                stage,
+                accumulators,
+            );
+            if self.group < GROUPS || self.next_block == self.list.blocks() {
                 return Ok(());
             }
             self.list.decode(self.next_block, &mut self.block)?;
+            // Behind the last posting: documents of no window.
+            self.block.docids[self.block.len..].fill(u32::MAX);
             self.next_block += 1;
-            self.at = 0;
+            self.group = 0;
             kernels::prefetch(self.list.block_bytes(self.next_block).unwrap_or_default());
         }
     }

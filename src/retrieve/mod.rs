@@ -4,6 +4,7 @@
 //! Architecture invariant: this is the only place where queries meet encoders; `query`
 //! knows integers, `encode` knows texts.
 
+mod fit;
 mod hybrid;
 
 use std::path::Path;
@@ -16,10 +17,14 @@ use crate::error::{Error, Place, Result};
 use crate::format::FieldKind;
 use crate::index::Index;
 use crate::query::Query;
-use crate::query::file::{QueryBody, QueryFile, QueryInput, integer_terms, weight_scale};
+use crate::query::file::{
+    QueryBody, QueryFile, QueryInput, broken_list, integer_terms, weight_scale,
+};
+use fit::{Part, fit};
 use hybrid::Parts;
 
-pub use hybrid::{DEFAULT_HYBRID_WEIGHT, Rounding};
+pub use fit::Rounding;
+pub use hybrid::DEFAULT_HYBRID_WEIGHT;
 
 /// A query file's query, ready for a [`Searcher`](crate::query::Searcher).
 #[derive(Debug, Clone)]
@@ -33,7 +38,7 @@ pub struct Prepared {
     /// Time from text to weighted tokens; zero for weighted queries.
     pub encoding: Duration,
     /// What rounding did to the weights for a hybrid index; nothing for others, whose
-    /// weights are integers by rule.
+    /// weights are integers by rule, but for BM25 texts so long that they were halved.
     pub rounding: Rounding,
 }
 
@@ -144,7 +149,7 @@ impl<'a> QuerySide<'a> {
 
     /// What answers the queries of `file`, for reports.
     pub fn describe(&self, file: &QueryFile) -> &'static str {
-        let weighted = |q: &QueryInput| matches!(q.body, QueryBody::Weighted(_));
+        let weighted = |q: &QueryInput| matches!(self.asked(q), QueryBody::Weighted(_));
         let weighted = file.queries.iter().all(weighted);
         let model = match &self.texts {
             #[cfg(feature = "tokenize")]
@@ -165,15 +170,33 @@ impl<'a> QuerySide<'a> {
     /// Prepares every query of a file, one after another, each encoding timed.
     pub fn prepare(&self, file: &QueryFile, scale: f64) -> Result<Vec<Prepared>> {
         let scale = weight_scale(file, scale)?;
+        if let (Texts::Unsupported, None, Some((line, problem))) =
+            (&self.texts, &self.hybrid, broken_list(file))
+        {
+            return Err(Error::data(&file.path, Place::Line(line), problem)
+                .hint("most other lines are lists of token:weight; texts need --query-model DIR"));
+        }
         let prepare = |query: &QueryInput| {
-            let prepared = match &query.body {
+            let prepared = match (self.asked(query), &self.texts) {
                 _ if self.hybrid.is_some() => self.prepare_hybrid(query),
-                QueryBody::Text(text) => self.prepare_text(&query.id, text),
-                QueryBody::Weighted(tokens) => self.prepare_tokens(&query.id, tokens, scale),
+                (QueryBody::Text(text), _) => self.prepare_text(&query.id, text),
+                (QueryBody::Weighted(stems), Texts::Bm25(_)) if query.bm25.is_some() => {
+                    self.prepare_bm25(&query.id, stems, Duration::ZERO)
+                }
+                (QueryBody::Weighted(tokens), _) => self.prepare_tokens(&query.id, tokens, scale),
             };
             prepared.map_err(|e| at_line(e, &file.path, query.line))
         };
         file.queries.iter().map(prepare).collect()
+    }
+
+    /// What a query of a file asks of an index with one field: a BM25 index takes the part
+    /// that stands beside a learned vector for it.
+    fn asked<'q>(&self, query: &'q QueryInput) -> &'q QueryBody {
+        match (&self.texts, &query.bm25) {
+            (Texts::Bm25(_), Some(bm25)) => bm25,
+            _ => &query.body,
+        }
     }
 
     fn prepare_tokens(&self, id: &str, tokens: &[(String, f64)], scale: f64) -> Result<Prepared> {
@@ -195,7 +218,12 @@ impl<'a> QuerySide<'a> {
             return self.prepare_hybrid(&QueryInput { id, line: 0, body, bm25: None });
         }
         let start = Instant::now();
-        let (terms, dropped) = self.text_terms(text)?;
+        if let Texts::Bm25(analyzer) = &self.texts {
+            let stems = self.bm25_tokens(0, analyzer, text);
+            return self.prepare_bm25(id, &stems, start.elapsed());
+        }
+        let tokens = self.encode(text)?;
+        let (terms, dropped) = integer_terms(&tokens, TEXT_SCALE).map_err(Error::Usage)?;
         let encoding = start.elapsed();
         Ok(Prepared {
             id: id.to_owned(),
@@ -243,12 +271,17 @@ impl<'a> QuerySide<'a> {
         }
     }
 
-    fn text_terms(&self, text: &str) -> Result<(Vec<(String, u32)>, u32)> {
-        let Texts::Bm25(analyzer) = &self.texts else {
-            return integer_terms(&self.encode(text)?, TEXT_SCALE).map_err(Error::Usage);
-        };
-        let rounded = |(token, weight): (String, f64)| (token, bm25::query_weight(weight));
-        Ok((self.bm25_tokens(0, analyzer, text).into_iter().map(rounded).collect(), 0))
+    /// Stems with their idf · qtf, for a BM25 index. Weights that do not fit, of a text of
+    /// tens of thousands of words, are halved, all of them.
+    fn prepare_bm25(
+        &self,
+        id: &str,
+        stems: &[(String, f64)],
+        encoding: Duration,
+    ) -> Result<Prepared> {
+        let part: Part<'_> = (0, stems, &bm25::query_weight);
+        let (query, dropped, rounding) = fit(self.index, &[part])?;
+        Ok(Prepared { id: id.to_owned(), query, dropped, encoding, rounding })
     }
 
     /// The stems of a text with idf · qtf; with 1 where the index has no such term, so that

@@ -1,17 +1,19 @@
 //! A service over HTTP: `GET /search?q=…`, `POST /search` with a query file as its body,
-//! `GET /health`, `GET /metrics`.
+//! plain or packed (`Content-Encoding: gzip`, `zstd`), `GET /health`, `GET /metrics`.
 //!
 //! Connections are axum's (tokio's) business; queries run on the service's workers only,
 //! so slow clients hold no worker, and a full queue is answered 503 at once.
 
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{DefaultBodyLimit, Query, State};
-use axum::http::{StatusCode, header};
+use axum::extract::{self, DefaultBodyLimit, FromRequest, Query, RawQuery, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::middleware::map_response_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
@@ -22,8 +24,11 @@ use super::{Answer, Busy, REQUEST, Reply, Request, Service, Serving};
 use crate::error::{Error, Result};
 use crate::query::file::QueryKind;
 
-/// Largest body of a request, in bytes.
-const LARGEST_BODY: usize = 4 << 20;
+/// Largest body of a request, in bytes, packed and unpacked.
+pub const LARGEST_BODY: usize = 4 << 20;
+
+/// Seconds after which a client that was refused may try again: queues empty faster.
+const RETRY_AFTER: u32 = 1;
 
 /// What clients may leave out or ask for.
 #[derive(Debug, Clone)]
@@ -59,13 +64,39 @@ pub fn router(service: Arc<Service>, limits: Limits) -> Router {
         .route("/search", get(search_text).post(search_file))
         .route("/health", get(health))
         .route("/metrics", get(metrics))
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(no_such_path)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(map_response_with_state(Arc::clone(&app), counted))
         .with_state(app)
 }
 
+/// Counts answers that are errors, whoever found them.
+async fn counted(State(app): State<Arc<App>>, response: Response) -> Response {
+    if response.status().is_client_error() || response.status().is_server_error() {
+        app.service.count_failed();
+    }
+    response
+}
+
+async fn no_such_path(uri: Uri) -> Response {
+    let problem = format!("expected /search, /health or /metrics, found the path {:?}", uri.path());
+    refuse(StatusCode::NOT_FOUND, &problem)
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Response {
+    let expected = if uri.path() == "/search" { "GET or POST" } else { "GET" };
+    let problem = format!("expected {expected} for {}, found {method}", uri.path());
+    refuse(StatusCode::METHOD_NOT_ALLOWED, &problem)
+}
+
 /// One text, or one list of weighted tokens.
-async fn search_text(State(app): State<Arc<App>>, asked: Asked) -> Response {
-    let parameters = match parameters(asked) {
+async fn search_text(
+    State(app): State<Arc<App>>,
+    RawQuery(raw): RawQuery,
+    asked: Asked,
+) -> Response {
+    let parameters = match parameters(raw, asked) {
         Ok(parameters) => parameters,
         Err(error) => return failure(&error),
     };
@@ -79,21 +110,96 @@ async fn search_text(State(app): State<Arc<App>>, asked: Asked) -> Response {
 }
 
 /// A query file; a line of JSON for each of its queries.
-async fn search_file(State(app): State<Arc<App>>, asked: Asked, body: Bytes) -> Response {
-    let parameters = match parameters(asked) {
+async fn search_file(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    RawQuery(raw): RawQuery,
+    asked: Asked,
+    request: extract::Request,
+) -> Response {
+    let parameters = match parameters(raw, asked) {
         Ok(parameters) => parameters,
         Err(error) => return failure(&error),
+    };
+    let body = match received(request).await.and_then(|body| unpack(&headers, body)) {
+        Ok(body) => body,
+        Err((status, problem)) => return refuse(status, &problem),
     };
     if parameters.q.is_some() {
         return refuse(StatusCode::BAD_REQUEST, "expected queries in the body, found q as well");
     }
-    answer(&app, (body.to_vec(), QueryKind::Auto), &parameters, "application/x-ndjson").await
+    answer(&app, (body, QueryKind::Auto), &parameters, "application/x-ndjson").await
+}
+
+/// The body as it was sent; one that says it is too long is not read.
+async fn received(request: extract::Request) -> Result<Bytes, (StatusCode, String)> {
+    let too_long = || {
+        let problem = format!("expected a body of at most {LARGEST_BODY} bytes; send it in parts");
+        (StatusCode::PAYLOAD_TOO_LARGE, problem)
+    };
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length: Option<u64> = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    if length.is_some_and(|length| length > LARGEST_BODY as u64) {
+        return Err(too_long());
+    }
+    Bytes::from_request(request, &()).await.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => too_long(),
+        status => (status, format!("the body did not arrive: {}", rejection.body_text())),
+    })
+}
+
+/// The body behind its `Content-Encoding`, no longer than one that came plain may be: a few
+/// kilobytes can unpack to gigabytes.
+fn unpack(headers: &HeaderMap, body: Bytes) -> Result<Vec<u8>, (StatusCode, String)> {
+    let values = headers.get_all(header::CONTENT_ENCODING);
+    let names = values.iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let name = names.collect::<Vec<_>>().join(", ").trim().to_ascii_lowercase();
+    let mut packed: Box<dyn Read> = match &*name {
+        "" | "identity" => return Ok(body.into()),
+        "gzip" | "x-gzip" => Box::new(flate2::read::MultiGzDecoder::new(&body[..])),
+        "zstd" => match zstd::stream::read::Decoder::with_buffer(&body[..]) {
+            Ok(decoder) => Box::new(decoder),
+            Err(e) => return Err((StatusCode::INTERNAL_SERVER_ERROR, e.to_string())),
+        },
+        _ => {
+            let problem = format!(
+                "expected a body without Content-Encoding, or with gzip or zstd, found {name:?}"
+            );
+            return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, problem));
+        }
+    };
+    let mut plain = Vec::new();
+    match packed.by_ref().take(LARGEST_BODY as u64 + 1).read_to_end(&mut plain) {
+        Err(e) => Err((StatusCode::BAD_REQUEST, format!("the body is no sound {name}: {e}"))),
+        Ok(_) if plain.len() > LARGEST_BODY => {
+            let problem = format!("expected at most {LARGEST_BODY} bytes of queries, unpacked");
+            Err((StatusCode::PAYLOAD_TOO_LARGE, problem))
+        }
+        Ok(_) => Ok(plain),
+    }
 }
 
 /// What was asked, or that it cannot be read, in the form of all other errors.
-fn parameters(asked: Asked) -> Result<Parameters> {
+fn parameters(raw: Option<String>, asked: Asked) -> Result<Parameters> {
+    // Left to itself, the parser puts U+FFFD for what is no UTF-8 and searches for that.
+    let broken = |part: &&str| percent_decoded(part).is_none();
+    if let Some(part) = raw.as_deref().unwrap_or_default().split('&').find(broken) {
+        return Err(Error::Usage(format!("expected percent-encoded UTF-8, found {part:?}")));
+    }
     let Query(parameters) = asked.map_err(|rejection| Error::Usage(rejection.body_text()))?;
     Ok(parameters)
+}
+
+/// The text behind %XX; `None` if it is no UTF-8.
+fn percent_decoded(text: &str) -> Option<String> {
+    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
+    while let [byte, after @ ..] = rest {
+        let digit = |at: usize| char::from(*after.get(at)?).to_digit(16);
+        let code = if *byte == b'%' { digit(0).zip(digit(1)) } else { None };
+        bytes.push(code.map_or(*byte, |(high, low)| (high * 16 + low) as u8));
+        rest = &after[code.map_or(0, |_| 2)..];
+    }
+    String::from_utf8(bytes).ok()
 }
 
 async fn health(State(app): State<Arc<App>>) -> Response {
@@ -177,13 +283,39 @@ fn failure(error: &Error) -> Response {
         Error::Data(data) if data.path == Path::new(REQUEST) => StatusCode::BAD_REQUEST,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    refuse(status, &error.to_string())
+    // What is a flag of `search` is a parameter here.
+    refuse(status, &error.to_string().replace("--query-kind ", "kind="))
 }
 
 fn refuse(status: StatusCode, problem: &str) -> Response {
-    (status, json_body("application/json", json!({ "error": problem }).to_string())).into_response()
+    let body = json_body("application/json", json!({ "error": problem }).to_string());
+    let mut response = (status, body).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER.into());
+    }
+    response
 }
 
 fn json_body(content_type: &'static str, body: String) -> Response {
     ([(header::CONTENT_TYPE, content_type)], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percent_encoding_is_undone_and_must_be_utf8() {
+        assert_eq!(percent_decoded("q=caf%C3%a9+1").as_deref(), Some("q=café+1"));
+        assert_eq!(percent_decoded("50%&%4").as_deref(), Some("50%&%4"));
+        assert_eq!((percent_decoded("%E9"), percent_decoded("a%ff")), (None, None));
+    }
+
+    #[test]
+    fn who_is_refused_for_want_of_room_is_told_when_to_come_back() {
+        let busy = refuse(StatusCode::SERVICE_UNAVAILABLE, "busy");
+        assert_eq!(busy.headers()[header::RETRY_AFTER], "1");
+        let bad = refuse(StatusCode::BAD_REQUEST, "bad");
+        assert!(!bad.headers().contains_key(header::RETRY_AFTER));
+    }
 }

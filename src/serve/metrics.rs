@@ -7,7 +7,6 @@ use std::sync::{Mutex, PoisonError};
 use hdrhistogram::Histogram;
 
 use super::Answer;
-use crate::error::Result;
 
 /// Quantiles that are reported.
 const QUANTILES: [f64; 4] = [0.5, 0.9, 0.99, 0.999];
@@ -60,17 +59,18 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// A request was answered, or was in error.
-    pub(super) fn answered(&self, answers: &Result<Vec<Answer>>) {
-        let Ok(answers) = answers else {
-            self.failed.fetch_add(1, Ordering::Relaxed);
-            return;
-        };
+    /// Queries of a request were answered.
+    pub(super) fn answered(&self, answers: &[Answer]) {
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         for answer in answers {
             times.encoding.record(answer.encoding.as_nanos() as u64);
             times.retrieval.record(answer.retrieval.as_nanos() as u64);
         }
+    }
+
+    /// A request was answered with an error.
+    pub(super) fn failed(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A request found the queue full.
@@ -87,8 +87,8 @@ impl Metrics {
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
         let counters = [
-            ("failed_requests", "Requests that a worker answered with an error", &self.failed),
-            ("refused_requests", "Requests that found the queue full", &self.refused),
+            ("failed_requests", "Requests answered with a status of 400 or more", &self.failed),
+            ("refused_requests", "Requests of these that found the queue full", &self.refused),
             ("reloads", "Times that another index took over", &self.reloads),
         ];
         for (name, help, value) in counters {

@@ -3,8 +3,10 @@
 //! A [`Service`] has a queue and a *generation*: the index, its query side, and worker
 //! threads, each with a searcher of its own. [`Service::reload`] opens the file again and
 //! starts the next generation; the workers of the one before finish what they have and
-//! end, and its map is given back. No request is refused meanwhile, and each is answered
-//! by one generation from beginning to end.
+//! end, and its map is given back. No request is refused meanwhile.
+//!
+//! Architecture invariant: a request is answered by one generation from beginning to end, and
+//! only [`http`] knows HTTP.
 
 pub mod http;
 mod metrics;
@@ -171,6 +173,11 @@ impl Service {
     pub fn serving(&self) -> Arc<Serving> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&current.serving)
+    }
+
+    /// Counts a request that was answered with an error, in [`metrics`](Self::metrics).
+    pub fn count_failed(&self) {
+        self.shared.metrics.failed();
     }
 
     /// Counts and latencies so far, in Prometheus' text format.

@@ -82,7 +82,9 @@ impl<'a> Worker<'a> {
                 searcher = Searcher::new(self.index);
                 Err(Error::Internal("a worker panicked on this request".into()))
             });
-            self.shared.metrics.answered(&answers);
+            if let Ok(answers) = &answers {
+                self.shared.metrics.answered(answers);
+            }
             reply(answers.map(|answers| (Arc::clone(&self.serving), answers)));
         }
     }

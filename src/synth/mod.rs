@@ -1,10 +1,11 @@
 //! Synthetic collections and queries of any size, for benchmarks and tests of scale.
 //!
 //! [`Like`] resamples real vectors, so that co-occurrence, clusters and score drop-off
-//! stay real; [`Plain`] draws from published shapes and needs no data. A document is a
-//! function of seed and ordinal alone: any thread can make any part of a collection, and
-//! the bytes are the same for any number of threads. `docs/synth.md` compares both with
-//! real vectors.
+//! stay real; [`Plain`] draws from published shapes and needs no data. `docs/synth.md`
+//! compares both with real vectors.
+//!
+//! Architecture invariant: a document is a function of seed and ordinal alone: any thread can
+//! make any part of a collection, and the bytes are the same for any number of threads.
 
 mod like;
 mod plain;

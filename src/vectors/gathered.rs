@@ -271,6 +271,9 @@ impl OwnTerms {
 }
 
 /// Reads every record of `sources` in order and checks that no id occurs twice.
+///
+/// # Errors
+/// Those of the sources, and an id that is none or was there: they name the file.
 pub(crate) fn for_each(
     sources: &mut [Box<dyn VectorSource>],
     progress: &dyn Progress,
@@ -282,14 +285,16 @@ pub(crate) fn for_each(
     for source in sources {
         let mut own = OwnTerms::default();
         while source.read(&mut record)? {
-            let bad = |problem| Error::data("input", Place::Record(ids.len() as u64 + 1), problem);
+            let bad = |problem| {
+                let (path, place) = source.place().unwrap_or((Path::new("input"), Place::File));
+                Error::data(path, place, problem)
+            };
             check_id(&record.id).map_err(bad)?;
             if !ids.insert(&record.id) {
-                return Err(Error::data(
-                    "input",
-                    Place::Record(ids.len() as u64 + 1),
-                    format!("expected unique document ids, found {:?} a second time", record.id),
-                ));
+                let id = &record.id;
+                return Err(bad(format!(
+                    "expected unique document ids, found {id:?} a second time"
+                )));
             }
             own.learn(source.tokens());
             visit(&record, source.tokens(), &mut own)?;
@@ -350,6 +355,7 @@ mod tests {
 
     use super::*;
     use crate::progress::Silent;
+    use crate::vectors::jsonl::JsonVectorReader;
     use crate::vectors::testing::{Memory, vectors};
 
     proptest! {
@@ -375,5 +381,18 @@ mod tests {
                 prop_assert_eq!(vector, found);
             }
         }
+    }
+
+    #[test]
+    fn an_id_that_two_sources_have_is_told_with_its_place_in_the_second() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |name: &str| -> Box<dyn VectorSource> {
+            std::fs::write(dir.path().join(name), "\n{\"id\":\"a\",\"vector\":{}}\n").unwrap();
+            Box::new(JsonVectorReader::open(&[dir.path().join(name)]).unwrap())
+        };
+        let mut sources = [open("x.jsonl"), open("y.jsonl")];
+        let error = Gathered::collect(&mut sources, dir.path(), &Silent).err().unwrap().to_string();
+        let expected = "y.jsonl:2: expected unique document ids, found \"a\" a second time";
+        assert!(error.ends_with(expected), "{error}");
     }
 }

@@ -11,7 +11,7 @@ use super::parts::{one_kind, order_shards};
 use super::reread::{Rereadable, unreadable};
 use super::sparse::{Sidecars, csr_len, open_csr, open_npz};
 use super::store::{Kind, Shard, StoreReader};
-use super::transpose::Transposed;
+use super::transpose::{ROOM, Transposed};
 use super::{Slice, VectorSource};
 use crate::corpus::{check_inputs, open_input};
 use crate::error::{Error, Place, Result};
@@ -54,7 +54,8 @@ impl OpenedVectors {
             let from = start.clamp(base, base + len);
             let to = end.clamp(base, base + len);
             // Empty parts stay: every input's weights count for the scale.
-            sources.push(Box::new(Slice::new(source, from - base, to - from)) as Box<dyn VectorSource>);
+            let part: Box<dyn VectorSource> = Box::new(Slice::new(source, from - base, to - from));
+            sources.push(part);
             base += len;
         }
         Ok(OpenedVectors { sources, shard: Some((shard, start)), ..self })
@@ -95,14 +96,17 @@ pub fn open_documents(paths: &[PathBuf], sidecars: &Sidecars) -> Result<OpenedVe
     Ok(opened)
 }
 
-/// Opens `paths`, documents or queries: store directories are ordered by the doc base that they record, files
-/// stay in the order given. CIFF files are read once to the end for their structure.
+/// Opens `paths`, documents or queries: store directories are ordered by the doc base that
+/// they record, files stay in the order given. CIFF files are read once to the end for their
+/// structure; where documents are opened, before their first record.
 ///
 /// # Errors
 /// Stores mixed with files, shards that leave a gap or overlap, ids or a vocabulary for
 /// anything but one matrix, an index, and what opening says.
 pub fn open_vectors_with(paths: &[PathBuf], sidecars: &Sidecars) -> Result<OpenedVectors> {
-    open_kind(paths, sidecars, Kind::Query)
+    let mut opened = open_kind(paths, sidecars, Kind::Query)?;
+    opened.sources.iter_mut().try_for_each(|source| source.prepare(ROOM))?;
+    Ok(opened)
 }
 
 /// `allowed` queries are allowed beside documents.
@@ -124,7 +128,7 @@ fn open_kind(paths: &[PathBuf], sidecars: &Sidecars, allowed: Kind) -> Result<Op
     }
     let mut readers = paths.iter().map(|dir| StoreReader::open(dir)).collect::<Result<Vec<_>>>()?;
     one_kind(&readers, paths, allowed)?;
-    order_shards(&mut readers, paths)?;
+    order_shards(&mut readers)?;
     let model = readers
         .first()
         .and_then(|reader| serde_json::to_value(reader.manifest().plan.encoding.as_ref()?).ok());
@@ -184,9 +188,10 @@ fn open_files(
     let mut inputs: VecDeque<Input> = inputs.into();
     let mut sources: Vec<Box<dyn VectorSource>> = Vec::new();
     while let Some(input) = inputs.pop_front() {
+        let tmp = sidecars.tmp.clone().unwrap_or_else(std::env::temp_dir);
         let reread = |input: Input| match input.bytes {
-            Some(bytes) => Rereadable::new(&input.path, bytes),
-            None => Rereadable::new(&input.path, open_input(&input.path)?),
+            Some(bytes) => Rereadable::new(&input.path, bytes, &tmp),
+            None => Rereadable::new(&input.path, open_input(&input.path)?, &tmp),
         };
         sources.push(match input.format {
             Format::Jsonl => {
@@ -361,9 +366,9 @@ mod tests {
         assert_eq!(opened.sources.len(), 1);
         let message = open_vectors(&inputs).err().unwrap().to_string();
         assert!(message.contains("e.csr: expected a .csr file, found less"), "{message}");
-        let sidecars = Sidecars { ids: Some("ids".into()), vocabulary: None };
+        let sidecars = Sidecars { ids: Some("ids".into()), ..Sidecars::default() };
         assert!(open_vectors_with(&inputs[..2], &sidecars).is_err());
-        let sidecars = Sidecars { ids: None, vocabulary: Some("tokens".into()) };
+        let sidecars = Sidecars { vocabulary: Some("tokens".into()), ..Sidecars::default() };
         assert!(open_documents(&inputs[..2], &sidecars).is_err());
         // convert writes a matrix with it.
         assert!(open_vectors_with(&inputs[..2], &sidecars).is_ok());

@@ -15,7 +15,7 @@ use serde::de::{
 use super::{TokenTable, VectorRecord, VectorSource};
 use crate::corpus::json::{ID_NAMES, Key, Scalar, first_id, json_problem};
 use crate::corpus::{BytesRead, IdSet, Lines, check_id, check_inputs, total_bytes};
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 
 /// Streams the vectors of one or several JsonVectorCollection files (plain, .gz or .zst;
 /// `-` is standard input).
@@ -40,13 +40,16 @@ impl JsonVectorReader {
     /// Checks that all `paths` are there; reads nothing yet.
     pub fn open(paths: &[PathBuf]) -> Result<Self> {
         check_inputs(paths)?;
-        let total = total_bytes(paths);
-        let inputs = paths.iter().map(|path| (path.clone(), None)).collect();
-        Ok(JsonVectorReader { total, ..Self::of_opened(inputs) })
+        Ok(Self::of_opened(paths.iter().map(|path| (path.clone(), None)).collect()))
     }
 
     /// Reads inputs that are open already, or opens them when their turn comes.
     pub(super) fn of_opened(inputs: Vec<(PathBuf, Option<Box<dyn BufRead + Send>>)>) -> Self {
+        let paths: Vec<&PathBuf> = inputs.iter().map(|(path, _)| path).collect();
+        let total = match inputs.iter().any(|(_, opened)| opened.is_some()) {
+            true => None,
+            false => total_bytes(&paths),
+        };
         JsonVectorReader {
             inputs: inputs.into_iter(),
             current: None,
@@ -56,18 +59,8 @@ impl JsonVectorReader {
             record: 0,
             zeros: 0,
             bytes: BytesRead::default(),
-            total: None,
+            total,
         }
-    }
-
-    /// Counter of bytes read from disk, compressed, for a progress bar.
-    pub fn bytes_read(&self) -> &BytesRead {
-        &self.bytes
-    }
-
-    /// Size of all files on disk; `None` if standard input or a pipe is among them.
-    pub fn bytes_total(&self) -> Option<u64> {
-        self.total
     }
 }
 
@@ -117,6 +110,15 @@ impl VectorSource for JsonVectorReader {
 
     fn tokens(&self) -> &TokenTable {
         &self.tokens
+    }
+
+    fn place(&self) -> Option<(&Path, Place)> {
+        let lines = self.current.as_ref()?;
+        Some((lines.path(), Place::Line(lines.number())))
+    }
+
+    fn done(&self) -> Option<f64> {
+        self.bytes.share_of(self.total?)
     }
 
     fn memory(&self) -> u64 {

@@ -87,7 +87,7 @@ fn several_files_are_one_collection_with_one_token_table() {
     assert!(reader.read(&mut record).unwrap());
     assert_eq!((record.id.as_str(), &record.terms[..]), ("2", &[1, 0][..]));
     assert!(!reader.read(&mut record).unwrap());
-    assert_eq!(Some(reader.bytes_read().get()), reader.bytes_total());
+    assert_eq!(Some(reader.bytes.get()), reader.total);
 }
 
 fn write(vectors: &[Vector]) -> Vec<u8> {

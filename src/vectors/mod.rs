@@ -3,7 +3,9 @@
 //! Architecture invariant: a consumer sees only [`VectorSource`]; it does not know
 //! whether the weights came from a model, a file format or BM25.
 
-use crate::error::Result;
+use std::path::Path;
+
+use crate::error::{Place, Result};
 
 pub(crate) mod ciff;
 pub(crate) mod gathered;
@@ -20,6 +22,7 @@ pub(crate) mod testing;
 mod tokens;
 pub(crate) mod transpose;
 
+pub use crate::quantize::WeightSummary;
 pub use slice::Slice;
 pub use tokens::TokenTable;
 
@@ -47,13 +50,22 @@ impl VectorRecord {
     }
 }
 
-/// What is known of all weights of a source, when it is known before reading.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct WeightSummary {
-    /// Largest weight of the collection.
-    pub largest: f32,
-    /// Whether every weight is an integer ≤ 255, so that impacts can be kept as they are.
-    pub small_integers: bool,
+/// How large a source is, as far as it knows before it is read: between the first number and
+/// the second.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Records.
+    pub documents: u64,
+    /// Tokens that it knows.
+    pub tokens: u64,
+    /// Bytes of all external ids.
+    pub id_bytes: [u64; 2],
+    /// Weights.
+    pub postings: [u64; 2],
+    /// Records of the most frequent token.
+    pub longest: [u64; 2],
+    /// Bytes that the source will hold itself, [`VectorSource::prepare`]'s room aside.
+    pub held: u64,
 }
 
 /// A stream of sparse vectors in input order.
@@ -75,6 +87,11 @@ pub trait VectorSource {
     /// Token strings of the term ids handed out so far.
     fn tokens(&self) -> &TokenTable;
 
+    /// Where the record read last stands, for errors that only a whole collection shows.
+    fn place(&self) -> Option<(&Path, Place)> {
+        None
+    }
+
     /// The weights' range, if known without reading everything (a store's manifest).
     fn weights(&self) -> Option<WeightSummary> {
         None
@@ -85,12 +102,28 @@ pub trait VectorSource {
         None
     }
 
+    /// Its size, if known before reading.
+    fn size(&self) -> Option<Size> {
+        None
+    }
+
+    /// Share of its bytes that has been read, if known.
+    fn done(&self) -> Option<f64> {
+        None
+    }
+
+    /// Reads what must be known before the first record; buffers that can be of any size take
+    /// at most `room` bytes.
+    fn prepare(&mut self, _room: u64) -> Result<()> {
+        Ok(())
+    }
+
     /// Bytes that the source holds and that grow with what it reads.
     fn memory(&self) -> u64 {
         0
     }
 
-    /// Records read and weights dropped so far because they were zero.
+    /// Weights dropped so far because they were zero.
     fn zero_weights(&self) -> u64 {
         0
     }

@@ -1,8 +1,8 @@
 //! Whether stores are parts of one collection, encoded alike.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::store::{Encoding, Kind, StoreReader};
+use super::store::{Encoding, Kind, Shard, StoreReader};
 use crate::error::{Error, Place, Result};
 
 /// Refuses stores of queries unless they are `allowed`, and stores whose texts were encoded
@@ -47,7 +47,7 @@ fn difference(a: Option<&Encoding>, b: Option<&Encoding>) -> Option<&'static str
 
 /// Sorts shards of one collection by doc base and checks that each begins where the one
 /// before ends. Stores that are no shards keep their order.
-pub(super) fn order_shards(readers: &mut [StoreReader], paths: &[PathBuf]) -> Result<()> {
+pub(super) fn order_shards(readers: &mut [StoreReader]) -> Result<()> {
     let shards = readers.iter().filter(|r| r.manifest().plan.shard.is_some()).count();
     if shards == 0 {
         return Ok(());
@@ -62,24 +62,30 @@ pub(super) fn order_shards(readers: &mut [StoreReader], paths: &[PathBuf]) -> Re
     if let [_] = readers {
         return Ok(());
     }
-    readers.sort_by_key(|r| r.manifest().plan.doc_base);
-    let (mut expected, mut count) = (0, 0);
+    readers.sort_by_key(|r| {
+        let plan = &r.manifest().plan;
+        (plan.doc_base, plan.shard.map(|shard| shard.index))
+    });
+    let bad = |path: &Path, problem: String| {
+        Err(Error::data(path, Place::File, problem).hint("give every shard of the collection once"))
+    };
+    let (mut expected, mut last) = (0, None);
     for reader in readers.iter() {
         let (base, documents) =
             (reader.manifest().plan.doc_base, reader.manifest().totals.documents);
         if base != expected {
             let problem =
                 format!("expected a shard that begins at document {expected}, found one at {base}");
-            return Err(Error::data(&paths[0], Place::File, problem)
-                .hint("give every shard of the collection once"));
+            return bad(reader.dir(), problem);
         }
         expected = base + documents;
-        count = reader.manifest().plan.shard.map_or(0, |shard| shard.count);
+        last = reader.manifest().plan.shard;
     }
-    if count != shards as u64 {
-        let problem = format!("expected all {count} shards of the collection, found {shards}");
-        return Err(Error::data(&paths[0], Place::File, problem)
-            .hint("give every shard of the collection once"));
+    // Empty shards may be left out; the last of a cut is never empty.
+    if let Some(Shard { index, count }) = last.filter(|last| last.index + 1 < last.count) {
+        let problem =
+            format!("expected shards up to {}/{count}, found none after {index}", count - 1);
+        return bad(readers[readers.len() - 1].dir(), problem);
     }
     Ok(())
 }

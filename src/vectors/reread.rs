@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-
-use tempfile::NamedTempFile;
+use std::sync::Arc;
 
 use crate::corpus::{Packing, STDIN};
 use crate::error::{Error, Place, Result};
+use crate::spill::Spill;
 
 const BUFFER: usize = 256 << 10;
 
@@ -16,25 +16,33 @@ const BUFFER: usize = 256 << 10;
 /// temporary files.
 pub(crate) struct Rereadable {
     path: PathBuf,
-    copy: Option<NamedTempFile>,
+    copy: Option<Arc<Spill>>,
     len: u64,
 }
 
 impl Rereadable {
     /// Takes over an input opened by [`open_input`](crate::corpus::open_input), of which
-    /// nothing has been consumed yet.
-    pub(crate) fn new(path: &Path, input: impl BufRead) -> Result<Self> {
+    /// nothing has been consumed yet; a copy goes to `tmp`.
+    pub(crate) fn new(path: &Path, mut input: impl BufRead, tmp: &Path) -> Result<Self> {
         if let Some(len) = plain_len(path)? {
             return Ok(Rereadable { path: path.to_owned(), copy: None, len });
         }
-        let mut copy = NamedTempFile::new()
-            .map_err(|e| Error::io("create a temporary file in", std::env::temp_dir(), e))?;
-        let mut input = Checked { input, failed: false };
-        let len = io::copy(&mut input, &mut copy).map_err(|e| match input.failed {
-            true => unreadable(path, e),
-            false => Error::io("write", copy.path(), e),
-        })?;
-        Ok(Rereadable { path: path.to_owned(), copy: Some(copy), len })
+        let mut copy = Spill::create(tmp)?;
+        loop {
+            let bytes = match input.fill_buf() {
+                Ok(bytes) => bytes,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(unreadable(path, e)),
+            };
+            if bytes.is_empty() {
+                break;
+            }
+            copy.append(bytes)?;
+            let read = bytes.len();
+            input.consume(read);
+        }
+        let len = copy.len();
+        Ok(Rereadable { path: path.to_owned(), copy: Some(Arc::new(copy)), len })
     }
 
     /// What the user calls it.
@@ -48,17 +56,60 @@ impl Rereadable {
     }
 
     /// A reader of its own that starts at byte `at`.
-    pub(crate) fn reader(&self, at: u64) -> Result<BufReader<File>> {
-        let path = self.copy.as_ref().map_or(self.path.as_path(), |copy| copy.path());
-        let mut file = File::open(path).map_err(|e| Error::io("open", path, e))?;
-        let len = file.metadata().map_err(|e| Error::io("read", path, e))?.len();
-        if at > len {
-            let problem = format!("expected a place in its {len} bytes, found byte {at}");
+    pub(crate) fn reader(&self, at: u64) -> Result<BufReader<Bytes>> {
+        if at > self.len {
+            let problem = format!("expected a place in its {} bytes, found byte {at}", self.len);
             return Err(Error::data(&self.path, Place::File, problem)
                 .hint("the file is damaged: copy or make it again"));
         }
-        file.seek(SeekFrom::Start(at)).map_err(|e| Error::io("read", path, e))?;
-        Ok(BufReader::with_capacity(BUFFER, file))
+        let bytes = match &self.copy {
+            Some(copy) => Bytes::Copy(Arc::clone(copy), at),
+            None => {
+                let mut file =
+                    File::open(&self.path).map_err(|e| Error::io("open", &self.path, e))?;
+                file.seek(SeekFrom::Start(at)).map_err(|e| Error::io("read", &self.path, e))?;
+                Bytes::File(file)
+            }
+        };
+        Ok(BufReader::with_capacity(BUFFER, bytes))
+    }
+}
+
+/// The bytes of a file, or of a copy from some byte on.
+pub(crate) enum Bytes {
+    File(File),
+    Copy(Arc<Spill>, u64),
+}
+
+impl Read for Bytes {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Bytes::File(file) => file.read(bytes),
+            Bytes::Copy(copy, at) => {
+                let read = bytes.len().min((copy.len() - *at) as usize);
+                copy.read(&mut bytes[..read], *at).map_err(io::Error::other)?;
+                *at += read as u64;
+                Ok(read)
+            }
+        }
+    }
+}
+
+impl Seek for Bytes {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        match self {
+            Bytes::File(file) => file.seek(to),
+            Bytes::Copy(copy, at) => {
+                let place = match to {
+                    SeekFrom::Start(place) => Some(place),
+                    SeekFrom::Current(by) => at.checked_add_signed(by),
+                    SeekFrom::End(by) => copy.len().checked_add_signed(by),
+                };
+                // Places beyond the end are those of a damaged file: nothing is there.
+                *at = place.ok_or(io::ErrorKind::InvalidInput)?.min(copy.len());
+                Ok(*at)
+            }
+        }
     }
 }
 
@@ -74,20 +125,6 @@ fn plain_len(path: &Path) -> Result<Option<u64>> {
     let mut file = File::open(path).map_err(|e| Error::io("open", path, e))?;
     let (_, packing) = Packing::of(&mut file).map_err(|e| Error::io("read", path, e))?;
     Ok((packing == Packing::None).then_some(meta.len()))
-}
-
-/// Tells a failure of the reading side from one of the writing side.
-struct Checked<R> {
-    input: R,
-    failed: bool,
-}
-
-impl<R: Read> Read for Checked<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let read = self.input.read(buf);
-        self.failed |= read.is_err();
-        read
-    }
 }
 
 /// A read error: damage that a decompressor found has no system error number.
@@ -114,7 +151,7 @@ mod tests {
         let packed = zstd::encode_all(&text[..], 1).unwrap();
         for bytes in [&text, &packed] {
             File::create(&path).unwrap().write_all(bytes).unwrap();
-            let input = Rereadable::new(&path, open_input(&path).unwrap()).unwrap();
+            let input = Rereadable::new(&path, open_input(&path).unwrap(), dir.path()).unwrap();
             assert_eq!(input.len(), text.len() as u64);
             let (mut a, mut b) = (input.reader(0).unwrap(), input.reader(4000).unwrap());
             let mut word = [0; 4];
@@ -133,7 +170,9 @@ mod tests {
         let path = dir.path().join("x.zst");
         let packed = zstd::encode_all(&[7u8; 10_000][..], 1).unwrap();
         std::fs::write(&path, &packed[..packed.len() - 3]).unwrap();
-        let Err(error) = Rereadable::new(&path, open_input(&path).unwrap()) else { panic!("read") };
+        let Err(error) = Rereadable::new(&path, open_input(&path).unwrap(), dir.path()) else {
+            panic!("read")
+        };
         assert!(error.to_string().contains("cannot decompress"), "{error}");
         assert_eq!(error.exit_code(), 2);
     }

@@ -1,7 +1,9 @@
 //! A contiguous part of a source.
 
-use super::{TokenTable, VectorRecord, VectorSource, WeightSummary};
-use crate::error::Result;
+use std::path::Path;
+
+use super::{Size, TokenTable, VectorRecord, VectorSource, WeightSummary};
+use crate::error::{Place, Result};
 
 /// Some consecutive records of another source. What is known of the weights is known of
 /// all records there, so that every part of a store gets the same scale.
@@ -38,6 +40,10 @@ impl VectorSource for Slice {
         self.source.tokens()
     }
 
+    fn place(&self) -> Option<(&Path, Place)> {
+        self.source.place()
+    }
+
     fn weights(&self) -> Option<WeightSummary> {
         self.source.weights()
     }
@@ -48,6 +54,15 @@ impl VectorSource for Slice {
 
     fn len_hint(&self) -> Option<u64> {
         Some(self.left)
+    }
+
+    fn size(&self) -> Option<Size> {
+        // A part's is not known.
+        self.source.size().filter(|size| self.skip == 0 && self.left >= size.documents)
+    }
+
+    fn prepare(&mut self, room: u64) -> Result<()> {
+        self.source.prepare(room)
     }
 
     fn memory(&self) -> u64 {

@@ -17,6 +17,7 @@ arguments.add_argument("--model", required=True, help="config.json, tokenizer.js
 arguments.add_argument("--texts", required=True, help="id<TAB>text")
 arguments.add_argument("--threads", default="1,2")
 arguments.add_argument("--turns", type=int, default=2)
+arguments.add_argument("--batch", default="8", help="texts a batch of the other encoders")
 arguments.add_argument("--rounds", type=int, default=1, help="passes in a turn")
 arguments.add_argument("--queries", action="store_true", help="latency of one text a call")
 arguments.add_argument("--engines", default="splindex,onnxruntime,pytorch,sparse-encoder")
@@ -44,7 +45,7 @@ def command(engine, threads, vectors):
         flags += [f"arithmetic={engine.split(':')[1]}"] if ":" in engine else []
         return [BENCH, args.model, args.texts, *flags]
     flags = ["--model", args.model, "--texts", args.texts, "--work", str(work)]
-    flags += ["--threads", str(threads), "--rounds", str(args.rounds)]
+    flags += ["--threads", str(threads), "--rounds", str(args.rounds), "--batch", args.batch]
     flags += ["--queries"] if args.queries else ["--vectors", str(vectors)]
     return [sys.executable, str(HERE / "peer.py"), engine, *flags]
 

@@ -9,13 +9,17 @@ from pathlib import Path
 import numpy as np
 
 
-def reference(model_dir, texts, max_length=256, batch=16):
-    """One {token id: weight} per text: max over tokens of log(1 + relu(logit))."""
+def reference(model_dir, texts, max_length=256, batch=16, double=False):
+    """One {token id: weight} per text: max over tokens of log(1 + relu(logit)). With `double` all
+    arithmetic on the checkpoint's float32 numbers has 64 bits: what rounding is measured against."""
     import torch
     from transformers import AutoModelForMaskedLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(model_dir)
     model = AutoModelForMaskedLM.from_pretrained(model_dir, dtype=torch.float32).eval()
+    if double:
+        rotate_in_double()
+        model = model.double()
     out = [{}] * len(texts)
     # Texts of like length together: half the padding.
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
@@ -41,11 +45,26 @@ def reference(model_dir, texts, max_length=256, batch=16):
     return out
 
 
-def sparse_encoder(model_dir, texts, kind="document"):
+def rotate_in_double():
+    """ModernBERT's rotation converts queries and keys to float32 whatever the model's type; after
+    this it does not. The table of cosines and sines stays float32: it is part of the model."""
+    from transformers.models.modernbert import modeling_modernbert as modern
+
+    def rotate(q, k, cos, sin, unsqueeze_dim=1):
+        cos, sin = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)
+        return tuple(x * cos + modern.rotate_half(x) * sin for x in (q, k))
+
+    modern.apply_rotary_pos_emb = rotate
+
+
+def sparse_encoder(model_dir, texts, kind="document", double=False):
     """The same from SentenceTransformers, with the folder's own length, prompts and routes."""
     from sentence_transformers import SparseEncoder
 
     model = SparseEncoder(str(model_dir), device="cpu")
+    if double:
+        rotate_in_double()
+        model = model.double()
     encode = {"document": model.encode_document, "query": model.encode_query}[kind]
     out = []
     for start in range(0, len(texts), 32):
@@ -108,10 +127,10 @@ def read_store(path):
 
 
 def compare(ours, theirs, depth=10):
-    """Largest weight difference, terms only one side has with their largest weight, share of
-    equal 8-bit impacts (255 at the largest weight), and texts whose heaviest terms are the same
+    """Largest and root mean square weight difference, terms only one side has with their largest
+    weight, share of equal 8-bit impacts (255 at the largest weight), and texts whose heaviest terms are the same
     set (terms within the difference of the last may change places)."""
-    largest = 0.0
+    largest, squares = 0.0, 0.0
     only, only_weight, both = 0, 0.0, 0
     top = max((w for v in theirs for w in v.values()), default=1.0)
     impact = lambda w: min(max(int(w * 255 / top + 0.5), 1), 255) if w > 0 else 0
@@ -127,10 +146,11 @@ def compare(ours, theirs, depth=10):
         for term in a.keys() | b.keys():
             x, y = a.get(term, 0.0), b.get(term, 0.0)
             largest = max(largest, abs(x - y))
+            squares += (x - y) ** 2
             if x == 0.0 or y == 0.0:
                 only += 1
                 only_weight = max(only_weight, x, y)
             else:
                 both += 1
-    return {"largest_difference": largest, "one_sided": only, "one_sided_weight": only_weight, "common": both,
+    return {"largest_difference": largest, "rms_difference": (squares / max(impacts, 1)) ** 0.5, "one_sided": only, "one_sided_weight": only_weight, "common": both,
             "equal_impacts": same_impacts / max(impacts, 1), "equal_tops": same_tops / max(len(ours), 1)}

@@ -1,8 +1,9 @@
-//! CSV: one line a case, and one line a case and query.
+//! CSV: one line a case, of each kind of load, and one line a case and query.
 
 use std::fmt::Write;
 
-use super::super::run::{CaseReport, Report};
+use super::super::run::{CaseReport, IndexReport, Report};
+use super::super::summary::Summary;
 use crate::query::Counters;
 
 pub(super) fn cases(report: &Report) -> String {
@@ -13,7 +14,7 @@ pub(super) fn cases(report: &Report) -> String {
     for name in Counters::NAMES {
         write!(text, ",{name}_per_query").expect("strings take all text");
     }
-    text.push_str(",approximate\n");
+    text.push_str(",approximate,query_side,encoding_mean_us,encoding_p50_us,encoding_p99_us\n");
     for case in &report.cases {
         let (index, best) = (&report.indexes[case.index], &case.best);
         let (recall, identical) = match case.agreement {
@@ -31,7 +32,7 @@ pub(super) fn cases(report: &Report) -> String {
         line(
             &mut text,
             format_args!(
-                "{},{},{},{},{},{},{recall},{identical},{},{:.4},{}{work},{}",
+                "{},{},{},{},{},{},{recall},{identical},{},{:.4},{}{work},{},{},{}",
                 field(&index.name),
                 index.content_id,
                 case.algorithm,
@@ -42,10 +43,95 @@ pub(super) fn cases(report: &Report) -> String {
                 index.space.bytes_per_posting,
                 index.space.file_bytes,
                 approximate(case),
+                field(&index.query_side),
+                encoding(index),
             ),
         );
     }
     text
+}
+
+/// Mean, median and 99th percentile; nothing where queries came as weighted tokens.
+fn encoding(index: &IndexReport) -> String {
+    let Summary { mean, p50, p99, .. } = index.encoding;
+    match index.queries.iter().any(|query| query.encoding > 0) {
+        true => format!("{mean:.3},{p50:.3},{p99:.3}"),
+        false => ",,".into(),
+    }
+}
+
+/// What every kind of load says of its times.
+const TIMES: &str = "mean_us,p50_us,p90_us,p95_us,p99_us,max_us";
+
+fn times(summary: &Summary) -> String {
+    let Summary { mean, p50, p90, p95, p99, max } = *summary;
+    [mean, p50, p90, p95, p99, max].map(|n| format!("{n:.3}")).join(",")
+}
+
+/// Open loops: latencies from arrival to answer, and service times from the start of work.
+pub(super) fn open_loop(report: &Report) -> Option<String> {
+    let service = TIMES.split(',').map(|name| format!("service_{name}")).collect::<Vec<_>>();
+    let mut text = format!(
+        "index,content_id,algorithm,k,threads,rate,offered,achieved,saturated,queries,late,\
+         {TIMES},{},approximate\n",
+        service.join(",")
+    );
+    let mut any = false;
+    for case in &report.cases {
+        let (Some(open), index) = (&case.open_loop, &report.indexes[case.index]) else { continue };
+        any = true;
+        line(
+            &mut text,
+            format_args!(
+                "{},{},{},{},{},{:.3},{:.3},{:.3},{},{},{},{},{},{}",
+                field(&index.name),
+                index.content_id,
+                case.algorithm,
+                case.k,
+                open.threads,
+                open.rate,
+                open.offered,
+                open.achieved,
+                open.saturated(),
+                open.queries,
+                open.late,
+                times(&open.latency),
+                times(&open.service),
+                approximate(case),
+            ),
+        );
+    }
+    any.then_some(text)
+}
+
+/// All threads busy.
+pub(super) fn throughput(report: &Report) -> Option<String> {
+    let mut text = format!(
+        "index,content_id,algorithm,k,threads,queries_per_second,queries,{TIMES},approximate\n"
+    );
+    let mut any = false;
+    for case in &report.cases {
+        let (Some(busy), index) = (&case.throughput, &report.indexes[case.index]) else {
+            continue;
+        };
+        any = true;
+        line(
+            &mut text,
+            format_args!(
+                "{},{},{},{},{},{:.3},{},{},{}",
+                field(&index.name),
+                index.content_id,
+                case.algorithm,
+                case.k,
+                busy.threads,
+                busy.rate,
+                busy.queries,
+                times(&busy.latency),
+                approximate(case),
+            ),
+        );
+    }
+    any.then_some(text)
 }
 
 pub(super) fn queries(report: &Report) -> String {
@@ -102,10 +188,11 @@ mod tests {
     fn every_line_has_as_many_fields_as_the_header() {
         let report = sample_report();
         let columns = |line: &str| line.split(',').count();
-        let text = cases(&report);
-        let header = columns(text.lines().next().unwrap());
-        assert_eq!(text.lines().count(), 1 + 8);
-        assert!(text.lines().all(|line| columns(line) == header), "{text}");
+        for text in [cases(&report), open_loop(&report).unwrap(), throughput(&report).unwrap()] {
+            let header = columns(text.lines().next().unwrap());
+            assert_eq!(text.lines().count(), 1 + 8);
+            assert!(text.lines().all(|line| columns(line) == header), "{text}");
+        }
         // Query ids of the sample hold a comma.
         let text = queries(&report);
         assert_eq!(text.lines().count(), 1 + 8 * 4);

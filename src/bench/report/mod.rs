@@ -9,8 +9,8 @@ use std::io::Write;
 use std::path::Path;
 
 use super::run::{IndexReport, Report};
-use crate::error::{Error, Result};
-use crate::output::OutputFile;
+use crate::error::{Error, Place, Result};
+use crate::output::{OutputFile, folder};
 use crate::query::Counters;
 use crate::table::{Table, group, micros};
 
@@ -183,16 +183,54 @@ pub fn markdown(report: &Report) -> String {
     )
 }
 
-/// Writes `report.json`, `report.md`, `report.html`, `cases.csv` and `queries.csv` into
-/// `dir`, which is made if it is not there; each file appears when it is complete.
+/// Whether a report can be written into `dir`: a folder, or a name in one.
+///
+/// # Errors
+/// A file is there, or the folder that `dir` would be made in is not.
+pub fn check_dir(dir: &Path) -> Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    if dir.exists() {
+        return Err(Error::data(dir, Place::File, "--report is there and is no folder")
+            .hint("give the name of a folder"));
+    }
+    let parent = folder(dir);
+    if parent.is_dir() {
+        return Ok(());
+    }
+    Err(Error::data(parent, Place::File, "no such folder to write to").hint("create it first"))
+}
+
+/// Makes the folder of a report, if it is not there.
+pub(super) fn make_dir(dir: &Path) -> Result<()> {
+    check_dir(dir)?;
+    // Another program may have made it since.
+    match std::fs::create_dir(dir) {
+        Err(e) if !dir.is_dir() => Err(Error::io("create", dir, e)),
+        _ => Ok(()),
+    }
+}
+
+/// Writes `report.json`, `report.md`, `report.html`, `cases.csv`, `queries.csv` and, where
+/// these were measured, `open_loop.csv` and `throughput.csv` into `dir`, which is made if it
+/// is not there; each file appears when it is complete.
+///
+/// # Errors
+/// Those of [`check_dir`], and what the system says.
 pub fn write(report: &Report, dir: &Path) -> Result<()> {
-    std::fs::create_dir_all(dir).map_err(|e| Error::io("create", dir, e))?;
+    make_dir(dir)?;
     let json = serde_json::to_string_pretty(report)
         .map_err(|e| Error::Internal(format!("the report does not encode: {e}")))?;
     publish(dir, "report.json", &(json + "\n"))?;
     publish(dir, "report.md", &markdown(report))?;
     publish(dir, "report.html", &html::page(report))?;
     publish(dir, "cases.csv", &csv::cases(report))?;
+    for (name, text) in
+        [("open_loop.csv", csv::open_loop(report)), ("throughput.csv", csv::throughput(report))]
+    {
+        text.map_or(Ok(()), |text| publish(dir, name, &text))?;
+    }
     publish(dir, "queries.csv", &csv::queries(report))
 }
 
@@ -237,16 +275,25 @@ mod tests {
     }
 
     #[test]
-    fn a_report_is_five_files_that_name_every_index() {
+    fn a_report_is_seven_files_that_name_every_index() {
         let (report, dir) = (sample_report(), tempfile::tempdir().unwrap());
-        let target = dir.path().join("new/report");
+        let target = dir.path().join("report");
         write(&report, &target).unwrap();
         let mut names: Vec<String> = std::fs::read_dir(&target)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         names.sort();
-        assert_eq!(names, ["cases.csv", "queries.csv", "report.html", "report.json", "report.md"]);
+        let expected = [
+            "cases.csv",
+            "open_loop.csv",
+            "queries.csv",
+            "report.html",
+            "report.json",
+            "report.md",
+            "throughput.csv",
+        ];
+        assert_eq!(names, expected);
         for name in names {
             let text = std::fs::read_to_string(target.join(&name)).unwrap();
             let second = if name == "report.html" { "&lt;two&gt;" } else { "<two>" };
@@ -256,6 +303,19 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json["cases"].as_array().unwrap().len(), 8);
         assert!(json["cases"][0]["best"]["p99"].as_f64().unwrap() > 0.0);
+    }
+
+    #[test]
+    fn only_the_last_folder_of_a_path_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = make_dir(&dir.path().join("absent/report")).unwrap_err().to_string();
+        assert!(error.ends_with("absent: no such folder to write to; create it first"), "{error}");
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        assert!(check_dir(&dir.path().join("file")).is_err());
+        for _ in 0..2 {
+            make_dir(&dir.path().join("report")).unwrap();
+        }
+        assert!(dir.path().join("report").is_dir());
     }
 
     #[test]

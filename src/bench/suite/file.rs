@@ -21,7 +21,7 @@ pub struct Suite {
     /// Algorithm of rows that name none.
     #[serde(default = "default_algorithm")]
     pub algorithm: String,
-    /// Measures, as `eval --metrics` takes them.
+    /// Measures, as `eval --metrics` takes them; none looks further than k results.
     #[serde(default = "default_metrics")]
     pub metrics: String,
     /// The systems, in the order of the table.
@@ -48,6 +48,8 @@ pub struct Row {
     pub query_model: Option<PathBuf>,
     /// Weight of the learned part in a hybrid index.
     pub hybrid_weight: Option<f64>,
+    /// Factor of query weights that are not all integers; 100 if none is given.
+    pub query_scale: Option<f64>,
     /// Judgements; without them the row has no quality.
     pub qrels: Option<PathBuf>,
     /// Algorithm of this row.

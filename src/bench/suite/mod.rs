@@ -5,9 +5,11 @@
 //! with a table of query weights, or with weighted queries. `demo` prints the same table.
 
 mod file;
+mod inputs;
 mod report;
 mod run;
 
 pub use file::{Row, Suite};
+pub use inputs::Inputs;
 pub use report::{SuiteReport, SuiteRow};
 pub use run::{EncodedQueries, encode_all, query_side, run};

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::super::machine::Machine;
-use super::super::report::{passes, publish, utc};
+use super::super::report::{make_dir, passes, publish, utc};
 use super::super::summary::Summary;
 use crate::error::{Error, Result};
 use crate::eval::Measure;
@@ -208,7 +208,7 @@ impl SuiteReport {
     /// Writes `suite.json`, `suite.md` and `suite.html` into `dir`, which is made if it is
     /// not there.
     pub fn write(&self, dir: &Path) -> Result<()> {
-        std::fs::create_dir_all(dir).map_err(|e| Error::io("create", dir, e))?;
+        make_dir(dir)?;
         let json = serde_json::to_string_pretty(self)
             .map_err(|e| Error::Internal(format!("the report does not encode: {e}")))?;
         publish(dir, "suite.json", &(json + "\n"))?;

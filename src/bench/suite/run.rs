@@ -1,19 +1,21 @@
 //! Measuring a suite's rows.
 
 use std::path::Path;
+use std::rc::Rc;
 
 use super::super::answers::answers;
 use super::super::closed::{Case, closed_loop, on_core};
 use super::super::machine::Machine;
 use super::super::summary::Summary;
 use super::file::{Row, Suite};
+use super::inputs::Inputs;
 use super::report::{SuiteReport, SuiteRow, label};
 use crate::error::Result;
 use crate::eval::{Measure, Options, Qrels, Run, evaluate, parse_measures};
 use crate::format::FieldKind;
 use crate::index::Index;
 use crate::progress::Progress;
-use crate::query::file::{QueryFile, read_queries};
+use crate::query::file::QueryFile;
 use crate::query::{Algorithm, Approximation, Hit, Query, SimdLevel};
 use crate::retrieve::{Prepared, QuerySide, TEXT_SCALE};
 
@@ -62,23 +64,29 @@ pub fn query_side<'a>(
     QuerySide::load(index, model.filter(|_| !bm25), hybrid_weight)
 }
 
-/// Measures every row.
+/// Measures every row; `inputs` are the queries and judgements that were read already.
 ///
 /// # Errors
-/// A row whose files cannot be read or do not go together, named by its row.
-pub fn run(suite: &Suite, cpu: Option<usize>, progress: &dyn Progress) -> Result<SuiteReport> {
+/// A row whose files cannot be read or do not go together, before anything is measured.
+pub fn run(
+    suite: &Suite,
+    inputs: &mut Inputs,
+    cpu: Option<usize>,
+    progress: &dyn Progress,
+) -> Result<SuiteReport> {
     let started = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
     let simd = SimdLevel::detect();
     let machine = Machine::read(simd);
-    let measures = parse_measures(&suite.metrics)?;
+    let measures = measures_within(&suite.metrics, suite.k)?;
     let indexes =
         suite.rows.iter().map(|row| Index::open(&row.index)).collect::<Result<Vec<_>>>()?;
+    let files = suite.rows.iter().map(|row| Files::of(row, inputs)).collect::<Result<Vec<_>>>()?;
     progress.begin("encoding", suite.rows.len() as u64);
     let mut ready = Vec::new();
-    for (row, index) in suite.rows.iter().zip(&indexes) {
-        ready.push(Ready::of(suite, row, index, cpu)?);
+    for ((row, index), files) in suite.rows.iter().zip(&indexes).zip(files) {
+        ready.push(Ready::of(suite, row, index, files, cpu)?);
         progress.advance(1);
     }
     let cases: Vec<Case<'_>> = ready
@@ -99,6 +107,33 @@ pub fn run(suite: &Suite, cpu: Option<usize>, progress: &dyn Progress) -> Result
     Ok(SuiteReport { started, machine, k: suite.k, runs: suite.runs, cpu, measures, rows })
 }
 
+/// The measures of a list, each at most at depth `k`: a recall@1000 of ten results is a
+/// recall@10, and should be called so.
+fn measures_within(list: &str, k: usize) -> Result<Vec<Measure>> {
+    let mut measures = Vec::new();
+    for measure in parse_measures(list)? {
+        let measure = measure.within(k);
+        if !measures.contains(&measure) {
+            measures.push(measure);
+        }
+    }
+    Ok(measures)
+}
+
+/// What a row reads beside its index.
+struct Files {
+    queries: Rc<QueryFile>,
+    qrels: Option<Rc<Qrels>>,
+}
+
+impl Files {
+    fn of(row: &Row, inputs: &mut Inputs) -> Result<Self> {
+        let queries = inputs.queries(&row.queries, row.kind.parse()?)?;
+        let qrels = row.qrels.as_ref().map(|path| inputs.qrels(path, &queries)).transpose()?;
+        Ok(Files { queries, qrels })
+    }
+}
+
 /// A row with its index open and its queries encoded.
 struct Ready<'a> {
     index: &'a Index,
@@ -107,17 +142,25 @@ struct Ready<'a> {
     ids: Vec<String>,
     queries: Vec<Query>,
     encoding: Vec<u64>,
+    qrels: Option<Rc<Qrels>>,
 }
 
 impl<'a> Ready<'a> {
-    fn of(suite: &Suite, row: &Row, index: &'a Index, cpu: Option<usize>) -> Result<Self> {
+    fn of(
+        suite: &Suite,
+        row: &Row,
+        index: &'a Index,
+        Files { queries: file, qrels }: Files,
+        cpu: Option<usize>,
+    ) -> Result<Self> {
         let algorithm = row.algorithm.as_ref().unwrap_or(&suite.algorithm).parse()?;
-        let file = read_queries(&row.queries, row.kind.parse()?)?;
         let side = query_side(index, row.query_model.as_deref(), row.hybrid_weight)?;
+        let scale = row.query_scale.unwrap_or(TEXT_SCALE);
         let EncodedQueries { prepared, encoding } =
-            encode_all(&side, &file, TEXT_SCALE, suite.runs, cpu)?;
+            encode_all(&side, &file, scale, suite.runs, cpu)?;
         let (ids, queries) = prepared.into_iter().map(|p| (p.id, p.query)).unzip();
-        Ok(Ready { index, algorithm, query_side: side.describe(&file), ids, queries, encoding })
+        let query_side = side.describe(&file);
+        Ok(Ready { index, algorithm, query_side, ids, queries, encoding, qrels })
     }
 
     fn report(
@@ -131,13 +174,12 @@ impl<'a> Ready<'a> {
         let ranking = |hits: &Vec<Hit>| -> Vec<&str> {
             hits.iter().map(|hit| names.get(hit.ordinal)).collect()
         };
-        let quality = match &row.qrels {
+        let quality = match &self.qrels {
             None => None,
-            Some(path) => {
+            Some(qrels) => {
                 let rankings = self.ids.iter().cloned().zip(lists.iter().map(ranking));
                 let run = Run::from_rankings(rankings);
-                let qrels = Qrels::read(path)?;
-                Some(evaluate(&qrels, &run, measures, Options::default())?.means)
+                Some(evaluate(qrels, &run, measures, Options::default())?.means)
             }
         };
         let first = |hits: &Vec<Hit>| Some(names.get(hits.first()?.ordinal).to_owned());
@@ -182,7 +224,8 @@ mod tests {
                     [[row]]\nname = 'bare'\nindex = 'x.spx'\nqueries = 'queries.tsv'\n";
         let path =
             write(dir, "suite.toml", &format!("k = 10\nruns = 2\nmetrics = 'mrr@10,r@5'\n{rows}"));
-        let report = run(&Suite::read(&path).unwrap(), None, &Silent).unwrap();
+        let report =
+            run(&Suite::read(&path).unwrap(), &mut Inputs::default(), None, &Silent).unwrap();
         let [judged, bare] = &report.rows[..] else { panic!("two rows") };
         // q1: d3 scores 8, the most. q2: d3 scores 5, d2 1. q3 has no answer and counts.
         assert_eq!(judged.quality.as_deref(), Some(&[0.5, 2.0 / 3.0][..]));
@@ -205,6 +248,17 @@ mod tests {
     }
 
     #[test]
+    fn no_measure_looks_further_than_the_lists_are_long() {
+        let labels = |k| {
+            let measures = measures_within("mrr@10,recall@1000,r@10,ndcg@10,map", k).unwrap();
+            measures.iter().map(label).collect::<Vec<_>>()
+        };
+        assert_eq!(labels(1000), ["MRR@10", "R@1000", "R@10", "nDCG@10", "MAP"]);
+        assert_eq!(labels(10), ["MRR@10", "R@10", "nDCG@10", "MAP"]);
+        assert_eq!(labels(3), ["MRR@3", "R@3", "nDCG@3", "MAP"]);
+    }
+
+    #[test]
     fn systems_that_all_collections_have_get_a_mean() {
         let (dir, _, _) = crate::bench::tests::sample_index();
         let dir = dir.path();
@@ -219,7 +273,8 @@ mod tests {
         };
         let rows = [row("one", "first"), row("two", "first"), row("one", "second")].concat();
         let path = write(dir, "suite.toml", &format!("runs = 1\nmetrics = 'mrr@10'\n{rows}"));
-        let report = run(&Suite::read(&path).unwrap(), None, &Silent).unwrap();
+        let report =
+            run(&Suite::read(&path).unwrap(), &mut Inputs::default(), None, &Silent).unwrap();
         let text = report.table().to_string();
         let lines: Vec<Vec<&str>> =
             text.lines().map(|line| line.split("  ").filter(|c| !c.is_empty()).collect()).collect();

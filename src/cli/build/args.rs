@@ -1,6 +1,6 @@
 //! Arguments of `splindex build`, and the options that they are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::super::common::parse_shard;
 use crate::bm25::{AvgDl, Bm25Params, Stemmer, StopWords};
@@ -20,9 +20,8 @@ use crate::vectors::store::Shard;
   splindex build --bm25 --input passages.tsv --output bm25.spx
   splindex build --input vectors --hybrid-text passages.tsv --output hybrid.spx")]
 pub struct BuildArgs {
-    /// Vectors: stores, JsonVectorCollection files or their folder, CIFF, .npz or .csr files; with
-    /// --bm25, TSV or JSON
-    /// Lines texts
+    /// Vectors: stores, JsonVectorCollection files or their folder, CIFF, .npz or .csr files;
+    /// with --bm25, texts in TSV or JSON Lines
     #[arg(long, value_name = "INPUT", num_args = 1.., required = true)]
     pub(super) input: Vec<PathBuf>,
     /// Document ids of a matrix, one a line [default: NAME-ids.txt beside it, else row numbers]
@@ -54,7 +53,7 @@ pub struct BuildArgs {
     /// shards of one collection share
     #[arg(long, value_name = "auto|W", default_value = "auto", value_parser = parse_scale)]
     pub(super) scale: ScaleArg,
-    /// Bits of an impact
+    /// Bits of an impact, 1 to 8
     #[arg(long, value_name = "BITS", default_value_t = 8)]
     pub(super) bits: u8,
     /// Resident memory to stay within: what does not fit goes to temporary files [default:
@@ -113,7 +112,8 @@ pub(super) struct Bm25Args {
     /// Stop words: english or none
     #[arg(long, value_name = "NAME", default_value = "english", requires = "texts")]
     pub(super) stopwords: StopWords,
-    /// TSV columns (from 1) or JSON fields that make the text, joined by a space
+    /// TSV columns (from 1) or JSON fields that make the text, joined by a space [default: column
+    /// 2; "title", then "contents" or "text"]
     #[arg(long, value_name = "LIST", requires = "texts")]
     pub(super) fields: Option<Fields>,
 }
@@ -164,9 +164,10 @@ fn parse_order(text: &str) -> std::result::Result<OrderArg, String> {
 }
 
 impl BuildArgs {
-    /// Files that describe a matrix.
-    pub(super) fn sidecars(&self) -> Sidecars {
-        Sidecars { ids: self.ids.clone(), vocabulary: self.vocabulary.clone() }
+    /// Files that describe a matrix, its copy in `tmp`.
+    pub(super) fn sidecars(&self, tmp: &Path) -> Sidecars {
+        let (ids, vocabulary) = (self.ids.clone(), self.vocabulary.clone());
+        Sidecars { ids, vocabulary, tmp: Some(tmp.to_owned()) }
     }
 }
 
@@ -210,6 +211,7 @@ pub(super) fn options(args: &BuildArgs) -> BuildOptions {
             min_impact: args.min_impact.unwrap_or(1),
         },
         memory: args.memory.unwrap_or_else(Memory::of_machine),
+        bisect: matches!(args.order, OrderArg::Bp),
         ..BuildOptions::default()
     }
 }

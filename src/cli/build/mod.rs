@@ -12,6 +12,7 @@ use super::Common;
 use super::progress::Bars;
 use crate::build::{BuildOptions, Collection, Fidelity, build_in};
 use crate::error::{Error, Place, Result};
+use crate::format::ShardMeta;
 use crate::index::Index;
 use crate::order;
 use crate::output::{OutputFile, folder, refuse_inputs};
@@ -60,6 +61,12 @@ pub fn run(args: &BuildArgs, common: &Common) -> Result<ExitCode> {
     } else {
         read::vectors(args, &mut options, fidelity.as_ref(), tmp, &bars)?
     };
+    if collection.is_empty() && options.shard.count > 0 {
+        let ShardMeta { index, count, .. } = options.shard;
+        let problem = format!("shard {index}/{count} has no document");
+        return Err(Error::data(&args.input[0], Place::File, problem)
+            .hint("leave it out: build and merge take the other shards alone"));
+    }
     if collection.is_empty() {
         return Err(crate::corpus::empty_collection(&args.input));
     }

@@ -1,11 +1,12 @@
 //! Vectors, texts or both into a [`Collection`].
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use super::super::progress::Bars;
 use super::args::BuildArgs;
 use crate::bm25::{AvgDl, Bm25Params, Bm25Source};
-use crate::build::{BuildOptions, Collection, Fidelity, Scale};
+use crate::build::{BuildOptions, Collection, Estimate, Fidelity, Growth, Scale};
 use crate::corpus::CorpusReader;
 use crate::error::{Error, Place, Result};
 use crate::format::{FieldKind, Provenance, ShardMeta};
@@ -21,7 +22,7 @@ pub(super) fn vectors(
     tmp: &Path,
     bars: &Bars<'_>,
 ) -> Result<Collection> {
-    let mut opened = open_documents(&args.input, &args.sidecars())?;
+    let mut opened = open_documents(&args.input, &args.sidecars(tmp))?;
     lone_shard(args, &opened)?;
     if let Some(shard) = args.shard {
         opened = opened.cut(shard)?;
@@ -36,7 +37,7 @@ pub(super) fn vectors(
     let Some(first) = args.hybrid_text.first() else {
         return Collection::read(&mut sources, options, tmp, bars);
     };
-    let (texts, kind) = open_texts(args, &args.hybrid_text, options, tmp)?;
+    let (texts, kind) = open_texts(args, &args.hybrid_text, &sources, options, tmp)?;
     options.hybrid = Some(kind);
     let mut texts = Slice::new(texts, options.shard.doc_base, documents(&sources, options));
     Collection::read_hybrid(&mut sources, (first, &mut texts), options, tmp, bars)
@@ -83,17 +84,19 @@ pub(super) fn texts(
     if !matches!(args.scale.0, Scale::Auto) {
         return Err(Error::Usage("--scale does not go with --bm25: its scale is k1 + 1".into()));
     }
-    let (source, kind) = open_texts(args, &args.input, options, tmp)?;
+    let (source, kind) = open_texts(args, &args.input, &[], options, tmp)?;
     options.scale = kind.largest_weight().map_or(Scale::Auto, Scale::Fixed);
     options.field = kind;
     options.provenance = Provenance { inputs: input_names(args), ..Default::default() };
     Collection::read(&mut [source], options, tmp, bars)
 }
 
-/// BM25 weights of the texts in `paths`, and how they are made.
+/// BM25 weights of the texts in `paths`, beside the vectors of `sources`, and how they are
+/// made.
 fn open_texts(
     args: &BuildArgs,
     paths: &[PathBuf],
+    sources: &[Box<dyn VectorSource>],
     options: &BuildOptions,
     tmp: &Path,
 ) -> Result<(Box<dyn VectorSource>, FieldKind)> {
@@ -106,7 +109,15 @@ fn open_texts(
     let texts = CorpusReader::open(paths, args.bm25_args.fields.as_ref())?;
     // A quarter for analysed texts: what is made of them needs the rest.
     let room = options.memory.left(0) / 4;
-    let source = Bm25Source::within(room, tmp, texts, args.bm25_args.params())?;
+    let vectors = sources.iter().map(|source| source.size()).collect::<Option<Vec<_>>>();
+    let vectors = vectors.unwrap_or_default();
+    let growth = RefCell::new(Growth::default());
+    let check = |source: &Bm25Source<CorpusReader>| {
+        let texts = source.analysed();
+        growth.borrow_mut().note(texts.documents, texts.tokens);
+        Estimate::so_far(texts, &vectors, &growth.borrow()).check(source.texts().done(), options)
+    };
+    let source = Bm25Source::within(room, tmp, texts, args.bm25_args.params(), check)?;
     let Bm25Params { k1, b, avgdl, stemmer, stopwords } = source.params();
     let AvgDl::Fixed(avgdl) = avgdl else {
         return Err(Error::Internal("BM25 has no mean document length".into()));

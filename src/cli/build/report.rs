@@ -5,6 +5,7 @@ use super::args::BuildArgs;
 use crate::build::{Agreement, BuildReport, DEPTHS};
 use crate::error::Result;
 use crate::format::FieldMeta;
+use crate::format::header::hex;
 
 /// Wall time of what happens before packing, and of all.
 pub(super) struct Seconds {
@@ -22,42 +23,13 @@ pub(super) fn print(
     args: &BuildArgs,
     common: &Common,
 ) -> Result<()> {
-    let meta = &report.meta;
-    let content_id: String =
-        report.written.content_id.iter().map(|byte| format!("{byte:02x}")).collect();
     if common.json {
-        let json = serde_json::json!({
-            "index": args.output, "content_id": content_id, "bytes": report.written.file_len,
-            "list_bytes": report.written.list_bytes,
-            "meta": meta, "empty_documents": report.empty_documents,
-            "zero_weights": report.zero_weights, "pruned": report.pruned, "log_gap": gaps,
-            "spilled": {"documents": report.spilled[0], "runs": report.spilled[1]},
-            "fidelity": fidelity.map(|f| serde_json::json!({
-                "queries": f.queries, "depths": DEPTHS, "overlap": f.overlap,
-            })),
-            "seconds": seconds.total,
-            "phases": {
-                "reading": seconds.read, "ordering": seconds.ordered,
-                "inverting": report.seconds[0], "packing": report.seconds[1],
-            },
-        });
-        out!("{json}");
+        out!("{}", json(report, gaps, fidelity, seconds, args));
     }
     if common.quiet {
         return Ok(());
     }
-    eprintln!(
-        "{}: {} ({} empty), {}, {}, {} ({:.3} bytes a posting without ids and lexicon), content id \
-         {content_id}, {:.1} s",
-        args.output.display(),
-        count(meta.documents, "document", "documents"),
-        report.empty_documents,
-        count(meta.terms, "term", "terms"),
-        count(meta.postings, "posting", "postings"),
-        human_bytes(report.written.file_len),
-        report.written.list_bytes as f64 / meta.postings.max(1) as f64,
-        seconds.total,
-    );
+    print_index(report, seconds, args);
     if let Some([before, after]) = gaps {
         eprintln!(
             "order: log-gap {before:.3} bits a posting in input order, {after:.3} in BP order, \
@@ -65,20 +37,73 @@ pub(super) fn print(
             seconds.ordered
         );
     }
-    if let Some(Agreement { queries, overlap }) = fidelity {
-        let depths = DEPTHS.iter().zip(overlap);
-        let list: Vec<String> = depths.map(|(k, share)| format!("top {k}: {share:.4}")).collect();
-        eprintln!(
-            "fidelity: {}, overlap with float scores {}",
-            count(queries as u64, "query", "queries"),
-            list.join(", "),
-        );
+    if let Some(agreement) = fidelity {
+        print_fidelity(agreement);
     }
+    print_rest(report);
+    report.meta.fields.iter().for_each(print_field);
+    Ok(())
+}
+
+fn json(
+    report: &BuildReport,
+    gaps: Option<[f64; 2]>,
+    fidelity: Option<Agreement>,
+    seconds: &Seconds,
+    args: &BuildArgs,
+) -> serde_json::Value {
+    serde_json::json!({
+        "index": args.output, "content_id": hex(&report.written.content_id),
+        "bytes": report.written.file_len, "list_bytes": report.written.list_bytes,
+        "meta": report.meta, "empty_documents": report.empty_documents,
+        "zero_weights": report.zero_weights, "pruned": report.pruned, "log_gap": gaps,
+        "spilled": {"documents": report.spilled[0], "runs": report.spilled[1]},
+        "fidelity": fidelity.map(|f| serde_json::json!({
+            "queries": f.queries, "depths": DEPTHS, "overlap": f.overlap,
+        })),
+        "seconds": seconds.total,
+        "phases": {
+            "reading": seconds.read, "ordering": seconds.ordered,
+            "inverting": report.seconds[0], "packing": report.seconds[1],
+        },
+    })
+}
+
+/// The file: what it holds, its size and its content id.
+fn print_index(report: &BuildReport, seconds: &Seconds, args: &BuildArgs) {
+    let BuildReport { meta, written, .. } = report;
+    eprintln!(
+        "{}: {} ({} empty), {}, {}, {} ({:.3} bytes a posting without ids and lexicon), content id \
+         {}, {:.1} s",
+        args.output.display(),
+        count(meta.documents, "document", "documents"),
+        report.empty_documents,
+        count(meta.terms, "term", "terms"),
+        count(meta.postings, "posting", "postings"),
+        human_bytes(written.file_len),
+        written.list_bytes as f64 / meta.postings.max(1) as f64,
+        hex(&written.content_id),
+        seconds.total,
+    );
+}
+
+fn print_fidelity(Agreement { queries, overlap }: Agreement) {
+    let depths = DEPTHS.iter().zip(overlap);
+    let list: Vec<String> = depths.map(|(k, share)| format!("top {k}: {share:.4}")).collect();
+    eprintln!(
+        "fidelity: {}, overlap with float scores {}",
+        count(queries as u64, "query", "queries"),
+        list.join(", "),
+    );
+}
+
+/// What was left out or lay on disk, where something was.
+fn print_rest(report: &BuildReport) {
     if report.pruned > 0 {
         eprintln!(
             "pruned: {} ({:.2} %) left out",
             count(report.pruned, "posting", "postings"),
-            100.0 * report.pruned as f64 / (report.pruned + meta.postings) as f64,
+            100.0 * report.pruned as f64 / (report.pruned + report.meta.postings) as f64,
         );
     }
     if report.spilled != [0, 0] {
@@ -91,8 +116,6 @@ pub(super) fn print(
     if report.zero_weights > 0 {
         eprintln!("zero weights dropped: {}", report.zero_weights);
     }
-    meta.fields.iter().for_each(print_field);
-    Ok(())
 }
 
 fn print_field(field: &FieldMeta) {

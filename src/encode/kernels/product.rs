@@ -2,14 +2,19 @@
 //!
 //! Weights lie in panels of `COLUMNS` outputs, input by input: a tile of up to `ROWS` rows
 //! and one panel keeps all its sums in registers and reads both operands in order. Every
-//! sum runs over the inputs in order, one multiply-add each, whatever the tile: a row's
-//! result does not depend on the rows beside it.
+//! sum runs over the inputs in order, one multiply-add each, in runs of [`RUN`] that are then
+//! added up, whatever the tile: a row's result does not depend on the rows beside it.
 
 use super::aligned::Aligned;
 use super::elementwise::activate;
 use super::lanes::Lanes;
 use super::{Level, Work, tiles, with_rows};
 use crate::encode::config::Activation;
+
+/// Inputs that are summed on their own before they join the sum. One chain of K multiply-adds is
+/// off by some √(K/2) roundings, runs of R by √(R/2 + K/2R): 8 in place of 20 at 768 inputs. With one
+/// chain ModernBERT's 22 layers were 1.4 times as far from float64 as PyTorch's float32 is.
+pub(super) const RUN: usize = 128;
 
 /// Bytes of packed rows that meet all panels before the next rows: half of a common L2.
 const BLOCK_BYTES: usize = 1 << 20;
@@ -182,9 +187,21 @@ pub(super) fn multiply<S: Lanes>(
     }
 }
 
-/// The sums of `M` packed rows with one panel.
+/// The sums of `M` packed rows with one panel: runs of [`RUN`] inputs, then those.
 #[inline(always)]
 pub(super) fn sums<S: Lanes, const M: usize>(s: S, rows: &[f32], panel: &[f32]) -> [[S::V; 2]; M] {
+    let mut totals = [[s.splat(0.0); 2]; M];
+    for (rows, panel) in rows.chunks(RUN * M).zip(panel.chunks(RUN * S::COLUMNS)) {
+        for (total, sum) in totals.iter_mut().zip(run::<S, M>(s, rows, panel)) {
+            *total = [s.add(total[0], sum[0]), s.add(total[1], sum[1])];
+        }
+    }
+    totals
+}
+
+/// The sums of a run of inputs, all in registers.
+#[inline(always)]
+fn run<S: Lanes, const M: usize>(s: S, rows: &[f32], panel: &[f32]) -> [[S::V; 2]; M] {
     let mut sums = [[s.splat(0.0); 2]; M];
     for (x, w) in rows.chunks_exact(M).zip(panel.chunks_exact(S::COLUMNS)) {
         let (low, high) = (s.load(w), s.load(&w[S::N..]));
@@ -195,6 +212,15 @@ pub(super) fn sums<S: Lanes, const M: usize>(s: S, rows: &[f32], panel: &[f32]) 
         }
     }
     sums
+}
+
+/// The dot product of one row and one column, added up in the order of [`sums`].
+#[inline(always)]
+pub(super) fn sum<S: Lanes>(s: S, x: &[f32], w: &[f32]) -> f32 {
+    let run = |(x, w): (&[f32], &[f32])| -> f32 {
+        x.iter().zip(w).fold(0.0, |sum, (&x, &w)| s.fma1(x, w, sum))
+    };
+    x.chunks(RUN).zip(w.chunks(RUN)).map(run).fold(0.0, |total, sum| total + sum)
 }
 
 /// The sums of a tile and what becomes of them; `at` is the place of the first result and

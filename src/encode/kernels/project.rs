@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use super::lanes::Lanes;
-use super::product::{pack_panel, pack_rows, sums};
+use super::product::{pack_panel, pack_rows, sum, sums};
 use super::screen::{Quantised, Screen, ScreenPanel, quantise};
 use super::{Level, Work, tiles, with_rows};
 
@@ -314,7 +314,7 @@ fn exact<S: Lanes>(
             continue;
         }
         let (x, w) = operands(pair);
-        let sum = x.iter().zip(w).fold(0.0, |sum, (&x, &w)| s.fma1(x, w, sum));
+        let sum = sum(s, x, w);
         let maximum = &mut maxima[pair.column];
         *maximum = if sum > *maximum { sum } else { *maximum };
     }

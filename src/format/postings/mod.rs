@@ -43,6 +43,16 @@ impl Representation {
         Representation::Bytes,
     ];
 
+    /// Its name, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Representation::Packed => "packed",
+            Representation::Stream => "stream",
+            Representation::Bitmap => "bitmap",
+            Representation::Bytes => "bytes",
+        }
+    }
+
     /// The layout of a list: a function of these values only, never of the machine.
     ///
     /// A stream spends two bytes per 255 documents of gap, so below one posting per 128

@@ -30,6 +30,7 @@ use super::bits::{self, BitWriter};
 use super::kernels::{self, UPPER};
 use super::{Block, Encoded, List};
 use crate::format::BLOCK;
+use crate::varint;
 
 const HEADER: usize = 2;
 /// Fewest postings of a block with a header.
@@ -103,12 +104,7 @@ fn split(offsets: &[u32]) -> u32 {
 fn encode_few(first: u32, docids: &[u32], impacts: &[u8], out: &mut Vec<u8>) {
     let mut first = first;
     for &docid in docids {
-        let mut rest = docid - first;
-        while rest >= 0x80 {
-            out.push(rest as u8 | 0x80);
-            rest >>= 7;
-        }
-        out.push(rest as u8);
+        varint::put(u64::from(docid - first), out);
         first = docid + 1;
     }
     out.extend_from_slice(impacts);
@@ -247,22 +243,12 @@ fn window(bytes: &[u8], padded: &mut [u8; UPPER]) -> [u8; UPPER] {
 }
 
 fn decode_few(bytes: &[u8], first: u32, postings: usize, out: &mut Block) -> Option<()> {
-    let mut rest = bytes.iter();
-    let mut first = first;
+    let (mut rest, mut first) = (bytes, first);
     for docid in &mut out.docids[..postings] {
-        let (mut gap, mut shift) = (0u32, 0);
-        loop {
-            let byte = *rest.next()?;
-            gap |= u32::from(byte & 0x7F).checked_shl(shift)?;
-            if byte < 0x80 {
-                break;
-            }
-            shift += 7;
-        }
-        *docid = first.checked_add(gap)?;
+        *docid = first.checked_add(varint::take_u32(&mut rest)?)?;
         first = docid.checked_add(1)?;
     }
-    out.impacts[..postings].copy_from_slice(rest.as_slice().get(..postings)?);
+    out.impacts[..postings].copy_from_slice(rest.get(..postings)?);
     Some(())
 }
 

@@ -47,6 +47,16 @@ fn one_malformed_token_does_not_make_a_file_of_lists_a_file_of_texts() {
 }
 
 #[test]
+fn where_texts_make_no_sense_the_line_that_is_no_list_is_named() {
+    let broken = |text: &str| broken_list(&read("q.tsv", text, QueryKind::Auto).unwrap());
+    let slip = "q1\tcoffee:1\nq2\tcoffee 1\nq3\t\n";
+    assert_eq!(broken(slip), Some((2, "expected token:weight, found \"coffee\"".into())));
+    assert_eq!(broken("q1\tone two\nq2\tthree\nq3\t12:30\n"), None, "texts");
+    let message = integer_weights(&read("q", slip, QueryKind::Auto).unwrap(), 1.0).unwrap_err();
+    assert!(message.to_string().contains("q:2: expected token:weight"), "{message}");
+}
+
+#[test]
 fn the_caller_decides_between_text_and_repeated_tokens() {
     let line = "1\tb a b\n";
     assert_eq!(bodies(line, QueryKind::Text), [text("1", "b a b")]);

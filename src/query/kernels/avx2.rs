@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use super::tables::SPREAD;
 use super::{
-    Accumulators, CHUNK, ChunkBytes, Lane, MAX_LANES, NO_IMPACTS, STAGE, Stage, ones, scalar,
+    Accumulators, CHUNK, ChunkBytes, GROUP, Lane, MAX_LANES, NO_IMPACTS, Stage, ones, scalar,
 };
 use crate::format::WINDOW;
 
@@ -40,41 +40,6 @@ pub(super) fn halves(weight: u32) -> Option<i32> {
     (high <= i16::MAX as u32).then_some((low | high << 16) as i32)
 }
 
-/// Adds the first `fours` fours of a stage. The products of every `N` stand as shuffles
-/// inside 16 bytes leave them: first those of the lower four of every eight postings, then
-/// the rest.
-///
-/// # Safety
-/// The positions of these postings must be below the window.
-#[inline(always)]
-pub(super) unsafe fn add_fours<const N: usize>(
-    stage: &Stage,
-    fours: usize,
-    accumulators: &mut Accumulators,
-) {
-    let groups = stage.positions.as_chunks::<N>().0.iter().zip(stage.products.as_chunks::<N>().0);
-    let mut add = |positions: &[u16; N], products: &[u32; N], fours: usize| {
-        let products = products.as_chunks::<4>().0;
-        for (four, positions) in positions.as_chunks::<4>().0[..fours].iter().enumerate() {
-            let products = products[four % 2 * (N / 8) + four / 2];
-            for (&position, product) in positions.iter().zip(products) {
-                debug_assert!(u32::from(position) < WINDOW);
-                // SAFETY: the caller promises it; a check here costs as much as the addition.
-                let score = unsafe { accumulators.get_unchecked_mut(usize::from(position)) };
-                *score = score.wrapping_add(product);
-            }
-        }
-    };
-    let mut left = fours;
-    for (positions, products) in groups {
-        if left < N / 4 {
-            return add(positions, products, left);
-        }
-        add(positions, products, N / 4);
-        left -= N / 4;
-    }
-}
-
 /// For 8 pairs in 16 bytes: twice the impact of each of the lower or upper four, as 16 bits.
 pub(super) const fn impacts_of_four(upper: bool) -> [i8; 16] {
     let mut bytes = [-128; 16];
@@ -108,92 +73,98 @@ pub(super) fn scatter(
     });
     // One before the window; the first gap is at least 1.
     let mut before = _mm256_set1_epi16(-1);
-    for run in run.chunks(STAGE) {
-        let out = stage.positions.as_chunks_mut::<16>().0.iter_mut();
-        let out = out.zip(stage.products.as_chunks_mut::<16>().0);
-        for (group, (positions, products)) in run.chunks(16).zip(out) {
-            let mut padded = [[0; 2]; 16];
-            let group = group.first_chunk().unwrap_or_else(|| {
-                padded[..group.len()].copy_from_slice(group);
-                &padded
-            });
-            // SAFETY: the group has 32 bytes.
-            let pairs = unsafe { _mm256_loadu_si256(group.as_ptr().cast()) };
-            let mut sum = _mm256_and_si256(pairs, _mm256_set1_epi16(0xFF));
-            sum = _mm256_add_epi16(sum, _mm256_bslli_epi128::<2>(sum));
-            sum = _mm256_add_epi16(sum, _mm256_bslli_epi128::<4>(sum));
-            sum = _mm256_add_epi16(sum, _mm256_bslli_epi128::<8>(sum));
-            let lower_sums = _mm256_permute2x128_si256::<0x08>(sum, sum);
-            sum = _mm256_add_epi16(sum, _mm256_shuffle_epi8(lower_sums, top));
-            sum = _mm256_add_epi16(sum, before);
-            before = _mm256_shuffle_epi8(_mm256_permute4x64_epi64::<0xFF>(sum), top_of_8);
-            let position = _mm256_and_si256(sum, _mm256_set1_epi16((WINDOW - 1) as i16));
-            let low = _mm256_madd_epi16(_mm256_shuffle_epi8(pairs, lower), weights);
-            let high = _mm256_madd_epi16(_mm256_shuffle_epi8(pairs, upper), weights);
-            // SAFETY: 16 positions of two bytes, 16 products of four.
-            unsafe {
-                _mm256_storeu_si256(positions.as_mut_ptr().cast(), position);
-                let products = products.as_mut_ptr();
-                _mm256_storeu_si256(products.cast(), low);
-                _mm256_storeu_si256(products.add(8).cast(), high);
-            }
-        }
-        // SAFETY: positions were masked; what was padded adds nothing.
-        unsafe { add_fours::<16>(stage, run.len().div_ceil(4), accumulators) };
+    for group in run.chunks(16) {
+        let postings = group.len();
+        let pairs = load_pairs(group);
+        let mut sum = _mm256_and_si256(pairs, _mm256_set1_epi16(0xFF));
+        sum = _mm256_add_epi16(sum, _mm256_bslli_epi128::<2>(sum));
+        sum = _mm256_add_epi16(sum, _mm256_bslli_epi128::<4>(sum));
+        sum = _mm256_add_epi16(sum, _mm256_bslli_epi128::<8>(sum));
+        let lower_sums = _mm256_permute2x128_si256::<0x08>(sum, sum);
+        sum = _mm256_add_epi16(sum, _mm256_shuffle_epi8(lower_sums, top));
+        sum = _mm256_add_epi16(sum, before);
+        before = _mm256_shuffle_epi8(_mm256_permute4x64_epi64::<0xFF>(sum), top_of_8);
+        let position = _mm256_and_si256(sum, _mm256_set1_epi16((WINDOW - 1) as i16));
+        // Fours 0, 2 | 1, 3: shuffles inside 16 bytes then leave the products in order.
+        let fours = _mm256_permute4x64_epi64::<0b11_01_10_00>(pairs);
+        let low = _mm256_madd_epi16(_mm256_shuffle_epi8(fours, lower), weights);
+        let high = _mm256_madd_epi16(_mm256_shuffle_epi8(fours, upper), weights);
+        store(position, low, high, stage);
+        stage.grow(postings, accumulators);
+    }
+}
+
+/// Up to 16 pairs, and zeros behind them.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load_pairs(pairs: &[[u8; 2]]) -> __m256i {
+    if let Some(pairs) = pairs.first_chunk::<16>() {
+        // SAFETY: 32 bytes.
+        return unsafe { _mm256_loadu_si256(pairs.as_ptr().cast()) };
+    }
+    let fours = _mm256_set1_epi64x(pairs.len() as i64 / 4);
+    let loaded = _mm256_cmpgt_epi64(fours, _mm256_setr_epi64x(0, 1, 2, 3));
+    if pairs.len().is_multiple_of(4) {
+        // SAFETY: masked to the pairs.
+        return unsafe { _mm256_maskload_epi64(pairs.as_ptr().cast(), loaded) };
+    }
+    // Runs of sound files are padded to four pairs.
+    let mut padded = [[0; 2]; 16];
+    padded[..pairs.len()].copy_from_slice(pairs);
+    // SAFETY: 32 bytes.
+    unsafe { _mm256_loadu_si256(padded.as_ptr().cast()) }
+}
+
+/// Stores 16 positions, below the window, and their products at the end of a stage.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store(position: __m256i, low: __m256i, high: __m256i, stage: &mut Stage) {
+    let (positions, products) = stage.end();
+    // SAFETY: 16 positions of two bytes, 16 products of four, half a step.
+    unsafe {
+        _mm256_storeu_si256(positions.as_mut_ptr().cast(), position);
+        _mm256_storeu_si256(products.as_mut_ptr().cast(), low);
+        _mm256_storeu_si256(products.as_mut_ptr().add(8).cast(), high);
     }
 }
 
 /// Positions and products by vectors, then additions one by one.
-#[target_feature(enable = "avx2,popcnt")]
-pub(super) fn scatter_until(
-    docids: &[u32],
-    impacts: &[u8],
+#[target_feature(enable = "avx2")]
+pub(super) fn scatter_groups<'g>(
+    groups: impl Iterator<Item = (&'g [u32; GROUP], &'g [u8; GROUP])>,
     first: u32,
     weight: u32,
     stage: &mut Stage,
-    accumulators: &mut [u32],
+    accumulators: &mut Accumulators,
 ) -> usize {
-    let (groups, few) = docids.as_chunks::<16>();
-    let last = _mm256_set1_epi32(accumulators.len() as i32 - 1);
+    let last = _mm256_set1_epi32(WINDOW as i32 - 1);
     let (first8, weight8) = (_mm256_set1_epi32(first as i32), _mm256_set1_epi32(weight as i32));
-    let out = stage.positions.as_chunks_mut::<16>().0.iter_mut();
-    let out = out.zip(stage.products.as_chunks_mut::<16>().0);
     let mut done = 0;
-    for ((docids, impacts), (positions, products)) in
-        groups.iter().zip(impacts.as_chunks::<16>().0).zip(out)
-    {
-        // SAFETY: all are arrays of 16.
-        let inside = unsafe {
-            let at = docids.as_ptr();
+    for (docids, impacts) in groups {
+        let at = docids.as_ptr();
+        // SAFETY: both are arrays of 16.
+        let (low, high, impacts) = unsafe {
             let (low, high) = (_mm256_loadu_si256(at.cast()), _mm256_loadu_si256(at.add(8).cast()));
-            let (low, high) = (_mm256_sub_epi32(low, first8), _mm256_sub_epi32(high, first8));
-            let inside = |position| {
-                let inside = _mm256_cmpeq_epi32(_mm256_min_epu32(position, last), position);
-                _mm256_movemask_ps(_mm256_castsi256_ps(inside)) as u32
-            };
-            let inside = (inside(low) | inside(high) << 8).trailing_ones() as usize;
-            // Saturated where it is outside, and not used there.
-            let both = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi32(low, high));
-            _mm256_storeu_si256(positions.as_mut_ptr().cast(), both);
-            let impacts = _mm_loadu_si128(impacts.as_ptr().cast());
-            let low = _mm256_cvtepu8_epi32(impacts);
-            let high = _mm256_cvtepu8_epi32(_mm_srli_si128::<8>(impacts));
-            let products = products.as_mut_ptr();
-            _mm256_storeu_si256(products.cast(), _mm256_mullo_epi32(low, weight8));
-            _mm256_storeu_si256(products.add(8).cast(), _mm256_mullo_epi32(high, weight8));
-            inside
+            (low, high, _mm_loadu_si128(impacts.as_ptr().cast()))
         };
-        done += inside;
-        if inside < 16 {
+        let (low, high) = (_mm256_sub_epi32(low, first8), _mm256_sub_epi32(high, first8));
+        let inside = |position| _mm256_cmpeq_epi32(_mm256_min_epu32(position, last), position);
+        let (low_inside, high_inside) = (inside(low), inside(high));
+        let product = |impacts, inside| {
+            _mm256_and_si256(_mm256_mullo_epi32(_mm256_cvtepu8_epi32(impacts), weight8), inside)
+        };
+        let both = _mm256_packus_epi32(_mm256_and_si256(low, last), _mm256_and_si256(high, last));
+        let positions = _mm256_permute4x64_epi64::<0b11_01_10_00>(both);
+        let low = product(impacts, low_inside);
+        let high = product(_mm_srli_si128::<8>(impacts), high_inside);
+        store(positions, low, high, stage);
+        stage.grow(GROUP, accumulators);
+        if _mm256_movemask_ps(_mm256_castsi256_ps(high_inside)) & 0x80 == 0 {
             break;
         }
+        done += 1;
     }
-    // SAFETY: these positions are below the number of accumulators.
-    unsafe { stage.add(done, accumulators) };
-    if done < 16 * groups.len() {
-        return done;
-    }
-    done + scalar::scatter_until(few, &impacts[done..], first, weight, stage, accumulators)
+    done
 }
 
 #[target_feature(enable = "avx2")]

@@ -2,9 +2,9 @@
 
 use std::arch::x86_64::*;
 
-use super::avx2::{add_fours, halves, impacts_of_four};
+use super::avx2::{halves, impacts_of_four};
 use super::{
-    Accumulators, CHUNK, ChunkBytes, Lane, MAX_LANES, NO_IMPACTS, STAGE, Stage, ones, scalar,
+    Accumulators, CHUNK, ChunkBytes, GROUP, Lane, MAX_LANES, NO_IMPACTS, Stage, ones, scalar,
 };
 use crate::format::WINDOW;
 
@@ -54,6 +54,8 @@ pub(super) fn scatter(
     };
     let (one, two) = (down(1), down(2));
     let last = _mm512_set1_epi16(31);
+    // Shuffles inside 16 bytes then leave the products in order.
+    let in_order = _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7);
     let [lower, upper] = [false, true].map(|upper| {
         let bytes = impacts_of_four(upper);
         // SAFETY: 16 bytes.
@@ -61,74 +63,68 @@ pub(super) fn scatter(
     });
     // One before the window; the first gap is at least 1.
     let mut before = _mm512_set1_epi16(-1);
-    for run in run.chunks(STAGE) {
-        let out = stage.positions.as_chunks_mut::<32>().0.iter_mut();
-        let out = out.zip(stage.products.as_chunks_mut::<32>().0);
-        for (group, (positions, products)) in run.chunks(32).zip(out) {
-            let loaded = (u32::MAX >> (32 - group.len() as u32)) as __mmask32;
-            // SAFETY: masked to the group; the rest adds nothing.
-            let pairs = unsafe { _mm512_maskz_loadu_epi16(loaded, group.as_ptr().cast()) };
-            let mut sum = _mm512_and_si512(pairs, _mm512_set1_epi16(0xFF));
-            sum = _mm512_add_epi16(sum, _mm512_bslli_epi128::<2>(sum));
-            sum = _mm512_add_epi16(sum, _mm512_bslli_epi128::<4>(sum));
-            sum = _mm512_add_epi16(sum, _mm512_bslli_epi128::<8>(sum));
-            sum = _mm512_add_epi16(sum, _mm512_maskz_permutexvar_epi16(0xFFFF_FF00, one, sum));
-            sum = _mm512_add_epi16(sum, _mm512_maskz_permutexvar_epi16(0xFFFF_0000, two, sum));
-            sum = _mm512_add_epi16(sum, before);
-            before = _mm512_permutexvar_epi16(last, sum);
-            let position = _mm512_and_si512(sum, _mm512_set1_epi16((WINDOW - 1) as i16));
-            let low = _mm512_madd_epi16(_mm512_shuffle_epi8(pairs, lower), weights);
-            let high = _mm512_madd_epi16(_mm512_shuffle_epi8(pairs, upper), weights);
-            // SAFETY: 32 positions of two bytes, 32 products of four.
-            unsafe {
-                _mm512_storeu_si512(positions.as_mut_ptr().cast(), position);
-                let products = products.as_mut_ptr();
-                _mm512_storeu_si512(products.cast(), low);
-                _mm512_storeu_si512(products.add(16).cast(), high);
-            }
+    for group in run.chunks(32) {
+        let loaded = (u32::MAX >> (32 - group.len() as u32)) as __mmask32;
+        // SAFETY: masked to the group; the rest adds nothing.
+        let pairs = unsafe { _mm512_maskz_loadu_epi16(loaded, group.as_ptr().cast()) };
+        let mut sum = _mm512_and_si512(pairs, _mm512_set1_epi16(0xFF));
+        sum = _mm512_add_epi16(sum, _mm512_bslli_epi128::<2>(sum));
+        sum = _mm512_add_epi16(sum, _mm512_bslli_epi128::<4>(sum));
+        sum = _mm512_add_epi16(sum, _mm512_bslli_epi128::<8>(sum));
+        sum = _mm512_add_epi16(sum, _mm512_maskz_permutexvar_epi16(0xFFFF_FF00, one, sum));
+        sum = _mm512_add_epi16(sum, _mm512_maskz_permutexvar_epi16(0xFFFF_0000, two, sum));
+        sum = _mm512_add_epi16(sum, before);
+        before = _mm512_permutexvar_epi16(last, sum);
+        let position = _mm512_and_si512(sum, _mm512_set1_epi16((WINDOW - 1) as i16));
+        let fours = _mm512_permutexvar_epi64(in_order, pairs);
+        let low = _mm512_madd_epi16(_mm512_shuffle_epi8(fours, lower), weights);
+        let high = _mm512_madd_epi16(_mm512_shuffle_epi8(fours, upper), weights);
+        let (positions, products) = stage.end();
+        // SAFETY: 32 positions of two bytes, 32 products of four: a step.
+        unsafe {
+            _mm512_storeu_si512(positions.as_mut_ptr().cast(), position);
+            _mm512_storeu_si512(products.as_mut_ptr().cast(), low);
+            _mm512_storeu_si512(products.as_mut_ptr().add(16).cast(), high);
         }
-        // SAFETY: positions were masked; what was padded adds nothing.
-        unsafe { add_fours::<32>(stage, run.len().div_ceil(4), accumulators) };
+        stage.grow(group.len(), accumulators);
     }
 }
 
 /// Positions and products by vectors, then additions one by one: faster than the scatter
 /// instruction.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
-pub(super) fn scatter_until(
-    docids: &[u32],
-    impacts: &[u8],
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+pub(super) fn scatter_groups<'g>(
+    groups: impl Iterator<Item = (&'g [u32; GROUP], &'g [u8; GROUP])>,
     first: u32,
     weight: u32,
     stage: &mut Stage,
-    accumulators: &mut [u32],
+    accumulators: &mut Accumulators,
 ) -> usize {
-    let limit = _mm512_set1_epi32(accumulators.len() as i32);
+    let limit = _mm512_set1_epi32(WINDOW as i32);
+    let mask = _mm512_set1_epi32(WINDOW as i32 - 1);
     let (first16, weight16) = (_mm512_set1_epi32(first as i32), _mm512_set1_epi32(weight as i32));
-    let out = stage.positions.as_chunks_mut::<16>().0.iter_mut();
-    let out = out.zip(stage.products.as_chunks_mut::<16>().0);
     let mut done = 0;
-    for ((docids, impacts), (positions, products)) in
-        docids.chunks(16).zip(impacts.chunks(16)).zip(out)
-    {
-        let loaded = (0xFFFF >> (16 - docids.len().min(impacts.len()))) as __mmask16;
-        // SAFETY: masked to the chunks, and to the arrays of 16.
-        let inside = unsafe {
-            let docids = _mm512_maskz_loadu_epi32(loaded, docids.as_ptr().cast());
-            let impacts = _mm_maskz_loadu_epi8(loaded, impacts.as_ptr().cast());
-            let position = _mm512_sub_epi32(docids, first16);
-            let product = _mm512_mullo_epi32(_mm512_cvtepu8_epi32(impacts), weight16);
-            _mm256_storeu_si256(positions.as_mut_ptr().cast(), _mm512_cvtepi32_epi16(position));
-            _mm512_storeu_si512(products.as_mut_ptr().cast(), product);
-            _mm512_mask_cmplt_epu32_mask(loaded, position, limit).trailing_ones() as usize
+    for (docids, impacts) in groups {
+        // SAFETY: both are arrays of 16.
+        let (docids, impacts) = unsafe {
+            (_mm512_loadu_si512(docids.as_ptr().cast()), _mm_loadu_si128(impacts.as_ptr().cast()))
         };
-        done += inside;
-        if inside < 16 {
+        let position = _mm512_sub_epi32(docids, first16);
+        let inside = _mm512_cmplt_epu32_mask(position, limit);
+        let position = _mm512_cvtepi32_epi16(_mm512_and_si512(position, mask));
+        let product = _mm512_maskz_mullo_epi32(inside, _mm512_cvtepu8_epi32(impacts), weight16);
+        let (positions, products) = stage.end();
+        // SAFETY: 16 positions of two bytes, 16 products of four, half a step.
+        unsafe {
+            _mm256_storeu_si256(positions.as_mut_ptr().cast(), position);
+            _mm512_storeu_si512(products.as_mut_ptr().cast(), product);
+        }
+        stage.grow(GROUP, accumulators);
+        if inside >> (GROUP - 1) == 0 {
             break;
         }
+        done += 1;
     }
-    // SAFETY: these positions are below the number of accumulators.
-    unsafe { stage.add(done, accumulators) };
     done
 }
 

@@ -3,7 +3,7 @@
 use std::arch::aarch64::*;
 
 use super::tables::SPREAD;
-use super::{Accumulators, CHUNK, ChunkBytes, Lane, STAGE, Stage, ones, scalar};
+use super::{Accumulators, CHUNK, ChunkBytes, GROUP, Lane, Stage, ones, scalar};
 use crate::format::WINDOW;
 
 #[target_feature(enable = "neon")]
@@ -41,16 +41,24 @@ fn running_sum(gaps: uint16x8_t, before: uint16x8_t) -> uint16x8_t {
     vaddq_u16(sum, before)
 }
 
-/// Writes the products of eight impacts.
+/// Stores eight positions, below the window, and their products at the end of a stage.
 #[inline]
 #[target_feature(enable = "neon")]
-fn store_products(impacts: uint16x8_t, weight: u16, out: &mut [u32; 8]) {
-    let weight = vdup_n_u16(weight);
-    // SAFETY: two vectors of four.
+fn store(position: uint16x8_t, [low, high]: [uint32x4_t; 2], stage: &mut Stage) {
+    let (positions, products) = stage.end();
+    // SAFETY: eight positions of two bytes, two vectors of four products, less than a step.
     unsafe {
-        vst1q_u32(out.as_mut_ptr(), vmull_u16(vget_low_u16(impacts), weight));
-        vst1q_u32(out.as_mut_ptr().add(4), vmull_u16(vget_high_u16(impacts), weight));
+        vst1q_u16(positions.as_mut_ptr(), position);
+        vst1q_u32(products.as_mut_ptr(), low);
+        vst1q_u32(products.as_mut_ptr().add(4), high);
     }
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn products(impacts: uint16x8_t, weight: u16) -> [uint32x4_t; 2] {
+    let weight = vdup_n_u16(weight);
+    [vmull_u16(vget_low_u16(impacts), weight), vmull_u16(vget_high_u16(impacts), weight)]
 }
 
 /// A running sum of gaps and the products by vectors, then additions one by one.
@@ -67,73 +75,60 @@ pub(super) fn scatter(
     let mask = vdupq_n_u16((WINDOW - 1) as u16);
     // One before the window; the first gap is at least 1.
     let mut before = vdupq_n_u16(u16::MAX);
-    for run in run.chunks(STAGE) {
-        let out = stage.positions.as_chunks_mut::<8>().0.iter_mut();
-        let out = out.zip(stage.products.as_chunks_mut::<8>().0);
-        for (group, (positions, products)) in run.chunks(8).zip(out) {
-            let mut padded = [[0; 2]; 8];
-            let group = group.first_chunk().unwrap_or_else(|| {
-                padded[..group.len()].copy_from_slice(group);
-                &padded
-            });
-            // SAFETY: the group has 16 bytes, eight pairs.
-            let uint8x8x2_t(gaps, impacts) = unsafe { vld2_u8(group.as_ptr().cast()) };
-            let sum = running_sum(vmovl_u8(gaps), before);
-            before = vdupq_laneq_u16::<7>(sum);
-            // SAFETY: eight positions of two bytes.
-            unsafe { vst1q_u16(positions.as_mut_ptr(), vandq_u16(sum, mask)) };
-            store_products(vmovl_u8(impacts), weight, products);
-        }
-        // SAFETY: positions were masked.
-        unsafe { stage.add(run.len(), accumulators) };
+    for group in run.chunks(8) {
+        let mut padded = [[0; 2]; 8];
+        let postings = group.len();
+        let group = group.first_chunk().unwrap_or_else(|| {
+            padded[..postings].copy_from_slice(group);
+            &padded
+        });
+        // SAFETY: the group has 16 bytes, eight pairs.
+        let uint8x8x2_t(gaps, impacts) = unsafe { vld2_u8(group.as_ptr().cast()) };
+        let sum = running_sum(vmovl_u8(gaps), before);
+        before = vdupq_laneq_u16::<7>(sum);
+        store(vandq_u16(sum, mask), products(vmovl_u8(impacts), weight), stage);
+        stage.grow(postings, accumulators);
     }
 }
 
 /// Positions and products by vectors, then additions one by one.
 #[target_feature(enable = "neon")]
-pub(super) fn scatter_until(
-    docids: &[u32],
-    impacts: &[u8],
+pub(super) fn scatter_groups<'g>(
+    groups: impl Iterator<Item = (&'g [u32; GROUP], &'g [u8; GROUP])>,
     first: u32,
     weight: u32,
     stage: &mut Stage,
-    accumulators: &mut [u32],
+    accumulators: &mut Accumulators,
 ) -> usize {
     let Ok(weight) = u16::try_from(weight) else {
-        return scalar::scatter_until(docids, impacts, first, weight, stage, accumulators);
+        return scalar::scatter_groups(groups, first, weight, stage, accumulators);
     };
-    let (groups, few) = docids.as_chunks::<8>();
-    let (first4, limit) = (vdupq_n_u32(first), vdupq_n_u32(accumulators.len() as u32));
-    let out = stage.positions.as_chunks_mut::<8>().0.iter_mut();
-    let out = out.zip(stage.products.as_chunks_mut::<8>().0);
+    let (first4, limit) = (vdupq_n_u32(first), vdupq_n_u32(WINDOW));
+    let mask = vdupq_n_u16((WINDOW - 1) as u16);
     let mut done = 0;
-    for ((docids, impacts), (positions, products)) in
-        groups.iter().zip(impacts.as_chunks::<8>().0).zip(out)
-    {
-        // SAFETY: all are arrays of 8.
-        let inside = unsafe {
-            let low = vsubq_u32(vld1q_u32(docids.as_ptr()), first4);
-            let high = vsubq_u32(vld1q_u32(docids.as_ptr().add(4)), first4);
-            let both = vcombine_u16(vmovn_u32(low), vmovn_u32(high));
-            vst1q_u16(positions.as_mut_ptr(), both);
-            store_products(vmovl_u8(vld1_u8(impacts.as_ptr())), weight, products);
-            let (low, high) = (vcltq_u32(low, limit), vcltq_u32(high, limit));
-            // A byte of ones for each posting inside.
-            let inside = vmovn_u16(vcombine_u16(vmovn_u32(low), vmovn_u32(high)));
-            vget_lane_u64::<0>(vreinterpret_u64_u8(inside)).trailing_ones() as usize / 8
-        };
-        done += inside;
-        if inside < 8 {
+    for (docids, impacts) in groups {
+        for (docids, impacts) in docids.as_chunks::<8>().0.iter().zip(impacts.as_chunks::<8>().0) {
+            // SAFETY: both are arrays of 8.
+            let (low, high, impacts) = unsafe {
+                let at = docids.as_ptr();
+                (vld1q_u32(at), vld1q_u32(at.add(4)), vld1_u8(impacts.as_ptr()))
+            };
+            let (low, high) = (vsubq_u32(low, first4), vsubq_u32(high, first4));
+            let [low_product, high_product] = products(vmovl_u8(impacts), weight);
+            let inside = [
+                vandq_u32(low_product, vcltq_u32(low, limit)),
+                vandq_u32(high_product, vcltq_u32(high, limit)),
+            ];
+            let position = vandq_u16(vcombine_u16(vmovn_u32(low), vmovn_u32(high)), mask);
+            store(position, inside, stage);
+            stage.grow(8, accumulators);
+        }
+        if docids[GROUP - 1].wrapping_sub(first) >= WINDOW {
             break;
         }
+        done += 1;
     }
-    // SAFETY: these positions are below the number of accumulators.
-    unsafe { stage.add(done, accumulators) };
-    if done < 8 * groups.len() {
-        return done;
-    }
-    let weight = weight.into();
-    done + scalar::scatter_until(few, &impacts[done..], first, weight, stage, accumulators)
+    done
 }
 
 #[target_feature(enable = "neon")]

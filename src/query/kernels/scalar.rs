@@ -1,6 +1,6 @@
 //! Plain Rust: the definition of every kernel.
 
-use super::{Accumulators, CHUNK, ChunkBytes, Lane, Stage, ones};
+use super::{Accumulators, CHUNK, ChunkBytes, GROUP, Lane, Stage, ones};
 use crate::format::WINDOW;
 
 const MASK: usize = WINDOW as usize - 1;
@@ -21,23 +21,26 @@ pub(super) fn scatter(
     }
 }
 
-pub(super) fn scatter_until(
-    docids: &[u32],
-    impacts: &[u8],
+pub(super) fn scatter_groups<'g>(
+    groups: impl Iterator<Item = (&'g [u32; GROUP], &'g [u8; GROUP])>,
     first: u32,
     weight: u32,
     _: &mut Stage,
-    accumulators: &mut [u32],
+    accumulators: &mut Accumulators,
 ) -> usize {
-    for (i, (docid, &impact)) in docids.iter().zip(impacts).enumerate() {
-        match accumulators.get_mut(docid.wrapping_sub(first) as usize) {
-            Some(score) => {
+    let mut done = 0;
+    for (docids, impacts) in groups {
+        for (docid, &impact) in docids.iter().zip(impacts) {
+            if let Some(score) = accumulators.get_mut(docid.wrapping_sub(first) as usize) {
                 *score = score.wrapping_add(weight.wrapping_mul(u32::from(impact)));
             }
-            None => return i,
         }
+        if docids[GROUP - 1].wrapping_sub(first) >= WINDOW {
+            break;
+        }
+        done += 1;
     }
-    docids.len()
+    done
 }
 
 pub(super) fn expand(

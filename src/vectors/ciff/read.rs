@@ -5,21 +5,35 @@ use std::path::Path;
 use super::wire::{Fields, Messages};
 use crate::corpus::check_id;
 use crate::error::{Error, Result};
-use crate::vectors::TokenTable;
 use crate::vectors::reread::Rereadable;
 use crate::vectors::transpose::{Documents, Inverted};
+use crate::vectors::{Size, TokenTable};
 
 /// f32 holds whole numbers up to here exactly.
 const LARGEST_TF: i32 = 1 << 24;
 
-/// A CIFF file whose structure has been checked from the first byte to the last.
+/// Bytes that a list in hand takes for each byte in the file: itself, and 8 for a posting of
+/// at least [`SHORTEST`].
+const LIST: [u64; 2] = [7, 3];
+/// Bytes of a posting, the first of a list aside: tag and length of its message, of its gap,
+/// and of its tf.
+const SHORTEST: u64 = 6;
+/// Bytes of a posting with large numbers: gap and tf take four each.
+const LONG: u64 = 12;
+/// Bytes that a document's message may have beside its id: three tags, a docid and a document
+/// length of 5 bytes, and the length of the id.
+const BESIDE_ID: u64 = 3 + 5 + 5 + 3;
+
+/// A CIFF file. Opening looks at the lengths of its messages only.
 ///
-/// Opening reads everything once: memory is 24 bytes a document and the ids, the tokens,
-/// and the largest list as it stands in the file. Weights are read again, list by list,
-/// by [`Inverted::scan`].
+/// Loading reads everything once and checks the structure from the first byte to the last:
+/// memory is [`Documents::BYTES`] a document and the ids, the tokens, and the largest list
+/// as it stands in the file and as postings. Weights are read again, list by list, by
+/// [`Inverted::scan`].
 pub(crate) struct Ciff {
     file: Rereadable,
     lists: u64,
+    size: Size,
     documents: Documents,
     tokens: TokenTable,
 }
@@ -27,9 +41,11 @@ pub(crate) struct Ciff {
 impl Ciff {
     /// # Errors
     /// With the number of the message, the header being 1: counts that are not those of
-    /// the header, a message that ends before its fields do, an unknown version, a term
-    /// or an id that occurs twice, docids that do not increase or exceed the header's
-    /// count, a df that is not the number of postings, tf ≤ 0 or above 2^24.
+    /// the header, an unknown version. When it is loaded also: a message that ends before
+    /// its fields do, a term or a docid that occurs twice, docids that do not increase or
+    /// exceed the header's count, a df that is not the number of postings, tf ≤ 0 or above 2^24; of what a
+    /// build does not need, what no collection can have: totals below the file's counts,
+    /// a cf below the df, a negative document length.
     pub(crate) fn open(file: Rereadable) -> Result<Self> {
         let mut messages = Messages::new(&file)?;
         let header = Header::parse(messages.next("a header")?).map_err(|p| messages.error(p))?;
@@ -42,24 +58,51 @@ impl Ciff {
                 messages.left()
             )));
         }
-        let mut ciff = Ciff {
-            lists,
-            documents: Documents { names: vec![], terms: vec![0; documents as usize] },
-            tokens: TokenTable::default(),
-            file,
-        };
-        ciff.check()?;
-        Ok(ciff)
+        let measured = measure(&mut messages, lists, documents);
+        let size = *measured.as_ref().unwrap_or(&Size { documents, ..Size::default() });
+        let (documents, tokens) = Default::default();
+        let mut ciff = Ciff { file, lists, size, documents, tokens };
+        match measured {
+            Ok(_) => Ok(ciff),
+            // The first fault in the file says more than the last one's consequence.
+            Err(error) => Err(ciff.load().err().unwrap_or(error)),
+        }
     }
+}
 
+/// What the lengths of the messages behind the header tell.
+fn measure(messages: &mut Messages<'_>, lists: u64, documents: u64) -> Result<Size> {
+    let mut size = Size { documents, tokens: lists, ..Size::default() };
+    let mut largest = 0;
+    for list in 1..=lists {
+        let len = messages.skip(&format!("posting list {list} of {lists} (the header's count)"))?;
+        let postings = [len / LONG, len / SHORTEST + 1];
+        for (i, n) in postings.into_iter().enumerate() {
+            size.postings[i] += n;
+            size.longest[i] = size.longest[i].max(n).min(documents);
+        }
+        largest = largest.max(len);
+    }
+    for i in 1..=documents {
+        let len = messages.skip(&format!("document {i} of {documents} (the header's count)"))?;
+        size.id_bytes[0] += len.saturating_sub(BESIDE_ID);
+        size.id_bytes[1] += len;
+    }
+    size.held =
+        Documents::BYTES * documents + size.id_bytes[0] + 160 * lists + largest * LIST[0] / LIST[1];
+    Ok(size)
+}
+
+impl Inverted for Ciff {
     /// Reads the lists and the documents for the first time.
-    fn check(&mut self) -> Result<()> {
-        let Ciff { file, lists, documents: Documents { names, terms }, tokens } = self;
+    fn load(&mut self) -> Result<()> {
+        let Ciff { file, lists, size, documents, tokens } = self;
+        *documents = Documents::new(size.documents as usize, size.id_bytes[1] as usize);
         let mut messages = Messages::new(file)?;
         messages.next("a header")?;
         let mut postings = Vec::new();
         for list in 1..=*lists {
-            let counts = terms.as_mut_slice();
+            let counts = documents.terms.as_mut_slice();
             next_list(&mut messages, list, *lists, counts.len(), &mut postings, |term| {
                 let new = tokens.len() as u32;
                 match tokens.intern(term) == new {
@@ -69,36 +112,33 @@ impl Ciff {
             })?;
             postings.iter().for_each(|&(docid, _)| counts[docid as usize] += 1);
         }
-        names.resize(terms.len(), Box::default());
-        for i in 1..=terms.len() {
-            let what = format!("document {i} of {} (the header's count)", terms.len());
+        let count = documents.len();
+        for i in 1..=count {
+            let what = format!("document {i} of {count} (the header's count)");
             let message = messages.next(&what)?;
             let at = |problem: String| format!("{what}: {problem}");
-            let (docid, name) = document(message).map_err(|p| messages.error(at(p)))?;
-            let found = names.len();
-            match usize::try_from(docid).ok().and_then(|docid| names.get_mut(docid)) {
-                Some(slot) if slot.is_empty() => *slot = name,
-                Some(_) => {
-                    return Err(messages.error(at(format!("found docid {docid} a second time"))));
-                }
-                None => {
-                    let problem = format!("expected a docid below {found}, found {docid}");
-                    return Err(messages.error(at(problem)));
-                }
-            }
+            let parsed = document(message).map(|(docid, name)| (docid, name.to_owned()));
+            let (docid, name) = parsed.map_err(|p| messages.error(at(p)))?;
+            let problem = match usize::try_from(docid).ok().filter(|&docid| docid < count) {
+                Some(known) if documents.set_name(known, &name) => continue,
+                Some(_) => format!("found docid {docid} a second time"),
+                None => format!("expected a docid below {count}, found {docid}"),
+            };
+            return Err(messages.error(at(problem)));
         }
         match messages.left() {
             0 => Ok(()),
             left => Err(messages.error(format!(
-                "expected the end of the file after {} documents (the header's count), found \
-                 {left} more bytes",
-                names.len()
+                "expected the end of the file after {count} documents (the header's count), found \
+                 {left} more bytes"
             ))),
         }
     }
-}
 
-impl Inverted for Ciff {
+    fn size(&self) -> Option<Size> {
+        Some(self.size)
+    }
+
     fn documents(&self) -> &Documents {
         &self.documents
     }
@@ -111,7 +151,7 @@ impl Inverted for Ciff {
         let mut messages = Messages::new(&self.file)?;
         messages.next("a header")?;
         let mut postings = Vec::new();
-        let documents = self.documents.terms.len();
+        let documents = self.documents.len();
         for list in 1..=self.lists {
             let known = |term: &str| self.tokens.get(term).ok_or("an unknown term".to_owned());
             let term = next_list(&mut messages, list, self.lists, documents, &mut postings, known)?;
@@ -125,11 +165,17 @@ impl Inverted for Ciff {
     }
 }
 
+/// Counts of the file, and of the collection that it may be a part of: exporters leave
+/// those out, or fill them in with what they think of as terms.
 #[derive(Default)]
 struct Header {
     version: i32,
     lists: i32,
     documents: i32,
+    total_lists: i32,
+    total_documents: i32,
+    total_terms: i64,
+    average_length: f64,
 }
 
 impl Header {
@@ -140,6 +186,10 @@ impl Header {
                 1 => header.version = value.int32("a version")?,
                 2 => header.lists = value.int32("a number of posting lists")?,
                 3 => header.documents = value.int32("a number of documents")?,
+                4 => header.total_lists = value.int32("the collection's posting lists")?,
+                5 => header.total_documents = value.int32("the collection's documents")?,
+                6 => header.total_terms = value.int64("the collection's terms")?,
+                7 => header.average_length = value.double("an average document length")?,
                 _ => (),
             }
         }
@@ -147,16 +197,38 @@ impl Header {
     }
 
     fn counts(&self) -> Result<(u64, u64), String> {
-        let Header { version, lists, documents } = *self;
+        let Header { version, lists, documents, .. } = *self;
         if !(0..=1).contains(&version) {
             return Err(format!("expected a CIFF header of version 1, found version {version}"));
         }
+        self.check_totals()?;
         match (u64::try_from(lists), u64::try_from(documents)) {
             (Ok(lists), Ok(documents)) => Ok((lists, documents)),
             _ => Err(format!(
                 "expected counts of lists and documents, found {lists} and {documents}"
             )),
         }
+    }
+
+    /// A file holds no more than its collection.
+    fn check_totals(&self) -> Result<(), String> {
+        let Header { lists, documents, total_lists, total_documents, .. } = *self;
+        for (what, total, found) in [
+            ("total_postings_lists", total_lists, lists),
+            ("total_docs", total_documents, documents),
+        ] {
+            if total != 0 && total < found {
+                return Err(format!("expected {what} of at least {found}, found {total}"));
+            }
+        }
+        let Header { total_terms, average_length, .. } = *self;
+        if total_terms < 0 {
+            return Err(format!("expected total_terms_in_collection ≥ 0, found {total_terms}"));
+        }
+        if !(average_length.is_finite() && average_length >= 0.0) {
+            return Err(format!("expected average_doclength ≥ 0, found {average_length}"));
+        }
+        Ok(())
     }
 }
 
@@ -191,13 +263,14 @@ fn parse_list<'m>(
     postings: &mut Vec<(u32, i32)>,
 ) -> Result<&'m str, (Option<String>, String)> {
     postings.clear();
-    let (mut term, mut df, mut fields) = ("", 0, Fields(message));
+    let (mut term, mut df, mut cf, mut fields) = ("", 0, 0, Fields(message));
     let mut docid = 0i64;
     let mut parse = || {
         while let Some((field, value)) = fields.next()? {
             match field {
                 1 => term = value.string("a term")?,
                 2 => df = value.int64("a document frequency")?,
+                3 => cf = value.int64("a collection frequency")?,
                 4 => {
                     let (gap, tf) = posting(value.bytes("a posting")?)?;
                     check_gap(gap, postings.is_empty())?;
@@ -214,9 +287,13 @@ fn parse_list<'m>(
                 _ => (),
             }
         }
-        match df == postings.len() as i64 {
+        if df != postings.len() as i64 {
+            return Err(format!("expected {df} postings (its df), found {}", postings.len()));
+        }
+        // Not the sum of tf everywhere: where those were made impacts, some kept the old sum.
+        match cf == 0 || cf >= df {
             true => Ok(()),
-            false => Err(format!("expected {df} postings (its df), found {}", postings.len())),
+            false => Err(format!("expected a cf of at least its df, {df}, found {cf}")),
         }
     };
     match parse() {
@@ -244,15 +321,20 @@ fn posting(message: &[u8]) -> Result<(i32, i32), String> {
     Ok((gap, tf))
 }
 
-fn document(message: &[u8]) -> Result<(i32, Box<str>), String> {
-    let (mut docid, mut name, mut fields) = (0, "", Fields(message));
+fn document(message: &[u8]) -> Result<(i32, &str), String> {
+    let (mut docid, mut name, mut length, mut fields) = (0, "", 0, Fields(message));
     while let Some((field, value)) = fields.next()? {
         match field {
             1 => docid = value.int32("a docid")?,
             2 => name = value.string("a document id")?,
+            3 => length = value.int32("a document length")?,
             _ => (),
         }
     }
+    // Rounded by some exporters (Lucene keeps a byte of it): no sum of the document's tf.
+    if length < 0 {
+        return Err(format!("expected a document length ≥ 0, found {length}"));
+    }
     check_id(name)?;
-    Ok((docid, name.into()))
+    Ok((docid, name))
 }

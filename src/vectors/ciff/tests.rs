@@ -2,11 +2,12 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
-use super::wire::{put_number, put_string, put_varint};
+use super::wire::{put_double, put_number, put_string};
 use super::*;
 use crate::corpus::open_input;
 use crate::error::Result;
 use crate::progress::Silent;
+use crate::varint;
 use crate::vectors::VectorSource;
 use crate::vectors::gathered::{Gathered, Impacts};
 use crate::vectors::reread::Rereadable;
@@ -14,7 +15,7 @@ use crate::vectors::testing::{Memory, Vectors, drain, vectors};
 use crate::vectors::transpose::Transposed;
 
 fn read(path: &Path) -> Result<Vectors> {
-    let file = Rereadable::new(path, open_input(path)?)?;
+    let file = Rereadable::new(path, open_input(path)?, &std::env::temp_dir())?;
     drain(&mut Transposed::new(Ciff::open(file)?))
 }
 
@@ -74,7 +75,7 @@ proptest! {
 /// A message behind its length.
 fn delimited(message: Vec<u8>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    put_varint(&mut bytes, message.len() as u64);
+    varint::put(message.len() as u64, &mut bytes);
     [bytes, message].concat()
 }
 
@@ -166,5 +167,89 @@ fn what_is_wrong_is_said_with_the_number_of_the_message() {
                 assert!(!expected.is_empty() && message.contains(expected), "{message}");
             }
         }
+    }
+}
+
+#[test]
+fn counts_that_no_collection_can_have_are_refused() {
+    type Put<'a> = &'a dyn Fn(&mut Vec<u8>);
+    let negative = |n: i64| n as u64;
+    let none: Put<'_> = &|_| ();
+    // One list of two postings (sum of tf 4), two documents; what is put behind their fields.
+    let read_with = |header: Put<'_>, list: Put<'_>, document: Put<'_>| {
+        let message = |numbers: &[(u8, u64)], texts: &[(u8, &str)], more: Put<'_>| {
+            let mut bytes = Vec::new();
+            numbers.iter().for_each(|&(field, n)| put_number(&mut bytes, field, n));
+            texts.iter().for_each(|&(field, text)| put_string(&mut bytes, field, text));
+            more(&mut bytes);
+            bytes
+        };
+        let postings = |bytes: &mut Vec<u8>| {
+            for (gap, tf) in [(0, 3), (1, 1)] {
+                let posting = message(&[(1, gap), (2, tf)], &[], none);
+                bytes.extend([4 << 3 | 2, posting.len() as u8]);
+                bytes.extend(posting);
+            }
+            list(bytes);
+        };
+        let parts = [
+            message(&[(1, 1), (2, 1), (3, 2)], &[], header),
+            message(&[(2, 2)], &[(1, "x")], &postings),
+            message(&[], &[(2, "a")], document),
+            message(&[(1, 1)], &[(2, "b")], none),
+        ];
+        read(&File::new(&parts.map(delimited).concat()).path())
+    };
+    for (field, n) in [(4u8, 1u64), (4, 9), (5, 2), (6, 1 << 40)] {
+        let put = |bytes: &mut Vec<u8>| put_number(bytes, field, n);
+        assert!(read_with(&put, none, none).is_ok(), "header field {field}: {n}");
+    }
+    // Exporters that kept the sum of the counts their impacts were made of.
+    for cf in [2, 4, 1_000_000] {
+        assert!(read_with(none, &|bytes| put_number(bytes, 3, cf), none).is_ok(), "cf {cf}");
+    }
+    assert!(read_with(none, none, &|bytes| put_number(bytes, 3, 17)).is_ok());
+
+    let header = |put: Put<'_>| read_with(put, none, none);
+    let cases = [
+        (
+            header(&|bytes| put_number(bytes, 5, 1)),
+            "record 1: expected total_docs of at least 2, found 1",
+        ),
+        (
+            header(&|bytes| put_number(bytes, 4, negative(-1))),
+            "record 1: expected total_postings_lists of at least 1, found -1",
+        ),
+        (
+            header(&|bytes| put_number(bytes, 5, 1 << 33)),
+            "record 1: expected the collection's documents of 32 bits, found 8589934592",
+        ),
+        (
+            header(&|bytes| put_number(bytes, 6, negative(-5))),
+            "record 1: expected total_terms_in_collection ≥ 0, found -5",
+        ),
+        (
+            header(&|bytes| put_double(bytes, 7, f64::NAN)),
+            "record 1: expected average_doclength ≥ 0, found NaN",
+        ),
+        (
+            header(&|bytes| put_number(bytes, 7, 3)),
+            "record 1: expected an average document length, a double, found another kind",
+        ),
+        (
+            read_with(none, &|bytes| put_number(bytes, 3, 1), none),
+            "record 2: posting list 1 of 1 (the header's count), term \"x\": expected a cf of at \
+             least its df, 2, found 1",
+        ),
+        (
+            read_with(none, none, &|bytes| put_number(bytes, 3, negative(-2))),
+            "record 3: document 1 of 2 (the header's count): expected a document length ≥ 0, \
+             found -2",
+        ),
+    ];
+    for (result, expected) in cases {
+        let message = result.unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+        assert!(message.contains("; the file is damaged"), "{message}");
     }
 }

@@ -8,7 +8,8 @@
 use std::io::{BufRead, Read};
 
 use crate::error::{Error, Place, Result};
-use crate::vectors::reread::{Rereadable, unreadable};
+use crate::varint;
+use crate::vectors::reread::{Bytes, Rereadable, unreadable};
 
 /// Protobuf's own limit of a message.
 const LONGEST: u64 = i32::MAX as u64;
@@ -16,7 +17,7 @@ const LONGEST: u64 = i32::MAX as u64;
 /// Messages of a file, one after another, each behind its length as a varint.
 pub(super) struct Messages<'a> {
     file: &'a Rereadable,
-    input: std::io::BufReader<std::fs::File>,
+    input: std::io::BufReader<Bytes>,
     left: u64,
     number: u64,
     message: Vec<u8>,
@@ -32,6 +33,27 @@ impl<'a> Messages<'a> {
     /// The next message; `what` it should be, for the error if the file ends before or
     /// inside it.
     pub(super) fn next(&mut self, what: &str) -> Result<&[u8]> {
+        let len = self.begin(what)?;
+        self.message.clear();
+        let read = self.input.by_ref().take(len).read_to_end(&mut self.message);
+        match read.map_err(|e| unreadable(self.file.path(), e))? as u64 == len {
+            true => self.left -= len,
+            false => return Err(self.error(format!("expected {what} of {len} bytes, found fewer"))),
+        }
+        Ok(&self.message)
+    }
+
+    /// Passes over the next message; its length.
+    pub(super) fn skip(&mut self, what: &str) -> Result<u64> {
+        let len = self.begin(what)?;
+        let passed = self.input.seek_relative(len as i64);
+        passed.map_err(|e| unreadable(self.file.path(), e))?;
+        self.left -= len;
+        Ok(len)
+    }
+
+    /// Length of the next message, of which there are as many bytes.
+    fn begin(&mut self, what: &str) -> Result<u64> {
         self.number += 1;
         if self.left == 0 {
             return Err(self.error(format!("expected {what}, found the end of the file")));
@@ -41,13 +63,7 @@ impl<'a> Messages<'a> {
             let left = self.left;
             return Err(self.error(format!("expected {what} of {len} bytes, found only {left}")));
         }
-        self.message.clear();
-        let read = self.input.by_ref().take(len).read_to_end(&mut self.message);
-        match read.map_err(|e| unreadable(self.file.path(), e))? as u64 == len {
-            true => self.left -= len,
-            false => return Err(self.error(format!("expected {what} of {len} bytes, found fewer"))),
-        }
-        Ok(&self.message)
+        Ok(len)
     }
 
     fn length(&mut self, what: &str) -> Result<u64> {
@@ -124,15 +140,9 @@ impl<'a> Fields<'a> {
 
     #[inline]
     fn varint(&mut self) -> Result<u64, String> {
-        let mut value = 0;
-        for (i, &byte) in self.0.iter().take(10).enumerate() {
-            value |= u64::from(byte & 0x7f) << (7 * i);
-            if byte < 0x80 {
-                self.0 = &self.0[i + 1..];
-                return Ok(value);
-            }
-        }
-        Err("expected a whole number, found none that ends within its message".into())
+        varint::take(&mut self.0).ok_or_else(|| {
+            "expected a whole number of 64 bits, found none that ends within its message".into()
+        })
     }
 
     fn chunk<const N: usize>(&mut self) -> Result<&'a [u8; N], String> {
@@ -161,6 +171,14 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// A double.
+    pub(super) fn double(self, what: &str) -> Result<f64, String> {
+        match self {
+            Value::Fixed64(bytes) => Ok(f64::from_le_bytes(bytes)),
+            _ => Err(format!("expected {what}, a double, found another kind of field")),
+        }
+    }
+
     /// Bytes: a string or a message.
     pub(super) fn bytes(self, what: &str) -> Result<&'a [u8], String> {
         match self {
@@ -176,19 +194,11 @@ impl<'a> Value<'a> {
     }
 }
 
-pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
 /// A number that is not 0; protobuf leaves those out.
 pub(super) fn put_number(out: &mut Vec<u8>, field: u8, value: u64) {
     if value != 0 {
         out.push(field << 3);
-        put_varint(out, value);
+        varint::put(value, out);
     }
 }
 
@@ -196,7 +206,7 @@ pub(super) fn put_number(out: &mut Vec<u8>, field: u8, value: u64) {
 pub(super) fn put_string(out: &mut Vec<u8>, field: u8, value: &str) {
     if !value.is_empty() {
         out.push(field << 3 | 2);
-        put_varint(out, value.len() as u64);
+        varint::put(value.len() as u64, out);
         out.extend_from_slice(value.as_bytes());
     }
 }

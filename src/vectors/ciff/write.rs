@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::wire::{put_double, put_number, put_string, put_varint};
+use super::wire::{put_double, put_number, put_string};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
+use crate::varint;
 use crate::vectors::gathered::{Gathered, Impacts};
 
 /// Writes a collection as CIFF to `out`; `path` is what errors call it. Lists are in the
@@ -30,39 +31,12 @@ pub(crate) fn write(
     let io = |e| Error::io("write", path, e);
 
     let mut message = Vec::new();
-    put_number(&mut message, 1, 1);
-    for (field, count) in [(2, order.len()), (3, documents as usize)] {
-        put_number(&mut message, field, count as u64);
-        put_number(&mut message, field + 2, count as u64);
-    }
-    put_number(&mut message, 6, total);
-    put_double(&mut message, 7, total as f64 / f64::from(documents.max(1)));
-    put_string(&mut message, 8, concat!("impacts by splindex ", env!("CARGO_PKG_VERSION")));
+    header(&mut message, order.len() as u64, documents, total);
     delimited(&mut out, &message).map_err(io)?;
-
-    let mut posting = Vec::new();
     gathered.lists(&order, progress, &mut |term, docids, weights| {
-        message.clear();
-        put_string(&mut message, 1, gathered.tokens().token(term));
-        put_number(&mut message, 2, docids.len() as u64);
-        let start = message.len();
-        let (mut before, mut cf) = (0, 0);
-        for (&docid, &weight) in docids.iter().zip(weights) {
-            let impact = impacts.of(weight);
-            posting.clear();
-            put_number(&mut posting, 1, u64::from(docid - before));
-            put_number(&mut posting, 2, u64::from(impact));
-            message.push(4 << 3 | 2);
-            message.push(posting.len() as u8);
-            message.extend_from_slice(&posting);
-            before = docid;
-            cf += u64::from(impact);
-        }
-        let mut field = Vec::new();
-        put_number(&mut field, 3, cf);
-        message.splice(start..start, field);
+        let token = gathered.tokens().token(term);
+        list(&mut message, token, docids, weights, impacts);
         if message.len() > i32::MAX as usize {
-            let token = gathered.tokens().token(term);
             return Err(Error::Usage(format!("the list of {token:?} exceeds CIFF's 2 GiB")));
         }
         delimited(&mut out, &message).map_err(io)
@@ -77,9 +51,47 @@ pub(crate) fn write(
     out.flush().map_err(io)
 }
 
+/// Fills `message`. The collection that lists and documents are part of is the file itself.
+fn header(message: &mut Vec<u8>, lists: u64, documents: i32, total: u64) {
+    message.clear();
+    put_number(message, 1, 1);
+    for (field, count) in [(2, lists), (3, documents as u64)] {
+        put_number(message, field, count);
+        put_number(message, field + 2, count);
+    }
+    put_number(message, 6, total);
+    put_double(message, 7, total as f64 / f64::from(documents.max(1)));
+    put_string(message, 8, concat!("impacts by splindex ", env!("CARGO_PKG_VERSION")));
+}
+
+/// Fills `message` with a posting list.
+fn list(message: &mut Vec<u8>, token: &str, docids: &[u32], weights: &[f32], impacts: &Impacts) {
+    message.clear();
+    put_string(message, 1, token);
+    put_number(message, 2, docids.len() as u64);
+    let start = message.len();
+    let (mut before, mut cf) = (0, 0);
+    let mut posting = Vec::new();
+    for (&docid, &weight) in docids.iter().zip(weights) {
+        let impact = impacts.of(weight);
+        posting.clear();
+        put_number(&mut posting, 1, u64::from(docid - before));
+        put_number(&mut posting, 2, u64::from(impact));
+        message.push(4 << 3 | 2);
+        message.push(posting.len() as u8);
+        message.extend_from_slice(&posting);
+        before = docid;
+        cf += u64::from(impact);
+    }
+    // Known last, but field 3 stands before the postings, field 4.
+    let mut field = Vec::new();
+    put_number(&mut field, 3, cf);
+    message.splice(start..start, field);
+}
+
 fn delimited(out: &mut impl Write, message: &[u8]) -> std::io::Result<()> {
     let mut length = Vec::with_capacity(5);
-    put_varint(&mut length, message.len() as u64);
+    varint::put(message.len() as u64, &mut length);
     out.write_all(&length)?;
     out.write_all(message)
 }

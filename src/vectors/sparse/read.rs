@@ -67,11 +67,17 @@ pub(crate) fn open_csr(file: &Rereadable, sidecars: &Sidecars) -> Result<SparseR
     };
     let expected = csr_len(rows, nnz);
     if expected != Some(file.len()) {
-        let problem = format!(
-            "expected {} bytes for the {rows} rows and {nnz} values of the .csr header, found {}",
-            expected.map_or("too many".into(), |len| len.to_string()),
-            file.len()
-        );
+        let found = file.len();
+        let problem = match expected {
+            Some(len) => format!(
+                "expected {len} bytes for the {rows} rows and {nnz} values of the .csr header, \
+                 found {found}"
+            ),
+            None => format!(
+                "expected a .csr file, found {found} bytes whose header counts {rows} rows and \
+                 {nnz} values: more than any file holds"
+            ),
+        };
         return Err(bad(path, problem).hint("the file is cut off, or is no big-ann .csr file"));
     }
     let indices = CSR_HEADER + 8 * (rows + 1);

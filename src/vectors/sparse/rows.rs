@@ -78,7 +78,8 @@ impl SparseRows {
         }
         let start = matrix.indptr.integers(1).map_err(|e| unreadable(&matrix.path, 1, e))?.next();
         if start != Some(0) {
-            let problem = format!("expected indptr to begin with 0, found {start:?}");
+            let found = start.map_or("none".into(), |start| start.to_string());
+            let problem = format!("expected indptr to begin with 0, found {found}");
             return Err(Error::data(&matrix.path, Place::File, problem));
         }
         let columns = match vocabulary {
@@ -191,6 +192,10 @@ impl VectorSource for SparseRows {
 
     fn tokens(&self) -> &TokenTable {
         self.columns.tokens()
+    }
+
+    fn place(&self) -> Option<(&Path, Place)> {
+        Some((&self.matrix.path, Place::Record(self.row)))
     }
 
     fn len_hint(&self) -> Option<u64> {

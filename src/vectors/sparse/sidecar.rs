@@ -11,13 +11,17 @@ use crate::error::{Error, Place, Result};
 use crate::vectors::TokenTable;
 use crate::vectors::reread::unreadable;
 
-/// Files that describe a matrix; what is `None` is looked for beside it.
+/// Files that describe a matrix, those that are `None` looked for beside it, and where its
+/// unpacked copy goes.
 #[derive(Debug, Clone, Default)]
 pub struct Sidecars {
     /// Document ids, one a line.
     pub ids: Option<PathBuf>,
     /// Tokens by column, one a line, or a JSON list.
     pub vocabulary: Option<PathBuf>,
+    /// Folder for copies of packed and piped inputs that are read at several places at a
+    /// time; `None` is the system's.
+    pub tmp: Option<PathBuf>,
 }
 
 /// The name of a matrix file's `ids` or `tokens`.
@@ -46,9 +50,16 @@ fn existing(path: PathBuf) -> Option<PathBuf> {
     path.is_file().then_some(path)
 }
 
+/// What some editors put before UTF-8; no part of the first line.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The text of a file, plain or packed, without a byte order mark.
 fn read_text(path: &Path) -> Result<String> {
     let mut bytes = Vec::new();
     open_input(path)?.read_to_end(&mut bytes).map_err(|e| unreadable(path, e))?;
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
+    }
     String::from_utf8(bytes).map_err(|e| {
         let valid = &e.as_bytes()[..e.utf8_error().valid_up_to()];
         let line = valid.iter().filter(|&&byte| byte == b'\n').count() as u64 + 1;
@@ -135,6 +146,15 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_id() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ids.txt");
+        std::fs::write(&path, "\u{feff}d1\r\nd2\n").unwrap();
+        let list = IdList::read(&path).unwrap();
+        assert_eq!((list.get(0), list.get(1)), ("d1", "d2"));
+    }
+
+    #[test]
     fn a_vocabulary_is_lines_or_a_json_list_without_repeats() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("vocab.txt");
@@ -143,8 +163,10 @@ mod tests {
             read_vocabulary(&path)
         };
         for text in ["[PAD]\na b\r\n\n", "[PAD]\na b\n", "[\"[PAD]\", \"a b\"]"] {
-            let table = read(text).unwrap();
-            assert_eq!((table.token(0), table.token(1)), ("[PAD]", "a b"), "{text:?}");
+            for text in [text.to_owned(), format!("\u{feff}{text}")] {
+                let table = read(&text).unwrap();
+                assert_eq!((table.token(0), table.token(1)), ("[PAD]", "a b"), "{text:?}");
+            }
         }
         assert_eq!(read("").unwrap().len(), 0);
         let message = read("a\nb\na\n").unwrap_err().to_string();

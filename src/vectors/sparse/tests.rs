@@ -28,7 +28,7 @@ impl Folder {
 
     fn read(&self, name: &str) -> Result<Vectors> {
         let path = self.path(name);
-        let file = Rereadable::new(&path, open_input(&path)?)?;
+        let file = Rereadable::new(&path, open_input(&path)?, &std::env::temp_dir())?;
         let sidecars = Sidecars::default();
         drain(&mut match name.ends_with(".csr") {
             true => open_csr(&file, &sidecars)?,

@@ -85,62 +85,83 @@ pub(super) fn write(
     tokens: usize,
     out: &mut Vec<u8>,
 ) -> Result<Totals> {
-    let narrow = tokens <= 1 << 16;
-    let half = weights == WeightFormat::F16;
-    let mut totals = Totals { documents: records.len() as u64, ..Totals::default() };
-    let (mut id_lengths, mut counts, mut ids) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut terms, mut values) = (Vec::new(), Vec::new());
-    for record in records {
+    let mut body =
+        Body { narrow: tokens <= 1 << 16, half: weights == WeightFormat::F16, ..Body::default() };
+    records.iter().try_for_each(|record| body.push(record))?;
+    body.seal(index, out);
+    Ok(body.totals)
+}
+
+/// What follows a header, part by part.
+#[derive(Default)]
+struct Body {
+    narrow: bool,
+    half: bool,
+    totals: Totals,
+    id_lengths: Vec<u8>,
+    counts: Vec<u8>,
+    ids: Vec<u8>,
+    terms: Vec<u8>,
+    weights: Vec<u8>,
+}
+
+impl Body {
+    fn push(&mut self, record: &VectorRecord) -> Result<()> {
         let mut count = 0u32;
         for (&term, &weight) in record.terms.iter().zip(&record.weights) {
-            let stored = if half { f16::from_f32(weight).to_f32() } else { weight };
+            let stored = if self.half { f16::from_f32(weight).to_f32() } else { weight };
             if !stored.is_finite() {
                 return Err(Error::Usage(format!(
                     "the weight {weight} of document {:?} does not fit --weights {}",
                     record.id,
-                    if half { "f16" } else { "f32" }
+                    if self.half { "f16" } else { "f32" }
                 )));
             }
             if stored <= 0.0 {
-                totals.zeros += 1;
+                self.totals.zeros += 1;
                 continue;
             }
             count += 1;
-            totals.largest_weight = totals.largest_weight.max(stored);
-            totals.small_integers &= stored <= 255.0 && stored.fract() == 0.0;
-            if narrow {
-                terms.extend_from_slice(&(term as u16).to_le_bytes());
+            self.totals.largest_weight = self.totals.largest_weight.max(stored);
+            self.totals.small_integers &= stored <= 255.0 && stored.fract() == 0.0;
+            if self.narrow {
+                self.terms.extend_from_slice(&(term as u16).to_le_bytes());
             } else {
-                terms.extend_from_slice(&term.to_le_bytes());
+                self.terms.extend_from_slice(&term.to_le_bytes());
             }
-            if half {
-                values.extend_from_slice(&f16::from_f32(weight).to_le_bytes());
+            if self.half {
+                self.weights.extend_from_slice(&f16::from_f32(weight).to_le_bytes());
             } else {
-                values.extend_from_slice(&weight.to_le_bytes());
+                self.weights.extend_from_slice(&weight.to_le_bytes());
             }
         }
-        totals.postings += u64::from(count);
-        totals.empty += u64::from(count == 0);
-        id_lengths.extend_from_slice(&(record.id.len() as u32).to_le_bytes());
-        counts.extend_from_slice(&count.to_le_bytes());
-        ids.extend_from_slice(record.id.as_bytes());
+        self.totals.documents += 1;
+        self.totals.postings += u64::from(count);
+        self.totals.empty += u64::from(count == 0);
+        self.id_lengths.extend_from_slice(&(record.id.len() as u32).to_le_bytes());
+        self.counts.extend_from_slice(&count.to_le_bytes());
+        self.ids.extend_from_slice(record.id.as_bytes());
+        Ok(())
     }
-    let mut crc = crc32fast::Hasher::new();
-    let body = [&id_lengths, &counts, &ids, &terms, &values];
-    body.iter().for_each(|part| crc.update(part));
-    let start = out.len();
-    out.extend_from_slice(MAGIC);
-    let flags = u32::from(narrow) * NARROW_IDS + u32::from(half) * HALF_WEIGHTS;
-    out.extend_from_slice(&flags.to_le_bytes());
-    out.extend_from_slice(&index.to_le_bytes());
-    out.extend_from_slice(&(records.len() as u32).to_le_bytes());
-    out.extend_from_slice(&(ids.len() as u32).to_le_bytes());
-    out.extend_from_slice(&totals.postings.to_le_bytes());
-    out.extend_from_slice(&crc.finalize().to_le_bytes());
-    let header_crc = crc32fast::hash(&out[start..]);
-    out.extend_from_slice(&header_crc.to_le_bytes());
-    body.iter().for_each(|part| out.extend_from_slice(part));
-    Ok(totals)
+
+    /// Appends the header and the parts.
+    fn seal(&self, index: u64, out: &mut Vec<u8>) {
+        let parts = [&self.id_lengths, &self.counts, &self.ids, &self.terms, &self.weights];
+        let mut crc = crc32fast::Hasher::new();
+        parts.iter().for_each(|part| crc.update(part));
+        let start = out.len();
+        out.extend_from_slice(MAGIC);
+        let flags = u32::from(self.narrow) * NARROW_IDS + u32::from(self.half) * HALF_WEIGHTS;
+        out.extend_from_slice(&flags.to_le_bytes());
+        out.extend_from_slice(&index.to_le_bytes());
+        out.extend_from_slice(&(self.totals.documents as u32).to_le_bytes());
+        out.extend_from_slice(&(self.ids.len() as u32).to_le_bytes());
+        out.extend_from_slice(&self.totals.postings.to_le_bytes());
+        out.extend_from_slice(&crc.finalize().to_le_bytes());
+        let header_crc = crc32fast::hash(&out[start..]);
+        out.extend_from_slice(&header_crc.to_le_bytes());
+        parts.iter().for_each(|part| out.extend_from_slice(part));
+    }
 }
 
 /// A block read into memory, handing out one record after another.

@@ -49,7 +49,8 @@ pub struct Encoding {
     pub device: String,
     /// SIMD level of the processor; float sums differ between levels in the last bits.
     pub simd: String,
-    /// Tokens of a batch; batching changes float sums in the last bits, too.
+    /// Tokens of a batch. On a CPU vectors do not depend on it; with candle (GPUs) float sums
+    /// do, in the last bits.
     pub batch_tokens: usize,
     /// Input columns or fields that made the text, if chosen.
     pub fields: Option<String>,

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use super::TOKENS;
 use super::block::{Cursor, HEADER, Header};
 use super::journal::BlockEntry;
-use super::manifest::Manifest;
+use super::manifest::{Manifest, Totals};
 use crate::error::{Error, Place, Result};
-use crate::vectors::{TokenTable, VectorRecord, VectorSource, WeightSummary};
+use crate::vectors::{Size, TokenTable, VectorRecord, VectorSource, WeightSummary};
 
 /// A store's records in order. Each block's CRC is checked when it is read.
 pub struct StoreReader {
@@ -33,6 +33,11 @@ pub(super) struct OpenPart {
 }
 
 impl StoreReader {
+    /// Its folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Opens the finished store in `dir`.
     ///
     /// # Errors
@@ -227,12 +232,35 @@ impl VectorSource for StoreReader {
         &self.tokens
     }
 
+    fn place(&self) -> Option<(&Path, Place)> {
+        let part = self.part.as_ref()?;
+        Some((&part.path, Place::Section("block", self.block_at)))
+    }
+
     fn weights(&self) -> Option<WeightSummary> {
         Some(self.manifest.summary())
     }
 
     fn len_hint(&self) -> Option<u64> {
         Some(self.manifest.totals.documents)
+    }
+
+    fn size(&self) -> Option<Size> {
+        let Totals { documents, postings, .. } = self.manifest.totals;
+        let tokens = self.tokens.len() as u64;
+        Some(Size {
+            documents,
+            tokens,
+            // The manifest does not say; ids of 24 bytes are long ones.
+            id_bytes: [documents, 24 * documents],
+            postings: [postings; 2],
+            longest: [postings / tokens.max(1), documents.min(postings)],
+            held: 160 * tokens,
+        })
+    }
+
+    fn memory(&self) -> u64 {
+        160 * self.tokens.len() as u64
     }
 
     fn zero_weights(&self) -> u64 {

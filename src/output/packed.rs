@@ -6,18 +6,18 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use super::OutputFile;
 use crate::error::{Error, Result};
-use crate::output::OutputFile;
 
 /// A file on its way: plain, `.gz` or `.zst`.
-pub(super) enum PackedFile {
+pub(crate) enum PackedFile {
     Plain(OutputFile),
     Gzip(Box<GzEncoder<OutputFile>>),
     Zstd(Box<zstd::stream::write::Encoder<'static, OutputFile>>),
 }
 
 impl PackedFile {
-    pub(super) fn create(path: &Path) -> Result<Self> {
+    pub(crate) fn create(path: &Path) -> Result<Self> {
         let file = OutputFile::create(path)?;
         Ok(match path.extension().and_then(|ending| ending.to_str()) {
             Some("gz") => PackedFile::Gzip(Box::new(GzEncoder::new(file, Compression::default()))),
@@ -30,13 +30,18 @@ impl PackedFile {
     }
 
     /// Ends the stream and renames the file to its target.
-    pub(super) fn publish(self) -> Result<()> {
+    pub(crate) fn publish(self) -> Result<()> {
+        self.finish()?.publish()
+    }
+
+    /// Ends the stream; the file still waits to be published.
+    pub(crate) fn finish(self) -> Result<OutputFile> {
         let file = match self {
             PackedFile::Plain(file) => Ok(file),
             PackedFile::Gzip(encoder) => encoder.finish(),
             PackedFile::Zstd(encoder) => encoder.finish(),
         };
-        file.map_err(|e| Error::io("write", "output", e))?.publish()
+        file.map_err(|e| Error::io("write", "output", e))
     }
 }
 
