@@ -61,13 +61,15 @@ pub struct DataError {
     pub problem: String,
     /// What to do; empty if the problem says it all.
     pub hint: String,
+    /// Whether all that follows is lost, too: see [`Error::ends_input`].
+    pub ends_input: bool,
 }
 
 struct DataMessage<'a>(&'a DataError);
 
 impl fmt::Display for DataMessage<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let DataError { path, place, problem, hint } = self.0;
+        let DataError { path, place, problem, hint, .. } = self.0;
         write!(f, "{}", path.display())?;
         match place {
             Place::File => write!(f, ": ")?,
@@ -91,7 +93,22 @@ impl Error {
             place,
             problem: problem.into(),
             hint: String::new(),
+            ends_input: false,
         }))
+    }
+
+    /// Marks a data error that is not about one record: nothing after it can be read, so
+    /// that who passes over bad records must not pass over this.
+    pub fn ends_input(mut self) -> Self {
+        if let Error::Data(data) = &mut self {
+            data.ends_input = true;
+        }
+        self
+    }
+
+    /// Whether one record is bad and reading can go on with the next.
+    pub fn is_one_record(&self) -> bool {
+        matches!(self, Error::Data(data) if !data.ends_input)
     }
 
     /// Adds what the user can do about a data error; other errors are unchanged.

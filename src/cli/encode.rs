@@ -74,7 +74,7 @@ pub struct EncodeArgs {
     /// With --resume: accept blocks from a processor with other SIMD instructions
     #[arg(long, requires = "resume")]
     allow_mixed: bool,
-    /// Count bad records and go on
+    /// Count bad records and go on; a file that cannot be read to its end is an error still
     #[arg(long)]
     skip_bad: bool,
 }
@@ -192,7 +192,7 @@ fn survey(args: &EncodeArgs) -> Result<Option<InputDigest>> {
     let mut digest = blake3::Hasher::new();
     for record in &mut records {
         match record {
-            Err(Error::Data(_)) if args.skip_bad => (),
+            Err(error) if args.skip_bad && error.is_one_record() => (),
             Err(error) => return Err(error),
             Ok(record) => {
                 for part in [&record.id, &record.text] {
@@ -212,7 +212,7 @@ fn plan(args: &EncodeArgs, encoder: &dyn TextEncoder, doc_base: u64) -> Plan {
     let encoding = Encoding {
         pooling: encoder.pooling().into(),
         model,
-        max_length: encoder.max_length(),
+        max_length: Some(encoder.max_length()).filter(|&n| n < usize::MAX),
         prompt: Some(encoder.prompt().to_owned()).filter(|prompt| !prompt.is_empty()),
         dtype: args.dtype.name().into(),
         device: args.device.to_string(),
@@ -253,6 +253,12 @@ fn print(
     }
     if common.quiet {
         return Ok(());
+    }
+    if totals.empty == totals.documents && totals.documents > 0 {
+        eprintln!(
+            "warning: every document is empty: no text has a term with a weight above 0 or \
+             --min-weight; are these weights (and texts) the right ones?"
+        );
     }
     for error in &report.skipped {
         eprintln!("skipped: {error}");

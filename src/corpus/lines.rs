@@ -60,7 +60,8 @@ impl Lines {
             self.line += 1;
             if n > LONGEST_LINE {
                 self.ended = true;
-                return Err(self.error("expected a text line, found one of more than 256 MiB"));
+                let problem = "expected a text line, found one of more than 256 MiB";
+                return Err(self.error(problem).ends_input());
             }
             strip(&mut bytes, self.line == 1);
             self.text = String::from_utf8(bytes).map_err(|e| {
@@ -113,6 +114,7 @@ impl Lines {
         let place = Place::Line(self.line + 1);
         Error::data(&self.path, place, format!("cannot decompress: {error}"))
             .hint("the file is truncated or damaged")
+            .ends_input()
     }
 }
 
@@ -180,6 +182,7 @@ mod tests {
         };
         assert!(error.to_string().contains("cannot decompress"), "{error}");
         assert_eq!(error.exit_code(), 2);
+        assert!(!error.is_one_record(), "all that follows is lost");
         assert!(!l.advance().unwrap(), "a broken input has ended");
     }
 }

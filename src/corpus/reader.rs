@@ -32,7 +32,8 @@ pub struct TextRecord {
 /// a file whose first line starts with `{` is JSON Lines.
 ///
 /// An `Err` item about one line (malformed, no id, duplicate id) does not end the stream:
-/// a caller may report it and go on. A file that cannot be read further ends it.
+/// a caller may report it and go on ([`Error::is_one_record`]). What makes a whole file
+/// unreadable (damaged compression, `fields` of another format, a file that is gone) does.
 pub struct CorpusReader {
     paths: Vec<PathBuf>,
     next_path: usize,
@@ -99,7 +100,8 @@ impl CorpusReader {
             let Some((lines, format)) = &mut self.current else {
                 let Some(path) = self.paths.get(self.next_path) else { return Ok(None) };
                 self.next_path += 1;
-                self.current = Some((Lines::open(path, &self.bytes)?, Format::of_name(path)));
+                let lines = Lines::open(path, &self.bytes).map_err(Error::ends_input)?;
+                self.current = Some((lines, Format::of_name(path)));
                 continue;
             };
             if !lines.advance()? {
@@ -169,7 +171,8 @@ impl Format {
             _ => return Ok(()),
         };
         let found = fields.map(Fields::to_string).unwrap_or_default();
-        Err(Error::data(path, Place::File, format!("{problem}, found --fields {found}")))
+        let problem = format!("{problem}, found --fields {found}");
+        Err(Error::data(path, Place::File, problem).ends_input())
     }
 
     fn parse(self, lines: &Lines, fields: Option<&Fields>) -> Result<(String, String)> {

@@ -136,6 +136,20 @@ impl Checkpoint {
         }
     }
 
+    /// The number type of a tensor that holds no floats, as its file calls it: F32, F16,
+    /// BF16 and F64 are weights, others (also 8-bit floats, which need a scale) are not.
+    pub fn not_floats(&self, name: &str) -> Option<String> {
+        let &i = self.tensors.get(name)?;
+        match &self.files[i].1 {
+            Stored::Safetensors(s) => {
+                let dtype = format!("{:?}", s.get(name).ok()?.dtype());
+                let floats = ["F32", "F16", "BF16", "F64"].contains(&dtype.as_str());
+                (!floats).then_some(dtype)
+            }
+            Stored::Pickle(p) => p.not_floats(name).map(str::to_owned),
+        }
+    }
+
     /// The tensor as stored.
     pub fn load(&self, name: &str, device: &Device) -> candle_core::Result<Tensor> {
         let Some(&i) = self.tensors.get(name) else {

@@ -280,7 +280,11 @@ impl TextEncoder for Encoder {
         // A query is alone: handing it to the pool would cost it 20 µs.
         let tokens: Vec<TokenIds> = match texts {
             [text] => vec![tokens_of(text)?],
-            _ => texts.par_iter().map(|text| tokens_of(text)).collect::<Result<_>>()?,
+            // A text that must be tokenized whole takes seconds if it has megabytes.
+            _ => texts
+                .par_iter()
+                .map(|text| if done(0) { tokens_of(text) } else { Err(Error::Stopped) })
+                .collect::<Result<_>>()?,
         };
         let lengths: Vec<usize> =
             tokens.iter().map(|t| if t.has_content { t.ids.len() } else { 0 }).collect();

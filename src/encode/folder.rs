@@ -83,7 +83,7 @@ struct PoolingConfig {
 
 #[derive(Deserialize, Default)]
 struct TransformerConfig {
-    max_seq_length: Option<f64>,
+    max_seq_length: Option<serde_json::Number>,
     #[serde(default)]
     do_lower_case: bool,
     transformer_task: Option<String>,
@@ -133,7 +133,7 @@ fn plain(dir: &Path, kind: Kind, reader: &mut Reader) -> Result<Side> {
         None => SidePart::Transformer(Activated::Once),
     };
     let config = reader.transformer(dir)?;
-    let max_length = length(config.max_seq_length);
+    let max_length = config.length(dir)?;
     Ok(Side { max_length, lower_case: config.do_lower_case, ..Side::of(dir, part) })
 }
 
@@ -185,7 +185,7 @@ fn from_modules(
         let problem = format!("expected the transformer_task fill-mask, found {task:?}");
         return Err(Error::data(from.join(TRANSFORMER), Place::File, problem));
     }
-    let own = length(config.max_seq_length);
+    let own = config.length(from)?;
     let tokenizer: TokenizerConfig =
         reader.json(&from.join("tokenizer_config.json"))?.unwrap_or_default();
     // As SparseEncoder: no limit named is the model's own number of positions.
@@ -202,6 +202,25 @@ fn from_modules(
 }
 
 const TRANSFORMER: &str = "sentence_bert_config.json";
+
+impl TransformerConfig {
+    /// `max_seq_length`, if the file in `dir` has one that is a limit.
+    fn length(&self, dir: &Path) -> Result<Option<usize>> {
+        let Some(number) = &self.max_seq_length else { return Ok(None) };
+        match number.as_f64() {
+            Some(n) if n >= UNLIMITED => Ok(None),
+            Some(n) if n.fract() == 0.0 && n >= LEAST_LENGTH => Ok(Some(n as usize)),
+            _ => {
+                let problem = format!(
+                    "expected max_seq_length to be a whole number of at least {LEAST_LENGTH}, \
+                     found {number}"
+                );
+                Err(Error::data(dir.join(TRANSFORMER), Place::File, problem)
+                    .hint("it counts the tokens of a text that the model reads, 512 for most"))
+            }
+        }
+    }
+}
 
 impl EncoderConfig {
     /// The text that SparseEncoder's encode_query and encode_document put first.
@@ -323,9 +342,15 @@ pub(super) fn inside(path: &Path, base: &Path, relative: &str) -> Result<PathBuf
     Ok(if relative.is_empty() { base.to_owned() } else { base.join(relative) })
 }
 
-/// A length as JSON has it: tokenizers without a limit say 1e30.
+/// Tokenizers without a limit say 1e30.
+const UNLIMITED: f64 = 1e9;
+
+/// Two special tokens and one of the text.
+const LEAST_LENGTH: f64 = 3.0;
+
+/// A tokenizer's length as JSON has it.
 fn length(value: Option<f64>) -> Option<usize> {
-    value.filter(|&n| (1.0..1e9).contains(&n)).map(|n| n as usize)
+    value.filter(|&n| (1.0..UNLIMITED).contains(&n)).map(|n| n as usize)
 }
 
 #[cfg(test)]

@@ -73,6 +73,32 @@ fn a_sparse_encoder_says_its_pooling_length_case_and_prompts() {
 }
 
 #[test]
+fn a_length_that_no_text_can_have_is_refused_with_its_file() {
+    for (modules, name) in [(SPLADE, "modules.json"), ("", "other.json")] {
+        let with = |length: &str| {
+            Folder::new(&[
+                (name, modules),
+                ("1_SpladePooling/config.json", "{}"),
+                (TRANSFORMER, &format!(r#"{{"max_seq_length": {length}}}"#)),
+            ])
+        };
+        for bad in ["2", "1", "1.5", "0", "-5", "300.5"] {
+            let e = with(bad).error(Kind::Document);
+            let expected = format!(
+                "{TRANSFORMER}: expected max_seq_length to be a whole number of at least 3, found {bad}; "
+            );
+            assert!(e.starts_with(&expected), "{e}");
+        }
+        for (good, read) in [("3", 3), ("512", 512), ("64.0", 64)] {
+            assert_eq!(with(good).side(Kind::Document).max_length, Some(read));
+        }
+        for none in ["null", "1e30"] {
+            assert!(with(none).side(Kind::Document).max_length.is_none_or(|n| n == usize::MAX));
+        }
+    }
+}
+
+#[test]
 fn new_folders_keep_the_length_with_the_tokenizer() {
     let with = |tokenizer: &str| {
         Folder::new(&[

@@ -19,10 +19,15 @@ pub(super) fn name(dir: &Path) -> String {
     real.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The licence that the model card (`README.md`) names in its front matter, as model
-/// hubs write it: `license: apache-2.0`, or `license_name` where `license` is "other".
+/// The licence that the model card (`README.md`, or else `MODEL_CARD.md`) names in its front
+/// matter, as model hubs write it: `license: apache-2.0`, or `license_name` where `license`
+/// is "other".
 pub(super) fn licence(dir: &Path) -> Option<String> {
-    let card = std::fs::read_to_string(dir.join("README.md")).ok()?;
+    ["README.md", "MODEL_CARD.md"].iter().find_map(|card| named_licence(&dir.join(card)))
+}
+
+fn named_licence(card: &Path) -> Option<String> {
+    let card = std::fs::read_to_string(card).ok()?;
     let mut lines = card.lines();
     if lines.next()?.trim_end() != "---" {
         return None;
@@ -61,7 +66,17 @@ mod tests {
         assert_eq!(of("---\nlicense: other\nlicense_name: own\n---\n"), Some("own".into()));
         assert_eq!(of("# T\nlicense: mit\n"), None);
         assert_eq!(of("---\ntags: []\n---\nlicense: mit\n"), None);
+        std::fs::write(dir.path().join("MODEL_CARD.md"), "---\nlicense: mit\n---\n").unwrap();
+        assert_eq!(licence(dir.path()), Some("mit".into()), "where the README names none");
         std::fs::remove_file(dir.path().join("README.md")).unwrap();
+        assert_eq!(licence(dir.path()), Some("mit".into()));
+        std::fs::remove_file(dir.path().join("MODEL_CARD.md")).unwrap();
         assert_eq!(licence(dir.path()), None);
+    }
+
+    #[test]
+    fn the_shipped_model_names_its_licence() {
+        let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/tiny");
+        assert_eq!(licence(&tiny), Some("apache-2.0".into()));
     }
 }

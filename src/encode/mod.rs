@@ -19,6 +19,7 @@ use crate::error::Result;
 use crate::vectors::TokenTable;
 use crate::vectors::store::ModelInfo;
 
+mod cut;
 mod folder;
 mod hub;
 mod info;
@@ -103,7 +104,7 @@ pub trait TextEncoder: Send + Sync {
     /// What made the vectors.
     fn info(&self) -> &ModelInfo;
 
-    /// Tokens of a text that are read, special tokens included.
+    /// Tokens of a text that are read, special tokens included; `usize::MAX` for all.
     fn max_length(&self) -> usize;
 
     /// How token weights came from the model, for manifests.

@@ -24,7 +24,10 @@ pub(super) struct Pickle {
 /// Where a tensor's numbers are.
 #[derive(Debug, Clone)]
 struct Entry {
-    dtype: DType,
+    /// None if its numbers are no floats.
+    dtype: Option<DType>,
+    /// What PyTorch calls the storage, such as FloatStorage.
+    storage: String,
     shape: Vec<usize>,
     /// Elements from one index to the next, per dimension.
     strides: Vec<usize>,
@@ -47,13 +50,13 @@ impl Pickle {
             return Err(bad("the format from before PyTorch 1.6", hint));
         }
         let entries = describe(&bytes).map_err(|found| bad(&found, again))?;
-        if entries.is_empty() {
+        if entries.values().all(|entry| entry.dtype.is_none()) {
             return Err(bad("no tensor of floats in it", "it must hold a model's state dict"));
         }
         Ok(Pickle { bytes, entries })
     }
 
-    /// Names of the float tensors.
+    /// Names of the tensors, those without floats included.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)
     }
@@ -63,14 +66,20 @@ impl Pickle {
         self.entries.get(name).map(|e| e.shape.clone())
     }
 
+    /// The storage type of a tensor whose numbers are no floats.
+    pub fn not_floats(&self, name: &str) -> Option<&str> {
+        let entry = self.entries.get(name).filter(|e| e.dtype.is_none())?;
+        Some(&entry.storage)
+    }
+
     /// The tensor `name`, as stored.
     pub fn load(&self, name: &str, device: &Device) -> candle_core::Result<Tensor> {
         let load = || {
             let entry = self.entries.get(name).ok_or("no such tensor")?;
+            let dtype = entry.dtype.ok_or_else(|| format!("numbers in a {}", entry.storage))?;
             let stored = member(&mut archive(&self.bytes)?, &entry.member)?;
-            let values = entry.gather(&stored)?;
-            Tensor::from_raw_buffer(&values, entry.dtype, &entry.shape, device)
-                .map_err(|e| e.to_string())
+            let values = entry.gather(&stored, dtype.size_in_bytes())?;
+            Tensor::from_raw_buffer(&values, dtype, &entry.shape, device).map_err(|e| e.to_string())
         };
         load().map_err(|e: String| candle_core::Error::Msg(e))
     }
@@ -115,7 +124,7 @@ fn describe(bytes: &[u8]) -> Described<BTreeMap<String, Entry>> {
 }
 
 impl Entry {
-    /// Nothing if `object` is not a tensor of floats.
+    /// Nothing if `object` is not a tensor.
     fn read(object: &Object, root: &str) -> Option<Self> {
         let Object::Reduce { callable, args } = object else { return None };
         let (Object::Class { module_name, class_name }, Object::Tuple(args)) =
@@ -139,15 +148,16 @@ impl Entry {
             return None;
         };
         let dtype = match class_name.as_str() {
-            "FloatStorage" => DType::F32,
-            "DoubleStorage" => DType::F64,
-            "HalfStorage" => DType::F16,
-            "BFloat16Storage" => DType::BF16,
-            _ => return None,
+            "FloatStorage" => Some(DType::F32),
+            "DoubleStorage" => Some(DType::F64),
+            "HalfStorage" => Some(DType::F16),
+            "BFloat16Storage" => Some(DType::BF16),
+            _ => None,
         };
         let (shape, strides) = (sizes(size)?, sizes(stride)?);
         let entry = Entry {
             dtype,
+            storage: class_name.clone(),
             offset: integer(offset)?,
             member: format!("{root}data/{key}"),
             shape,
@@ -156,9 +166,8 @@ impl Entry {
         (entry.shape.len() == entry.strides.len()).then_some(entry)
     }
 
-    /// The tensor's bytes in row-major order, out of its storage.
-    fn gather(&self, stored: &[u8]) -> Described<Vec<u8>> {
-        let width = self.dtype.size_in_bytes();
+    /// The tensor's bytes in row-major order, out of its storage; `width` is a number's.
+    fn gather(&self, stored: &[u8], width: usize) -> Described<Vec<u8>> {
         let count = self.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
         let steps = self.shape.iter().zip(&self.strides);
         let last = steps.clone().try_fold(self.offset, |at, (&d, &s)| {
@@ -229,7 +238,8 @@ mod tests {
     #[test]
     fn views_of_shared_storage_come_out_as_pytorch_sees_them() {
         let pickle = open(sample()).unwrap();
-        assert_eq!(pickle.names().collect::<Vec<_>>(), ["a", "h", "p", "t", "v"]);
+        assert_eq!(pickle.names().collect::<Vec<_>>(), ["a", "h", "n", "p", "t", "v"]);
+        assert_eq!((pickle.not_floats("n"), pickle.not_floats("a")), (Some("LongStorage"), None));
         let load = |name: &str| {
             let tensor = pickle.load(name, &Device::Cpu).unwrap().to_dtype(DType::F32).unwrap();
             assert_eq!(tensor.dims(), pickle.shape(name).unwrap());

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Progress, TextEncoder, prune};
 use crate::corpus::TextRecord;
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 use crate::vectors::VectorRecord;
 use crate::vectors::store::{BlockEntry, Manifest, StoreWriter, Totals, other_input};
 
@@ -46,10 +46,10 @@ pub struct EncodeReport {
 /// Encodes `records` into `store` after what it already holds, and finishes it.
 ///
 /// # Errors
-/// The first bad record unless `skip_bad`; an I/O error in any case; a stream that does
-/// not repeat the records of the blocks already in the store, or goes on where a finished
-/// store ends; no record at all; [`Error::Stopped`] if `progress` says so, with whole blocks
-/// in the store to resume from.
+/// The first bad record unless `skip_bad`; in any case an I/O error and a file that cannot be
+/// read to its end; a stream that does not repeat the records of the blocks already in the
+/// store, or goes on where a finished store ends; no record at all; [`Error::Stopped`] if
+/// `progress` says so, with whole blocks in the store to resume from.
 pub fn encode_to_store(
     records: impl Iterator<Item = Result<TextRecord>>,
     mut store: StoreWriter,
@@ -64,13 +64,14 @@ pub fn encode_to_store(
     };
     input.discard(range.start)?;
     let resumed = store.totals().documents;
+    let mut first = range.start;
     for entry in store.blocks() {
-        input.check_resumed(entry)?;
+        first = input.check_resumed(entry, first)?;
     }
     (job.progress)(resumed);
     if store.is_finished() {
         if input.block(1)?.consumed > 0 {
-            return Err(other_input());
+            return Err(other_input(&format!("expected {first} documents, found more")));
         }
         return Ok(EncodeReport { manifest: store.manifest()?, resumed, skipped: Vec::new() });
     }
@@ -126,7 +127,7 @@ impl<I: Iterator<Item = Result<TextRecord>>> Input<I> {
         match self.records.next() {
             None => Ok(None),
             Some(Ok(record)) => Ok(Some(Some(record))),
-            Some(Err(error @ Error::Data(_))) if self.skip_bad => {
+            Some(Err(error)) if self.skip_bad && error.is_one_record() => {
                 if self.errors.len() < SHOWN_ERRORS {
                     self.errors.push(error);
                 }
@@ -166,20 +167,36 @@ impl<I: Iterator<Item = Result<TextRecord>>> Input<I> {
         Ok(taken)
     }
 
-    /// Reads what a block of an earlier run had read, and checks that it is the same.
-    fn check_resumed(&mut self, entry: &BlockEntry) -> Result<()> {
+    /// Reads what a block of an earlier run had read, from document `first` (from 0) on, and
+    /// checks that it is the same; where the next begins.
+    fn check_resumed(&mut self, entry: &BlockEntry, first: u64) -> Result<u64> {
         let (mut crc, mut documents) = (crc32fast::Hasher::new(), 0);
+        let mut last = None;
         for _ in 0..entry.consumed {
             if let Some(record) = self.next()?.flatten() {
                 add_to_crc(&mut crc, &record);
                 documents += 1;
+                last = Some((record.path, record.place));
             }
         }
         self.left -= documents;
-        if crc.finalize() == entry.input_crc && documents == entry.totals.documents {
-            return Ok(());
+        let expected = entry.totals.documents;
+        if crc.finalize() == entry.input_crc && documents == expected {
+            return Ok(first + documents);
         }
-        Err(other_input())
+        let place = match last {
+            Some((path, Place::Line(line))) => format!(" (up to {}:{line})", path.display()),
+            _ => String::new(),
+        };
+        let from = first + 1;
+        Err(other_input(&match documents == expected {
+            true => {
+                format!("documents {from} to {}{place} have other ids or texts", first + expected)
+            }
+            false => format!(
+                "expected {expected} documents from number {from} on, found {documents}{place}"
+            ),
+        }))
     }
 }
 

@@ -6,10 +6,15 @@ use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
-use tokenizers::{Tokenizer, TruncationParams};
+use tokenizers::{AddedToken, Encoding, Tokenizer, TruncationParams};
 
+use super::cut;
 use crate::error::{Error, Place, Result};
 use crate::vectors::TokenTable;
+
+/// Bytes of a text that are tokenized first, for each token that is kept. Word pieces of
+/// English take 5 with their space, so texts that are cut are nearly always cut here.
+const FIRST_BYTES: usize = 16;
 
 /// A model's tokenizer with its own truncation length and no padding, whatever
 /// `tokenizer.json` says about either.
@@ -18,6 +23,9 @@ pub struct TextTokenizer {
     path: PathBuf,
     digest: String,
     tokens: TokenTable,
+    /// Bytes of a text that are tokenized first, to see whether they give all the tokens
+    /// that are kept; none where texts must be tokenized whole.
+    first: Option<usize>,
 }
 
 /// Token ids of one text.
@@ -60,7 +68,8 @@ impl TextTokenizer {
         inner.with_padding(None);
         let tokens = token_table(&path, &inner)?;
         let digest = blake3::hash(&bytes).to_hex().to_string();
-        Ok(TextTokenizer { inner, path, digest, tokens })
+        let first = cut::keeps_tokens(&inner).then(|| max_length.saturating_mul(FIRST_BYTES));
+        Ok(TextTokenizer { inner, path, digest, tokens, first })
     }
 
     /// The token strings by id.
@@ -80,7 +89,7 @@ impl TextTokenizer {
 
     /// Ids of `text` with special tokens, cut at the maximum length.
     pub fn encode(&self, text: &str) -> Result<TokenIds> {
-        let encoding = self.inner.encode_fast(text, true).map_err(|e| malformed(&self.path, &e))?;
+        let encoding = self.first_tokens(text, true)?;
         Ok(TokenIds {
             truncated: !encoding.get_overflowing().is_empty(),
             // Byte-level tokenizers make tokens of white space, too.
@@ -91,8 +100,7 @@ impl TextTokenizer {
 
     /// Distinct word pieces of `text` in order of first appearance, without special tokens.
     pub fn distinct_pieces(&self, text: &str) -> Result<TokenIds> {
-        let encoding =
-            self.inner.encode_fast(text, false).map_err(|e| malformed(&self.path, &e))?;
+        let encoding = self.first_tokens(text, false)?;
         let mut ids = Vec::new();
         for &id in encoding.get_ids() {
             if !ids.contains(&id) {
@@ -102,11 +110,32 @@ impl TextTokenizer {
         let truncated = !encoding.get_overflowing().is_empty();
         Ok(TokenIds { has_content: !ids.is_empty(), truncated, ids })
     }
+
+    /// The text's tokens up to the limit. Overflowing, if the text has more: of a long text,
+    /// then, only a part is tokenized, the smallest of doubling ones that overflows.
+    fn first_tokens(&self, text: &str, specials: bool) -> Result<Encoding> {
+        let encode = |text: &str| {
+            self.inner.encode_fast(text, specials).map_err(|e| malformed(&self.path, &e))
+        };
+        let mut at_least = self.first.unwrap_or(usize::MAX);
+        while let Some(end) = cut::before_space(text, at_least) {
+            let encoding = encode(&text[..end])?;
+            if !encoding.get_overflowing().is_empty() {
+                return Ok(encoding);
+            }
+            at_least = 2 * end;
+        }
+        encode(text)
+    }
 }
 
 fn malformed(path: &Path, error: &dyn std::fmt::Display) -> Error {
     Error::data(path, Place::File, format!("expected a tokenizer, found: {error}"))
 }
+
+/// Tokens that BERT's tokenizer finds in a text as they are, whatever it makes of signs and
+/// case; a list of pieces may leave out those that it can do without.
+const BERT_SPECIALS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 
 /// BERT's tokenizer over a word-piece list, one piece a line.
 fn from_vocabulary(dir: &Path, path: &Path, bytes: &[u8]) -> Result<Tokenizer> {
@@ -116,6 +145,8 @@ fn from_vocabulary(dir: &Path, path: &Path, bytes: &[u8]) -> Result<Tokenizer> {
         None => Err(Error::data(path, Place::File, format!("expected a line {token}, found none"))),
     };
     let (cls, sep, _) = (special("[CLS]")?, special("[SEP]")?, special("[UNK]")?);
+    let specials = BERT_SPECIALS.into_iter().filter(|&token| pieces.contains_key(token));
+    let specials: Vec<AddedToken> = specials.map(|token| AddedToken::from(token, true)).collect();
     let model = WordPiece::builder()
         .vocab(pieces)
         .unk_token("[UNK]".into())
@@ -126,6 +157,7 @@ fn from_vocabulary(dir: &Path, path: &Path, bytes: &[u8]) -> Result<Tokenizer> {
     tokenizer.with_normalizer(Some(normalizer)).map_err(|e| malformed(path, &e))?;
     tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
     tokenizer.with_post_processor(Some(BertProcessing::new(sep, cls)));
+    tokenizer.add_special_tokens(specials).map_err(|e| malformed(path, &e))?;
     Ok(tokenizer)
 }
 
@@ -149,6 +181,20 @@ fn token_table(path: &Path, tokenizer: &Tokenizer) -> Result<TokenTable> {
         return Err(Error::data(path, Place::File, problem));
     }
     Ok(TokenTable::from_tokens(pairs.into_iter().map(|(_, token)| token)))
+}
+
+#[cfg(test)]
+impl TextTokenizer {
+    /// With another number of bytes that are tokenized first; none: whole texts.
+    pub(super) fn with_first(mut self, first: Option<usize>) -> Self {
+        self.first = first;
+        self
+    }
+
+    /// Whether long texts are cut.
+    pub(super) fn cuts(&self) -> bool {
+        self.first.is_some()
+    }
 }
 
 #[cfg(test)]
@@ -197,6 +243,28 @@ mod tests {
         std::fs::write(dir.path().join("tokenizer_config.json"), config).unwrap();
         let tokenizer = TextTokenizer::load(dir.path(), 6).unwrap();
         assert_eq!(tokenizer.encode("River").unwrap().ids, [2, 1, 3]);
+    }
+
+    #[test]
+    fn special_tokens_in_a_text_are_themselves_as_with_tokenizer_json() {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/goldens/distilbert");
+        let json = TextTokenizer::load(&golden, 32).unwrap();
+        let list: Vec<&str> =
+            (0..json.tokens().len() as u32).map(|id| json.tokens().token(id)).collect();
+        let dir = dir(&(list.join("\n") + "\n"));
+        let plain = TextTokenizer::load(dir.path(), 32).unwrap();
+        let mask = json.tokens().get("[MASK]").unwrap();
+        assert!(plain.encode("the [MASK] flows").unwrap().ids.contains(&mask));
+        for text in [
+            "the [MASK] flows",
+            "[CLS] river[SEP]sea [PAD]",
+            "[UNK][unk] [ MASK ] [mask]",
+            "[MASK]",
+            "River flows, naïve",
+        ] {
+            assert_eq!(plain.encode(text).unwrap(), json.encode(text).unwrap(), "{text}");
+            assert_eq!(plain.distinct_pieces(text).unwrap(), json.distinct_pieces(text).unwrap());
+        }
     }
 
     #[test]

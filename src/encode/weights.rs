@@ -54,7 +54,8 @@ impl<'a> Weights<'a> {
                 || UNUSED_PARTS.iter().any(|part| name.contains(part))
         };
         let unread = self.checkpoint.names().find(|name| {
-            !read.contains(*name) && families.contains(&family(name)) && !unused(name)
+            let weight = self.checkpoint.not_floats(name).is_none();
+            weight && !read.contains(*name) && families.contains(&family(name)) && !unused(name)
         });
         let Some(name) = unread else { return Ok(()) };
         let shape = self.checkpoint.shape(name).unwrap_or_default();
@@ -80,6 +81,13 @@ impl<'a> Weights<'a> {
             return Err(Error::data(path, Place::File, problem)
                 .hint("the checkpoint must hold the model and its masked-language-model head"));
         };
+        if let Some(found) = self.checkpoint.not_floats(name) {
+            let problem = format!(
+                "expected numbers of type F32, F16, BF16 or F64 in tensor {name:?}, found {found}"
+            );
+            return Err(Error::data(path, Place::File, problem)
+                .hint("quantized checkpoints are not read: get the original weights"));
+        }
         if found != shape {
             let problem = format!(
                 "expected tensor {name:?} to have the shape {shape:?} of config.json, found {found:?}"
@@ -168,6 +176,33 @@ mod tests {
              \"bert.layer.1.weight\" of shape [2, 3] too; config.json must come from the same \
              download: see its number of layers"
         );
+    }
+
+    #[test]
+    fn only_floats_are_weights_and_other_buffers_do_not_matter() {
+        let device = Device::Cpu;
+        for (dtype, name) in [
+            (DType::I64, "I64"),
+            (DType::U32, "U32"),
+            (DType::U8, "U8"),
+            (DType::F8E4M3, "F8_E4M3"),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let floats = Tensor::zeros((2, 3), DType::F64, &device).unwrap();
+            let other = Tensor::zeros((2, 3), dtype, &device).unwrap();
+            let tensors: HashMap<_, _> =
+                [("bert.a".to_owned(), floats), ("bert.b".to_owned(), other)].into();
+            candle_core::safetensors::save(&tensors, dir.path().join("model.safetensors")).unwrap();
+            let checkpoint = Checkpoint::open(dir.path()).unwrap();
+            let weights = Weights::new(&checkpoint, DType::F32, device.clone());
+            weights.tensor("bert.a", &[2, 3]).unwrap();
+            weights.require_all_read().unwrap();
+            let e = weights.tensor("bert.b", &[2, 3]).unwrap_err().to_string();
+            let expected = format!(
+                "expected numbers of type F32, F16, BF16 or F64 in tensor \"bert.b\", found {name}; "
+            );
+            assert!(e.contains(&expected), "{e}");
+        }
     }
 
     #[test]

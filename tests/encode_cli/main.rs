@@ -6,6 +6,7 @@ mod models;
 mod resume;
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -125,7 +126,7 @@ fn the_manifest_counts_what_the_store_holds() {
     assert_eq!(manifest.totals.postings, weights().count() as u64);
     assert_eq!(manifest.totals.largest_weight, weights().fold(0.0, f32::max));
     let encoding = manifest.plan.encoding.unwrap();
-    assert_eq!((encoding.max_length, encoding.model.layers), (32, 2));
+    assert_eq!((encoding.max_length, encoding.model.layers), (Some(32), 2));
 }
 
 #[test]
@@ -191,6 +192,44 @@ fn a_bad_record_stops_the_run_unless_it_may_be_skipped() {
     let ids: Vec<String> = run.records("store").into_iter().map(|r| r.id).collect();
     assert_eq!(ids, ["a", "b", "c"]);
     assert_eq!(run.manifest("store").totals.skipped, 2);
+}
+
+/// What was read until then looks like a whole input: nothing may count it as one bad record.
+#[test]
+fn a_damaged_stream_stops_a_run_even_where_bad_records_may_be_skipped() {
+    let run = Run::new("");
+    let gzip = |bytes: &[u8]| {
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gz.write_all(bytes).unwrap();
+        gz.finish().unwrap()
+    };
+    let input = run.path("texts.tsv");
+    let text = many().into_bytes();
+    let (gz, zst) = (gzip(&text), zstd::encode_all(&text[..], 1).unwrap());
+    for cut in [&gz[..gz.len() * 3 / 4], &zst[..zst.len() * 3 / 4]] {
+        std::fs::write(&input, cut).unwrap();
+        let e = run.refused(&golden("bert"), "store", &["--skip-bad"]);
+        assert_eq!(e, run.refused(&golden("bert"), "store", &[]));
+        assert!(e.starts_with("error: texts.tsv:") && e.contains(": cannot decompress: "), "{e}");
+        assert!(e.ends_with("the file is truncated or damaged"), "{e}");
+    }
+    let mut spoiled = gz.clone();
+    let middle = spoiled.len() / 2;
+    spoiled[middle] ^= 0xff;
+    std::fs::write(&input, &spoiled).unwrap();
+    let e = run.refused(&golden("bert"), "store", &["--skip-bad"]);
+    assert!(e.contains(": cannot decompress: "), "{e}");
+    assert!(!run.path("store").exists(), "found before anything was written");
+    // Standard input is not read before it is encoded: the store stays unfinished.
+    let packed = gzip(b"a\triver\nno tab\nb\tmoon\n");
+    std::fs::write(&input, &packed[..packed.len() - 6]).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_splindex"));
+    command.args(["encode", "--skip-bad", "--input", "-", "--model"]).arg(golden("bert"));
+    command.arg("--output").arg(run.path("piped")).stdin(std::fs::File::open(&input).unwrap());
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", message(&output));
+    assert!(message(&output).contains("cannot decompress"), "{}", message(&output));
+    assert!(!run.path("piped/manifest.json").exists());
 }
 
 #[test]

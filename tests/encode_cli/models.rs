@@ -118,6 +118,50 @@ fn every_fault_of_a_model_directory_has_its_message() {
     assert!(e.contains("expected finite numbers in tensor ") && e.contains("found NaN"), "{e}");
 }
 
+/// The golden model with every weight 0.
+fn zeros(run: &Run) -> PathBuf {
+    let model = model_copy(run);
+    let path = model.join("model.safetensors");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    bytes[8 + header..].fill(0);
+    std::fs::write(path, bytes).unwrap();
+    model
+}
+
+#[test]
+fn a_store_of_empty_documents_only_is_warned_about() {
+    let run = Run::new("a\triver\nb\tmoon\n");
+    let warned = |model: &Path, store: &str, flags: &[&str]| {
+        let output = run.command(model, store, flags).output().unwrap();
+        assert!(output.status.success(), "{}", message(&output));
+        message(&output).contains("warning: every document is empty")
+    };
+    assert!(warned(&zeros(&run), "zeros", &[]));
+    assert_eq!(run.manifest("zeros").totals.empty, 2);
+    assert!(warned(&golden("bert"), "heavy", &["--min-weight", "1e9"]));
+    assert!(!warned(&golden("bert"), "store", &[]));
+}
+
+#[test]
+fn integers_for_weights_are_refused_with_their_type() {
+    let run = Run::new("a\triver\n");
+    let model = model_copy(&run);
+    let path = model.join("model.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    let end = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header = String::from_utf8(bytes[8..end].to_vec()).unwrap();
+    // As many bytes a number, so that all else stays true.
+    let header = header.replace("\"F32\"", "\"I32\"");
+    std::fs::write(&path, [&bytes[..8], header.as_bytes(), &bytes[end..]].concat()).unwrap();
+    assert_eq!(
+        run.refused(&model, "store", &[]),
+        "error: model/model.safetensors: expected numbers of type F32, F16, BF16 or F64 in tensor \
+         \"bert.embeddings.word_embeddings.weight\", found I32; quantized checkpoints are not \
+         read: get the original weights"
+    );
+}
+
 #[test]
 fn a_shard_that_is_missing_or_of_another_download_is_named() {
     let run = Run::new("a\triver\n");
@@ -153,11 +197,12 @@ fn a_sparse_encoder_folder_sets_length_and_prompt_and_the_manifest_says_so() {
         run.manifest(&store).plan.encoding.unwrap()
     };
     let document = encode("document", &[]);
-    assert_eq!((document.max_length, document.prompt.as_deref()), (20, Some("salt: ")));
+    assert_eq!((document.max_length, document.prompt.as_deref()), (Some(20), Some("salt: ")));
     assert_eq!(document.pooling, "max log(1+log(1+relu))");
     assert_eq!(document.model.name, "router");
-    assert_eq!(encode("document", &["--max-length", "30"]).max_length, 30);
+    assert_eq!(encode("document", &["--max-length", "30"]).max_length, Some(30));
     let query = encode("query", &[]);
+    assert_eq!(query.max_length, None, "the tokenizer names no limit");
     assert_eq!((query.pooling.as_str(), query.prompt.as_deref()), ("token weights", Some("sea: ")));
 }
 

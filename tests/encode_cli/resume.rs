@@ -138,6 +138,138 @@ fn a_torn_journal_line_and_an_unnamed_tail_are_cut_off() {
 }
 
 #[test]
+fn a_kept_block_that_was_damaged_is_found_before_any_work() {
+    let run = Run::new(&many());
+    run.encode("store", &[]);
+    let whole = files(&run.path("store"));
+    std::fs::remove_file(run.path("store/manifest.json")).unwrap();
+    let (part, journal) = (run.path("store/part-00000.vec"), run.path("store/journal.jsonl"));
+    let (bytes, text) = (std::fs::read(&part).unwrap(), std::fs::read_to_string(&journal).unwrap());
+    let lines: Vec<&str> = text.lines().collect();
+    let end = |line: usize| {
+        let line: serde_json::Value = serde_json::from_str(lines[line]).unwrap();
+        line["block"]["end"].as_u64().unwrap() as usize
+    };
+    // The last byte of the third block, line 4 of the journal; as it was read just before.
+    let mut spoiled = bytes.clone();
+    spoiled[end(3) - 1] ^= 1;
+    std::fs::write(&part, spoiled).unwrap();
+    let e = run.refused(&golden("bert"), "store", &["--resume"]);
+    let begin =
+        format!("error: store/part-00000.vec: section block at byte {}: expected CRC", end(2));
+    assert!(e.starts_with(&begin), "{e}");
+    let advice = "block 2 is damaged: remove the folder and encode again, or delete line 4 of \
+                  journal.jsonl and those after it, and --resume goes on from block 2";
+    assert!(e.ends_with(advice), "{e}");
+    // The advice is good.
+    std::fs::write(&journal, lines[..3].join("\n") + "\n").unwrap();
+    run.encode("store", &["--resume"]);
+    assert!(files(&run.path("store")) == whole);
+
+    std::fs::remove_file(run.path("store/manifest.json")).unwrap();
+    std::fs::write(&part, &bytes[..end(3) - 1]).unwrap();
+    let e = run.refused(&golden("bert"), "store", &["--resume"]);
+    assert!(e.contains(&format!("expected it to end at byte {}, found {}", end(3), end(3) - 1)));
+    std::fs::write(&part, &bytes).unwrap();
+    let moved = text.replacen(&format!("\"end\":{}", end(2)), "\"end\":1", 1);
+    std::fs::write(&journal, moved).unwrap();
+    let e = run.refused(&golden("bert"), "store", &["--resume"]);
+    assert!(e.starts_with("error: store/journal.jsonl:3: expected block 1 to follow byte "), "{e}");
+    std::fs::write(&journal, &text).unwrap();
+    // Tokens are known whole from the model.
+    std::fs::write(run.path("store/tokens.json"), "[]").unwrap();
+    run.encode("store", &["--resume"]);
+    assert!(files(&run.path("store")) == whole);
+}
+
+#[test]
+fn a_finished_store_that_was_damaged_does_not_pass_for_done() {
+    let run = Run::new("a\triver\nb\tmoon\n");
+    run.encode("store", &[]);
+    let part = run.path("store/part-00000.vec");
+    let mut bytes = std::fs::read(&part).unwrap();
+    bytes[60] ^= 1;
+    std::fs::write(&part, bytes).unwrap();
+    let e = run.refused(&golden("bert"), "store", &["--resume"]);
+    assert!(e.ends_with("block 0 is damaged: remove the folder and encode again"), "{e}");
+}
+
+#[test]
+fn a_renamed_model_folder_is_the_same_model() {
+    let run = Run::new("a\triver\nb\tmoon\n");
+    run.encode("store", &[]);
+    let whole = files(&run.path("store"));
+    std::fs::remove_file(run.path("store/manifest.json")).unwrap();
+    let renamed = run.path("other name");
+    std::fs::create_dir(&renamed).unwrap();
+    for name in ["config.json", "vocab.txt", "model.safetensors"] {
+        std::fs::copy(golden("bert").join(name), renamed.join(name)).unwrap();
+    }
+    let resume = || run.command(&renamed, "store", &["--resume"]).output().unwrap();
+    let output = resume();
+    assert!(output.status.success(), "{}", message(&output));
+    assert_eq!(files(&run.path("store")), whole, "under the name it was started with");
+    edit(&renamed.join("config.json"), "{", "{ ");
+    std::fs::remove_file(run.path("store/manifest.json")).unwrap();
+    let output = resume();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(message(&output).contains("encoding.model.config_digest"), "{}", message(&output));
+}
+
+#[test]
+fn what_is_no_store_is_not_resumed_and_no_advice_goes_in_circles() {
+    let run = Run::new("a\triver\n");
+    std::fs::create_dir(run.path("folder")).unwrap();
+    std::fs::write(run.path("folder/notes"), "").unwrap();
+    let model = golden("bert");
+    assert_eq!(
+        run.refused(&model, "folder", &["--resume"]),
+        "error: folder: expected a store to continue, found a folder without journal.jsonl; name \
+         the folder of an unfinished store, or one that is not there yet"
+    );
+    assert_eq!(
+        run.refused(&model, "folder", &[]),
+        "error: folder: the output exists already; choose another, or remove it"
+    );
+    let e = run.refused(&model, "texts.tsv", &["--resume"]);
+    assert!(e.starts_with("error: texts.tsv: expected a store to continue, found a file; "), "{e}");
+}
+
+#[test]
+fn an_input_that_differs_is_told_by_count_or_by_documents() {
+    let run = Run::new(&many());
+    run.encode("store", &[]);
+    std::fs::remove_file(run.path("store/manifest.json")).unwrap();
+    let text = many();
+    let refused = |input: &str| {
+        std::fs::write(run.path("texts.tsv"), input).unwrap();
+        run.refused(&golden("bert"), "store", &["--resume"])
+    };
+    let e = refused(text.rsplit_once("d8999").unwrap().0);
+    assert!(e.contains("made from: expected 9000 documents, found 8999; resume with"), "{e}");
+    let e = refused(&text.replace("d18\triver", "d18\tgravel"));
+    assert!(e.contains("made from: expected 9000 documents with ids and texts of digest "), "{e}");
+
+    // Standard input has no digest beforehand; its blocks tell.
+    let piped = |store: &str, flags: &[&str], input: &str| {
+        std::fs::write(run.path("texts.tsv"), input).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_splindex"));
+        command.args(["encode", "--input", "-", "--model"]).arg(golden("bert"));
+        command.arg("--output").arg(run.path(store)).args(["--max-length", "32"]).args(flags);
+        command.stdin(std::fs::File::open(run.path("texts.tsv")).unwrap());
+        message(&command.output().unwrap())
+    };
+    piped("piped", &[], &text);
+    std::fs::remove_file(run.path("piped/manifest.json")).unwrap();
+    let e = piped("piped", &["--resume"], &text.replace("d600\t", "d600\tsun "));
+    assert!(e.contains("made from: documents 513 to 1024 (up to -:1024) have other ids"), "{e}");
+    let e = piped("piped", &["--resume"], text.split_once("d600\t").unwrap().0);
+    assert!(e.contains("expected 512 documents from number 513 on, found 88 (up to -:600)"), "{e}");
+    let e = run.refused(&golden("bert"), "piped", &["--resume"]);
+    assert!(e.contains("expected standard input or a pipe, found files"), "{e}");
+}
+
+#[test]
 fn resuming_under_another_plan_or_with_other_input_is_refused() {
     let run = Run::new(&many());
     run.encode("store", &[]);

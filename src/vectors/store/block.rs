@@ -30,7 +30,7 @@ pub(super) struct Header {
     pub index: u64,
     pub records: u32,
     id_bytes: u32,
-    postings: u64,
+    pub postings: u64,
     body_crc: u32,
 }
 

@@ -56,6 +56,8 @@ impl Line {
 pub(super) struct Journal {
     pub plan: Option<(Plan, String)>,
     pub blocks: Vec<BlockEntry>,
+    /// Line of each block, from 1.
+    pub lines: Vec<u64>,
     pub mixed_simd: Vec<String>,
     /// Bytes of the whole lines; what follows was cut by a crash.
     pub len: u64,
@@ -80,7 +82,10 @@ impl Journal {
                 Line::Plan { plan, tokens_digest } if i == 0 => {
                     journal.plan = Some((*plan, tokens_digest));
                 }
-                Line::Block(entry) if i > 0 => journal.blocks.push(entry),
+                Line::Block(entry) if i > 0 => {
+                    journal.blocks.push(entry);
+                    journal.lines.push(i as u64 + 1);
+                }
                 Line::Simd(level) if i > 0 => journal.mixed_simd.push(level),
                 _ => {
                     let problem = "expected the plan on the first line and only there";

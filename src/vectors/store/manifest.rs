@@ -35,8 +35,8 @@ pub struct ModelInfo {
 pub struct Encoding {
     /// The model.
     pub model: ModelInfo,
-    /// Tokens of a text that were read, special tokens included.
-    pub max_length: usize,
+    /// Tokens of a text that were read, special tokens included; none where all were.
+    pub max_length: Option<usize>,
     /// "max log(1+relu)", "max log(1+log(1+relu))", or "token weights" for inference-free
     /// queries.
     pub pooling: String,

@@ -13,9 +13,11 @@
 //! Nothing in it names a time, a machine or a path, so the same work gives the same bytes.
 
 mod block;
+mod check;
 mod journal;
 mod manifest;
 mod reader;
+mod resume;
 mod writer;
 
 pub use journal::BlockEntry;
@@ -23,9 +25,9 @@ pub use manifest::{
     Encoding, InputDigest, Kind, Manifest, ModelInfo, Part, Plan, Shard, Totals, WeightFormat,
 };
 pub use reader::StoreReader;
-pub use writer::StoreWriter;
 #[cfg(feature = "encode")]
-pub(crate) use writer::other_input;
+pub(crate) use resume::other_input;
+pub use writer::StoreWriter;
 
 /// Records of a block, the unit of writing and of resuming, at most.
 pub const BLOCK_RECORDS: usize = 4096;

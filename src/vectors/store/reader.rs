@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::TOKENS;
 use super::block::{Cursor, HEADER, Header};
+use super::journal::BlockEntry;
 use super::manifest::{Manifest, Totals};
 use crate::error::{Error, Place, Result};
 use crate::vectors::{Size, TokenTable, VectorRecord, VectorSource, WeightSummary};
@@ -23,7 +24,8 @@ pub struct StoreReader {
     next_block: u64,
 }
 
-struct OpenPart {
+/// A part file, read from block to block.
+pub(super) struct OpenPart {
     file: BufReader<File>,
     path: PathBuf,
     at: u64,
@@ -112,9 +114,36 @@ impl StoreReader {
 }
 
 impl OpenPart {
-    fn open(path: PathBuf, len: u64) -> Result<Self> {
+    /// Opens `path`, of which the first `len` bytes are blocks.
+    pub fn open(path: PathBuf, len: u64) -> Result<Self> {
         let file = File::open(&path).map_err(|e| Error::io("open", &path, e))?;
         Ok(OpenPart { file: BufReader::new(file), path, at: 0, len })
+    }
+
+    /// Reads the next block, which must be number `index` and end and count as `entry` says.
+    pub fn check(&mut self, index: u64, entry: &BlockEntry) -> Result<()> {
+        self.len = entry.end;
+        let stored = self.file.get_ref().metadata();
+        let stored = stored.map_err(|e| Error::io("read", &self.path, e))?.len();
+        if stored < entry.end {
+            return Err(
+                self.bad(format!("expected it to end at byte {}, found {stored}", entry.end))
+            );
+        }
+        let header = self.read_header(index)?;
+        let (records, postings) = (u64::from(header.records), header.postings);
+        let end = u128::from(self.at) + HEADER as u128 + header.body_len();
+        let totals = &entry.totals;
+        if end != u128::from(entry.end)
+            || (records, postings) != (totals.documents, totals.postings)
+        {
+            return Err(self.bad(format!(
+                "expected {} records and {} weights to byte {}, found {records} and {postings} to \
+                 byte {end}",
+                totals.documents, totals.postings, entry.end
+            )));
+        }
+        self.read_body(&header).map(drop)
     }
 
     fn bad(&self, problem: String) -> Error {

@@ -4,11 +4,10 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
 use super::journal::{BlockEntry, Journal, Line};
 use super::manifest::{Manifest, Part, Plan, Totals};
-use super::{BLOCK_RECORDS, JOURNAL, MANIFEST, TOKENS, block, part_name};
+use super::resume::compare;
+use super::{BLOCK_RECORDS, JOURNAL, MANIFEST, TOKENS, block, check, part_name};
 use crate::error::{Error, Place, Result};
 use crate::vectors::{TokenTable, VectorRecord};
 
@@ -31,10 +30,12 @@ pub struct StoreWriter {
 impl StoreWriter {
     /// Starts a store in `dir`, which must be absent or empty.
     pub fn create(dir: &Path, plan: Plan, tokens: &TokenTable) -> Result<Self> {
-        let used = std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
-        if used || dir.is_file() {
-            return Err(Error::data(dir, Place::File, "the output exists already")
-                .hint("choose another, remove it, or continue an encoding with --resume"));
+        if is_used(dir) {
+            let hint = match dir.join(JOURNAL).exists() {
+                true => "choose another, remove it, or continue an encoding with --resume",
+                false => "choose another, or remove it",
+            };
+            return Err(Error::data(dir, Place::File, "the output exists already").hint(hint));
         }
         Self::start(dir, plan, tokens)
     }
@@ -43,25 +44,39 @@ impl StoreWriter {
     /// none. A finished store comes back with [`StoreWriter::is_finished`].
     ///
     /// # Errors
-    /// A store made under another plan; another SIMD level unless `allow_mixed`.
+    /// A folder that is no store, a store made under another plan or damaged since; another
+    /// SIMD level unless `allow_mixed`.
     pub fn resume(dir: &Path, plan: Plan, tokens: &TokenTable, allow_mixed: bool) -> Result<Self> {
         let path = dir.join(JOURNAL);
         if !path.exists() {
-            return Self::create(dir, plan, tokens);
+            if is_used(dir) {
+                let problem = match dir.is_dir() {
+                    true => "expected a store to continue, found a folder without journal.jsonl",
+                    false => "expected a store to continue, found a file",
+                };
+                return Err(Error::data(dir, Place::File, problem)
+                    .hint("name the folder of an unfinished store, or one that is not there yet"));
+            }
+            return Self::start(dir, plan, tokens);
         }
         let mut journal = lock(&path)?;
         let read = Journal::read(&path)?;
-        let Some((old, tokens_digest)) = read.plan else {
+        let Some((old, tokens_digest)) = read.plan.clone() else {
             drop(journal);
             return Self::start(dir, plan, tokens);
         };
-        let mut mixed_simd = read.mixed_simd;
         let level = compare(dir, &old, &plan, allow_mixed)?;
-        let (_, digest) = tokens_file(tokens)?;
+        let (bytes, digest) = tokens_file(tokens)?;
         if digest != tokens_digest {
             let problem = "expected the token strings the store was started with, found others";
             return Err(Error::data(dir.join(TOKENS), Place::File, problem));
         }
+        check::blocks(dir, &read, dir.join(MANIFEST).exists())?;
+        // Known whole here, so a damaged copy is made good.
+        if std::fs::read(dir.join(TOKENS)).ok().as_ref() != Some(&bytes) {
+            replace(dir, TOKENS, &bytes)?;
+        }
+        let mut mixed_simd = read.mixed_simd;
         set_len(&journal, &path, read.len)?;
         journal.seek(SeekFrom::End(0)).map_err(|e| Error::io("write", &path, e))?;
         let known = |l: &String| mixed_simd.contains(l);
@@ -212,69 +227,15 @@ impl StoreWriter {
         let path = self.dir.join(part_name(last.part));
         let mut file =
             OpenOptions::new().write(true).open(&path).map_err(|e| Error::io("open", &path, e))?;
-        let found = file.metadata().map_err(|e| Error::io("read", &path, e))?.len();
-        if found < last.end {
-            let problem = format!("expected at least {} bytes, found {found}", last.end);
-            return Err(Error::data(&path, Place::File, problem)
-                .hint("the store is damaged: remove it and encode again"));
-        }
         set_len(&file, &path, last.end)?;
         file.seek(SeekFrom::End(0)).map_err(|e| Error::io("write", &path, e))?;
         Ok(Some(file))
     }
 }
 
-/// The SIMD level to record if it is all that differs; an error for anything else.
-fn compare(dir: &Path, old: &Plan, new: &Plan, allow_mixed: bool) -> Result<Option<String>> {
-    let json =
-        |plan: &Plan| serde_json::to_value(plan).map_err(|e| Error::Internal(format!("plan: {e}")));
-    let (old, new) = (json(old)?, json(new)?);
-    let Some((field, was, is)) = difference(&old, &new, String::new()) else { return Ok(None) };
-    if field.starts_with("input") {
-        return Err(other_input());
-    }
-    let refuse = |hint: &str| {
-        let problem = format!("the store was started with {field} = {was}, found {is}");
-        Err(Error::data(dir, Place::File, problem).hint(hint))
-    };
-    if field != "encoding.simd" {
-        return refuse("resume with the flags and model it was started with");
-    }
-    if !allow_mixed {
-        return refuse("resume on the same kind of processor, or accept it with --allow-mixed");
-    }
-    let mut rest = new.clone();
-    rest["encoding"]["simd"] = old["encoding"]["simd"].clone();
-    match difference(&old, &rest, String::new()) {
-        Some((field, ..)) if field.starts_with("input") => Err(other_input()),
-        None => Ok(new["encoding"]["simd"].as_str().map(str::to_owned)),
-        Some((field, was, is)) => {
-            let problem = format!("the store was started with {field} = {was}, found {is}");
-            Err(Error::data(dir, Place::File, problem)
-                .hint("resume with the flags and model it was started with"))
-        }
-    }
-}
-
-/// A store continues with the input it was started with, and only with it.
-pub(crate) fn other_input() -> Error {
-    Error::Usage(
-        "the input differs from what the store was made from; resume with the same input, or \
-         remove the store and encode again"
-            .into(),
-    )
-}
-
-/// The first field that differs, dotted, with both values.
-fn difference(old: &Value, new: &Value, at: String) -> Option<(String, Value, Value)> {
-    match (old, new) {
-        (Value::Object(a), Value::Object(b)) => a.iter().find_map(|(key, value)| {
-            let at = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
-            difference(value, b.get(key).unwrap_or(&Value::Null), at)
-        }),
-        _ if old == new => None,
-        _ => Some((at, old.clone(), new.clone())),
-    }
+/// Whether something is there that a new store must not touch.
+fn is_used(dir: &Path) -> bool {
+    dir.is_file() || std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 fn lock(path: &Path) -> Result<File> {
