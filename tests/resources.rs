@@ -12,8 +12,9 @@ use common::programs::{SPLINDEX, command};
 
 const PREFIX: &str = splindex::output::TEMP_PREFIX;
 
+/// On two threads: each has memory of its own, and machines may have a hundred.
 fn splindex(dir: &Path, arguments: &str) -> Command {
-    command(dir, SPLINDEX, arguments)
+    command(dir, SPLINDEX, &format!("{arguments} --threads 2"))
 }
 
 fn done(dir: &Path, arguments: &str) {
@@ -205,10 +206,11 @@ fn a_disk_that_is_full_leaves_the_older_file_and_says_so() {
         ("1GiB", 8_000, "cannot write "),
     ] {
         let script = format!(
-            "trap '' XFSZ; ulimit -f {kib}; exec {SPLINDEX} build --input made/documents --output \
+            "trap '' XFSZ; ulimit -f {kib}; exec \"$0\" build --threads 2 --input made/documents --output \
              x.spx --tmp tmp --memory {memory}"
         );
-        let output = Command::new("bash").args(["-c", &script]).current_dir(dir).output().unwrap();
+        let output =
+            Command::new("bash").args(["-c", &script, SPLINDEX]).current_dir(dir).output().unwrap();
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(3), "{message}");
         assert!(message.contains(expected) && message.contains("File too large"), "{message}");
