@@ -93,3 +93,13 @@ fn a_scale_that_does_not_fit_is_warned_of() {
         assert_eq!(message.contains("warning: scale"), warned, "{scale}: {message}");
     }
 }
+
+#[test]
+fn what_a_stopped_synth_left_is_called_so() {
+    let shop = Folder::new();
+    let synth = "synth --docs 5 --seed 3 --profile unicoil --output made --quiet";
+    assert!(shop.splindex(synth).status.success());
+    shop.refuses(SPLINDEX, synth, &["made/documents: the output exists already; choose another"]);
+    fs::remove_file(shop.path("made/documents/manifest.json")).unwrap();
+    shop.refuses(SPLINDEX, synth, &["it was left unfinished: remove it, or choose another"]);
+}

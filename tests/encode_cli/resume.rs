@@ -282,8 +282,8 @@ fn resuming_under_another_plan_or_with_other_input_is_refused() {
     );
     assert_eq!(
         run.refused(&model, "store", &[]),
-        "error: store: the output exists already; choose another, remove it, or continue an \
-         encoding with --resume"
+        "error: store: the output exists already; continue it with --resume, choose another, or \
+         remove it"
     );
     edit(&run.path("texts.tsv"), "d18\triver", "d18\tgravel");
     assert!(

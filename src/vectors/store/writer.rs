@@ -31,9 +31,11 @@ impl StoreWriter {
     /// Starts a store in `dir`, which must be absent or empty.
     pub fn create(dir: &Path, plan: Plan, tokens: &TokenTable) -> Result<Self> {
         if is_used(dir) {
-            let hint = match dir.join(JOURNAL).exists() {
-                true => "choose another, remove it, or continue an encoding with --resume",
-                false => "choose another, or remove it",
+            let unfinished = dir.join(JOURNAL).exists() && !dir.join(MANIFEST).exists();
+            let hint = match (unfinished, &plan.encoding) {
+                (true, Some(_)) => "continue it with --resume, choose another, or remove it",
+                (true, None) => "it was left unfinished: remove it, or choose another",
+                (false, _) => "choose another, or remove it",
             };
             return Err(Error::data(dir, Place::File, "the output exists already").hint(hint));
         }
