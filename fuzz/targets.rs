@@ -2,7 +2,7 @@
 //! panic, hang, or take memory out of proportion; errors are fine.
 //!
 //! Used by the fuzz targets beside this file and, over `corpus/` and mutations of it, by
-//! `tests/fuzz_corpus.rs`.
+//! `tests/engine/fuzz_corpus.rs`.
 
 use std::path::{Path, PathBuf};
 

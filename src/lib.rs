@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Architecture invariant: every module uses modules above it in the table of
-//! ARCHITECTURE.md only, and those that the table names (`tests/architecture.rs` checks it);
+//! ARCHITECTURE.md only, and those that the table names (`tests/engine/architecture.rs` checks it);
 //! `format`, `index` and `query` use no code of an encoder or of the command line, though
 //! errors may name a flag in what to do; only `cli` prints.
 //!

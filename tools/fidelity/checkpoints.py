@@ -7,7 +7,7 @@
 `big` makes the shapes of the efficient-SPLADE document and query models over BERT's
 vocabulary. `goldens` makes 2-layer models over a small vocabulary, with untied and tied
 decoders, both names of layer norm parameters, and the vectors transformers computes for
-data/goldens/texts.tsv: what `cargo test --test encode_goldens` compares with. Needs torch
+data/goldens/texts.tsv: what `cargo test --test encoder` compares with. Needs torch
 and transformers.
 """
 

@@ -7,7 +7,7 @@
                                                     ModernBERT-base and opensearch doc-v3-distill
 
 `goldens` makes small models and the vectors that transformers or SentenceTransformers computes
-for data/goldens/texts.tsv, which `cargo test --test encode_goldens` compares with:
+for data/goldens/texts.tsv, which `cargo test --test encoder` compares with:
 roberta: byte-level BPE, `pytorch_model.bin`. modernbert: sharded safetensors, a window of 3
 tokens to either side. router: a SparseEncoder with double log, a maximum length, prompts, and
 static weights for queries. `mild`: 22 layers of matrices as wide as `randomize` makes them

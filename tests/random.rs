@@ -1,8 +1,4 @@
-//! What several test files need. Each of them is a program of its own and uses a part.
-#![allow(dead_code)]
-
-#[cfg(feature = "encode")]
-pub mod programs;
+//! Numbers for tests: the same in every run.
 
 /// xorshift64 (Marsaglia): the same numbers in every run.
 pub struct Random(pub u64);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::common::programs::{Folder, QUERY, SPLINDEX};
+use crate::common::{Folder, QUERY, SPLINDEX};
 use super::index;
 
 #[test]

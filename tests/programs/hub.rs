@@ -102,7 +102,7 @@ impl Run {
     }
 
     fn encode(&self, store: &str, endpoint: &str) -> std::process::Output {
-        Command::new(env!("CARGO_BIN_EXE_splindex"))
+        Command::new(crate::common::SPLINDEX)
             .args(["encode", "--model", "own/tiny", "--input", "texts.tsv", "--output", store])
             .current_dir(self.dir.path())
             .env("HF_HUB_CACHE", self.dir.path().join("cache"))

@@ -1,7 +1,4 @@
 //! `splindex-query serve` as a query node runs it.
-#![cfg(all(target_os = "linux", feature = "serve", feature = "encode"))]
-
-mod common;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -11,7 +8,7 @@ use std::process::Child;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use common::programs::{QUERY, SPLINDEX, command, succeeds};
+use crate::common::{QUERY, SPLINDEX, command, succeeds};
 
 fn bm25(dir: &Path, documents: u32) {
     let line =

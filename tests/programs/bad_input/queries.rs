@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::common::programs::{Folder, QUERY};
+use crate::common::{Folder, QUERY};
 use super::index;
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::common::programs::{Folder, SPLINDEX};
+use crate::common::{Folder, SPLINDEX};
 use super::{index, spoil};
 
 #[test]

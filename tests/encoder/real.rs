@@ -1,7 +1,6 @@
 //! The real SPLADE-tiny checkpoint (`tools/fetch-models`) on real passages, against
 //! vectors that another program computed: `splade-tiny-120k.jsonl.zst` of the data folder.
 //! Skips, saying so, where the model or the data is not there.
-#![cfg(feature = "encode")]
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};

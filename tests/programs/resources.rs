@@ -1,14 +1,11 @@
 //! Memory measured from outside, kills, and full disks: what other programs see.
-#![cfg(target_os = "linux")]
-
-mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 use std::time::Duration;
 
-use common::programs::{SPLINDEX, command};
+use crate::common::{SPLINDEX, command};
 
 const PREFIX: &str = splindex::output::TEMP_PREFIX;
 
@@ -117,7 +114,7 @@ fn a_refusal_keeps_the_limit_and_asks_for_enough() {
     let dir = dir.path();
     done(dir, "convert --input made/documents --output x.ciff");
     done(dir, "convert --input made/documents --output x.jsonl");
-    let mut random = common::Random(7);
+    let mut random = crate::random::Random(7);
     let mut words = || (0..30).map(|_| format!("w{} ", random.below(60_000))).collect::<String>();
     let texts: String = (0..60_000).map(|i| format!("document{i}\t{}\n", words())).collect();
     fs::write(dir.join("x.tsv"), texts).unwrap();

@@ -3,7 +3,6 @@
 //! RoBERTa head forgets the output bias, which is added here; its ModernBERT knows no biases in
 //! norms, so the checkpoint's are taken away for both. And our kernels against our graph in
 //! candle's operations.
-#![cfg(feature = "encode")]
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

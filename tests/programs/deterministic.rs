@@ -9,7 +9,7 @@ fn the_file_is_the_same_for_any_number_of_threads() {
     let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/data/sample/collection.tsv");
     let build = |threads: &str, codec: &str| {
         let target = dir.path().join(format!("{codec}-{threads}.spx"));
-        let output = Command::new(env!("CARGO_BIN_EXE_splindex"))
+        let output = Command::new(crate::common::SPLINDEX)
             .args(["build", "--bm25", "--input", sample, "--codec", codec, "--threads", threads])
             .arg("--output")
             .arg(&target)

@@ -1,7 +1,5 @@
 //! Bad input gives one clear error, exit code 2, and no output file.
 
-#[path = "../common/mod.rs"]
-mod common;
 mod indexes;
 mod inputs;
 mod outputs;
@@ -10,7 +8,7 @@ mod queries;
 
 use std::path::PathBuf;
 
-use common::programs::Folder;
+use crate::common::Folder;
 
 /// A sound index of two documents, `good.spx`.
 fn index(shop: &Folder) -> PathBuf {

@@ -5,7 +5,6 @@
 //! `pytorch_model.bin`, byte-level BPE, tanh gelu in the layers and erf in the head.
 //! ModernBERT: sharded safetensors, windows of 3 tokens to either side. Router: a
 //! SparseEncoder with double log, its own maximum length, prompts, static query weights.
-#![cfg(feature = "encode")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

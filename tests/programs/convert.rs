@@ -1,11 +1,9 @@
 //! `splindex convert` and `eval --compare` as a user meets them.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::programs::{Folder, SPLINDEX};
+use crate::common::{Folder, SPLINDEX};
 
 fn docs() -> Folder {
     let folder = Folder::new();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::common::programs::{Folder, SPLINDEX};
+use crate::common::{Folder, SPLINDEX};
 use super::spoil;
 
 #[test]

@@ -1,11 +1,9 @@
 //! Build within memory, shards and merges: always the same bytes, whatever the way.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use common::Random;
+use crate::random::Random;
 use proptest::prelude::*;
 use splindex::build::{BuildOptions, Collection, Memory, MergeOrder, Scale, build_in, merge};
 use splindex::format::{Codec, Dense, Pruning, ShardMeta};

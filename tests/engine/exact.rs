@@ -1,11 +1,9 @@
 //! Every algorithm returns exactly the list that a brute force over the quantized input
 //! vectors gives: same documents, same scores, same order, same ties.
 
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::Random;
+use crate::random::Random;
 use proptest::prelude::*;
 use splindex::build::{BuildOptions, Collection, Scale, build};
 use splindex::format::{Codec, Dense};

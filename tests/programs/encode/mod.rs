@@ -1,6 +1,5 @@
 //! `splindex encode` as a user runs it: stores and shards here, resuming and models beside it.
 //! The model is the small random BERT of data/goldens.
-#![cfg(feature = "encode")]
 
 mod models;
 mod resume;
@@ -34,7 +33,7 @@ impl Run {
     }
 
     fn command(&self, model: &Path, store: &str, flags: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_splindex"));
+        let mut command = Command::new(crate::common::SPLINDEX);
         command.arg("encode").arg("--model").arg(model);
         command.arg("--input").arg(self.path("texts.tsv"));
         command.arg("--output").arg(self.path(store)).args(["--max-length", "32"]);
@@ -223,7 +222,7 @@ fn a_damaged_stream_stops_a_run_even_where_bad_records_may_be_skipped() {
     // Standard input is not read before it is encoded: the store stays unfinished.
     let packed = gzip(b"a\triver\nno tab\nb\tmoon\n");
     std::fs::write(&input, &packed[..packed.len() - 6]).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_splindex"));
+    let mut command = Command::new(crate::common::SPLINDEX);
     command.args(["encode", "--skip-bad", "--input", "-", "--model"]).arg(golden("bert"));
     command.arg("--output").arg(run.path("piped")).stdin(std::fs::File::open(&input).unwrap());
     let output = command.output().unwrap();

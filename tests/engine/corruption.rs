@@ -4,11 +4,9 @@
 //! `open` checks lengths and the header only, so damage inside a section gets through it;
 //! that is what these tests want. `verify` must see all of it.
 
-mod common;
-
 use std::path::Path;
 
-use common::Random;
+use crate::random::Random;
 use splindex::build::{BuildOptions, Collection, build};
 use splindex::format::{Codec, Dense};
 use splindex::index::{Index, Load};

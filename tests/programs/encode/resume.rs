@@ -253,7 +253,7 @@ fn an_input_that_differs_is_told_by_count_or_by_documents() {
     // Standard input has no digest beforehand; its blocks tell.
     let piped = |store: &str, flags: &[&str], input: &str| {
         std::fs::write(run.path("texts.tsv"), input).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_splindex"));
+        let mut command = Command::new(crate::common::SPLINDEX);
         command.args(["encode", "--input", "-", "--model"]).arg(golden("bert"));
         command.arg("--output").arg(run.path(store)).args(["--max-length", "32"]).args(flags);
         command.stdin(std::fs::File::open(run.path("texts.tsv")).unwrap());

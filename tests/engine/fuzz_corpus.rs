@@ -1,14 +1,12 @@
 //! The fuzz targets as plain tests: every file of `fuzz/corpus`, whole, cut, and damaged in
 //! ways that are the same in every run. `cargo fuzz run index` goes on from there.
 
-#[path = "../fuzz/targets.rs"]
+#[path = "../../fuzz/targets.rs"]
 mod targets;
-
-mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::Random;
+use crate::random::Random;
 
 /// Damaged copies of each corpus file.
 const MUTATIONS: u64 = 150;

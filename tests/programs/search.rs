@@ -1,12 +1,9 @@
 //! `splindex-query search`: where answers go, and what query files may hold.
-#![cfg(feature = "encode")]
-
-mod common;
 
 use std::fs;
 use std::time::Duration;
 
-use common::programs::{Folder, QUERY};
+use crate::common::{Folder, QUERY};
 
 /// `docs.spx`, `bm25.spx` and `hybrid.spx` over six documents.
 fn indexes() -> Folder {

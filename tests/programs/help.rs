@@ -1,11 +1,10 @@
 //! Help texts, completions and man pages of both programs.
-#![cfg(feature = "encode")]
 
 use std::process::Command;
 
 const PROGRAMS: [(&str, &str); 2] = [
-    ("splindex", env!("CARGO_BIN_EXE_splindex")),
-    ("splindex-query", env!("CARGO_BIN_EXE_splindex-query")),
+    ("splindex", crate::common::SPLINDEX),
+    ("splindex-query", crate::common::QUERY),
 ];
 
 fn stdout(program: &str, arguments: &[&str]) -> String {

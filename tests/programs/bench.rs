@@ -10,7 +10,7 @@ use splindex::format::Codec;
 use splindex::progress::Silent;
 
 fn bench(dir: &Path, words: &[&str]) -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("splindex-query"));
+    let mut command = Command::new(crate::common::QUERY);
     command.current_dir(dir).arg("bench").args(words);
     command
 }
@@ -179,7 +179,7 @@ fn what_is_named_twice_is_measured_once() {
 fn the_demo_runs_from_anywhere_and_again() {
     let dir = tempfile::tempdir().unwrap();
     for _ in 0..2 {
-        Command::new(assert_cmd::cargo::cargo_bin!("splindex"))
+        Command::new(crate::common::SPLINDEX)
             .current_dir(dir.path())
             .args(["demo", "--dir", "made"])
             .assert()

@@ -1,13 +1,10 @@
 //! Hybrid indexes as a user builds, searches and looks at them.
-#![cfg(feature = "encode")]
-
-mod common;
 
 use std::path::Path;
 
 use serde_json::Value;
 
-use common::programs::{QUERY, SPLINDEX, command, succeeds as ok};
+use crate::common::{QUERY, SPLINDEX, command, succeeds as ok};
 
 fn fails(dir: &Path, program: &str, words: &str) -> String {
     let output = command(dir, program, words).output().unwrap();

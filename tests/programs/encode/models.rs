@@ -188,7 +188,7 @@ fn a_shard_that_is_missing_or_of_another_download_is_named() {
 fn a_sparse_encoder_folder_sets_length_and_prompt_and_the_manifest_says_so() {
     let run = Run::new(&format!("a\t{}\n", "river ".repeat(40)));
     let encode = |kind: &str, flags: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_splindex"));
+        let mut command = Command::new(crate::common::SPLINDEX);
         command.args(["encode", "--kind", kind, "--model"]).arg(golden("router"));
         command.arg("--input").arg(run.path("texts.tsv")).args(flags);
         let store = format!("{kind}{}", flags.len());
@@ -252,7 +252,7 @@ fn a_hub_id_is_read_from_the_cache_or_refused_with_the_way_to_get_it() {
 #[test]
 fn a_length_beyond_the_models_positions_is_refused() {
     let run = Run::new("a\triver\n");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_splindex"));
+    let mut command = Command::new(crate::common::SPLINDEX);
     command.args(["encode", "--max-length", "65", "--model"]).arg(golden("bert"));
     command.arg("--input").arg(run.path("texts.tsv")).arg("--output").arg(run.path("store"));
     let output = command.output().unwrap();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::common::programs::{Folder, QUERY, SPLINDEX};
+use crate::common::{Folder, QUERY, SPLINDEX};
 use super::index;
 
 #[test]

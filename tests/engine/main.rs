@@ -1,0 +1,12 @@
+//! The engine and its library: what every algorithm, build, merge and reader promises.
+//! Needs no feature.
+
+mod approximate;
+mod architecture;
+mod corruption;
+mod exact;
+mod fuzz_corpus;
+mod hybrid;
+#[path = "../random.rs"]
+mod random;
+mod scale;

@@ -1,0 +1,19 @@
+//! The two programs as a user runs them.
+
+mod bad_input;
+mod bench;
+mod common;
+mod convert;
+mod deterministic;
+mod encode;
+mod help;
+#[cfg(feature = "hub")]
+mod hub;
+mod hybrid;
+#[path = "../random.rs"]
+mod random;
+#[cfg(target_os = "linux")]
+mod resources;
+mod search;
+#[cfg(all(target_os = "linux", feature = "serve"))]
+mod serve;
