@@ -7,6 +7,6 @@ mod corruption;
 mod exact;
 mod fuzz_corpus;
 mod hybrid;
-#[path = "../random.rs"]
+#[path = "../random/mod.rs"]
 mod random;
 mod scale;

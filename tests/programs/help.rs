@@ -2,10 +2,8 @@
 
 use std::process::Command;
 
-const PROGRAMS: [(&str, &str); 2] = [
-    ("splindex", crate::common::SPLINDEX),
-    ("splindex-query", crate::common::QUERY),
-];
+const PROGRAMS: [(&str, &str); 2] =
+    [("splindex", crate::common::SPLINDEX), ("splindex-query", crate::common::QUERY)];
 
 fn stdout(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();

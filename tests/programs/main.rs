@@ -10,7 +10,7 @@ mod help;
 #[cfg(feature = "hub")]
 mod hub;
 mod hybrid;
-#[path = "../random.rs"]
+#[path = "../random/mod.rs"]
 mod random;
 #[cfg(target_os = "linux")]
 mod resources;

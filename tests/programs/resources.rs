@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 use std::time::Duration;
 
-use crate::common::{SPLINDEX, command};
+use crate::common::{SPLINDEX, command, succeeds};
 
 const PREFIX: &str = splindex::output::TEMP_PREFIX;
 
@@ -15,7 +15,7 @@ fn splindex(dir: &Path, arguments: &str) -> Command {
 }
 
 fn done(dir: &Path, arguments: &str) {
-    common::programs::succeeds(dir, SPLINDEX, arguments);
+    succeeds(dir, SPLINDEX, arguments);
 }
 
 /// A store of 60,000 documents, 8.8 million postings.
