@@ -11,6 +11,7 @@ mod help;
 mod hub;
 mod hybrid;
 #[path = "../random/mod.rs"]
+#[allow(dead_code)] // The other test programs use the rest of it.
 mod random;
 #[cfg(target_os = "linux")]
 mod resources;
