@@ -11,7 +11,7 @@ use crate::query::{Hit, Query, Searcher};
 
 /// Answers of all queries of a case, computed on all cores; no part of any timing.
 pub fn answers(case: &Case<'_>) -> Result<Vec<Vec<Hit>>> {
-    let ask = |searcher: &mut Searcher<'_>, query: &Query| {
+    let ask = |searcher: &mut Searcher, query: &Query| {
         searcher.search(query, case.k, case.algorithm).map(<[Hit]>::to_vec)
     };
     case.queries.par_iter().map_init(|| case.searcher(), ask).collect()

@@ -26,8 +26,8 @@ pub struct Case<'a> {
     pub simd: SimdLevel,
 }
 
-impl<'a> Case<'a> {
-    pub(super) fn searcher(&self) -> Searcher<'a> {
+impl Case<'_> {
+    pub(super) fn searcher(&self) -> Searcher {
         Searcher::with_simd(self.index, self.simd).approximating(self.approximation)
     }
 }

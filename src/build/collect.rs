@@ -62,7 +62,7 @@ impl Collection {
     /// Those of the sources, of the scale, of the disk; `--memory` too small for ids and
     /// tokens alone.
     pub fn read(
-        sources: &mut [Box<dyn VectorSource>],
+        sources: &mut [Box<dyn VectorSource + '_>],
         options: &BuildOptions,
         tmp: &Path,
         progress: &dyn Progress,
@@ -77,7 +77,7 @@ impl Collection {
     /// # Errors
     /// Also: another id than that of the vectors, or more or fewer records.
     pub fn read_hybrid(
-        sources: &mut [Box<dyn VectorSource>],
+        sources: &mut [Box<dyn VectorSource + '_>],
         (path, texts): (&Path, &mut dyn VectorSource),
         options: &BuildOptions,
         tmp: &Path,
@@ -91,7 +91,7 @@ impl Collection {
     }
 
     fn read_all(
-        sources: &mut [Box<dyn VectorSource>],
+        sources: &mut [Box<dyn VectorSource + '_>],
         mut second: Option<Second<'_>>,
         options: &BuildOptions,
         tmp: &Path,
@@ -387,7 +387,7 @@ struct Limits<'a> {
 /// their part of it: half of what is left beside all that must stay. Documents get the other
 /// half, and a file.
 fn prepare(
-    sources: &mut [Box<dyn VectorSource>],
+    sources: &mut [Box<dyn VectorSource + '_>],
     second: Option<&Second<'_>>,
     options: &BuildOptions,
 ) -> Result<()> {
@@ -430,7 +430,7 @@ fn fields(options: &BuildOptions, weights: WeightSummary) -> Result<Vec<FieldImp
 /// The weights of all `sources`, if every one of them knows its own beforehand or nobody
 /// needs them.
 fn known_weights(
-    sources: &[Box<dyn VectorSource>],
+    sources: &[Box<dyn VectorSource + '_>],
     options: &BuildOptions,
 ) -> Option<WeightSummary> {
     let none = WeightSummary { largest: 0.0, small_integers: true };

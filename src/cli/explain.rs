@@ -16,7 +16,7 @@ pub(super) struct Explanations<'a, W> {
     out: W,
     path: &'a Path,
     index: &'a Index,
-    explainer: Explainer<'a>,
+    explainer: Explainer,
     json: bool,
 }
 

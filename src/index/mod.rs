@@ -16,6 +16,7 @@ pub use statistics::{ListStatistics, Statistics};
 pub use verify::VerifyReport;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use zerocopy::FromBytes;
 
@@ -29,12 +30,22 @@ use crate::format::ranges::RangeMaxima;
 use crate::format::{BLOCK, Layout, Meta, Provenance, SectionKind, TermRecord};
 use source::Source;
 
+/// What errors call an index that was not read from a file.
+pub const IN_MEMORY: &str = "<memory>";
+
 /// A term of one index: its position in the lexicon.
 pub type TermId = u32;
 
-/// An open index; shared by any number of threads without locks.
-#[derive(Debug)]
+/// An open index. A clone is another handle of the same bytes and costs one atomic
+/// addition; any number of threads may use them without locks. The bytes are given back when the
+/// last handle goes.
+#[derive(Debug, Clone)]
 pub struct Index {
+    opened: Arc<Opened>,
+}
+
+#[derive(Debug)]
+struct Opened {
     path: PathBuf,
     source: Source,
     layout: Layout,
@@ -50,12 +61,25 @@ impl Index {
 
     /// As [`open`](Self::open), with a choice of how the bytes get into memory.
     pub fn open_with(path: &Path, load: Load) -> Result<Self> {
-        let source = Source::open(path, load)?;
+        Self::of_source(path, Source::open(path, load)?)
+    }
+
+    /// An index that is in memory already: what [`Builder`](crate::Builder) gave, or bytes
+    /// from elsewhere. Errors call it [`IN_MEMORY`].
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Self> {
+        Self::of_source(Path::new(IN_MEMORY), Source::of_bytes(bytes.into())?)
+    }
+
+    fn of_source(path: &Path, source: Source) -> Result<Self> {
         let bytes = source.bytes();
         let layout = Layout::parse(path, bytes)?;
         let at = layout.required(path, SectionKind::Meta)?;
         let meta = Meta::decode(path, &bytes[at.clone()], at.start as u64)?;
-        let index = Index { path: path.to_owned(), source, layout, meta };
+        let opened = Opened { path: path.to_owned(), source, layout, meta };
+        let index = Index { opened: Arc::new(opened) };
         index.check_lengths()?;
         Ok(index)
     }
@@ -64,45 +88,45 @@ impl Index {
     fn check_lengths(&self) -> Result<()> {
         use SectionKind::*;
         for kind in [Postings, BlockLast, BlockOffset, BlockMax, Windows, Terms, Lexicon, Names] {
-            self.layout.required(&self.path, kind)?;
+            self.opened.layout.required(&self.opened.path, kind)?;
         }
         let expect = |kind: SectionKind, expected: u64| {
             let found = self.section(kind).len() as u64;
             if found == expected {
                 return Ok(());
             }
-            let at = self.layout.range(kind).map_or(0, |r| r.start as u64);
+            let at = self.opened.layout.range(kind).map_or(0, |r| r.start as u64);
             let problem = format!("expected {expected} bytes, found {found}");
-            Err(corrupt(&self.path, kind.label(), at, problem).hint("copy or build the file again"))
+            Err(corrupt(&self.opened.path, kind.label(), at, problem).hint("copy or build the file again"))
         };
-        expect(Terms, (self.meta.terms + 1) * size_of::<TermRecord>() as u64)?;
+        expect(Terms, (self.opened.meta.terms + 1) * size_of::<TermRecord>() as u64)?;
         expect(BlockOffset, self.section(BlockLast).len() as u64)?;
         for kind in [BlockLast, Windows] {
             expect(kind, self.section(kind).len() as u64 / 4 * 4)?;
         }
-        let fine = self.meta.block_size < BLOCK as u32;
+        let fine = self.opened.meta.block_size < BLOCK as u32;
         expect(BoundLast, if fine { self.section(BlockMax).len() as u64 * 4 } else { 0 })?;
         self.parse_range_maxima()?;
-        expect(Order, if self.meta.reordered { self.meta.documents * 4 } else { 0 })?;
-        let at = |kind| self.layout.range(kind).map_or(0, |r: std::ops::Range<usize>| r.start);
+        expect(Order, if self.opened.meta.reordered { self.opened.meta.documents * 4 } else { 0 })?;
+        let at = |kind| self.opened.layout.range(kind).map_or(0, |r: std::ops::Range<usize>| r.start);
         crate::format::lexicon::Lexicon::parse(
-            &self.path,
+            &self.opened.path,
             self.section(Lexicon),
             at(Lexicon) as u64,
-            self.meta.terms,
+            self.opened.meta.terms,
         )?;
         crate::format::names::Names::parse(
-            &self.path,
+            &self.opened.path,
             self.section(Names),
             at(Names) as u64,
-            self.meta.documents,
+            self.opened.meta.documents,
         )?;
         Ok(())
     }
 
     /// Bytes of a section; empty if the file does not have it.
     pub(crate) fn section(&self, kind: SectionKind) -> &[u8] {
-        self.layout.range(kind).map_or(&[], |range| &self.source.bytes()[range])
+        self.opened.layout.range(kind).map_or(&[], |range| &self.opened.source.bytes()[range])
     }
 
     fn words(&self, kind: SectionKind) -> &[u32] {
@@ -129,12 +153,12 @@ impl Index {
 
     /// The file this index was opened from.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.opened.path
     }
 
     /// Build parameters and statistics.
     pub fn meta(&self) -> &Meta {
-        &self.meta
+        &self.opened.meta
     }
 
     /// Who made the file and from what.
@@ -144,17 +168,17 @@ impl Index {
 
     /// First 128 bits of BLAKE3 over the file's content: equal for equal indexes.
     pub fn content_id(&self) -> String {
-        hex(&self.layout.header.content_id)
+        hex(&self.opened.layout.header.content_id)
     }
 
     /// Sections in file order, for reports.
     pub fn sections(&self) -> impl Iterator<Item = (SectionKind, &Section)> {
-        self.layout.sections()
+        self.opened.layout.sections()
     }
 
     /// Bytes of the whole file.
     pub fn file_len(&self) -> u64 {
-        self.layout.header.file_len.get()
+        self.opened.layout.header.file_len.get()
     }
 
     /// Bytes of posting lists, term records, block and window directories; not of the
@@ -165,24 +189,24 @@ impl Index {
 
     /// Documents, those without a term included.
     pub fn documents(&self) -> u32 {
-        self.meta.documents as u32
+        self.opened.meta.documents as u32
     }
 
     /// The tokens.
     pub fn lexicon(&self) -> Lexicon<'_> {
-        Lexicon::parse(&self.path, self.section(SectionKind::Lexicon), 0, self.meta.terms)
+        Lexicon::parse(&self.opened.path, self.section(SectionKind::Lexicon), 0, self.opened.meta.terms)
             .expect("`open` checked the lexicon's lengths")
     }
 
     /// External ids by ordinal.
     pub fn names(&self) -> Names<'_> {
-        Names::parse(&self.path, self.section(SectionKind::Names), 0, self.meta.documents)
+        Names::parse(&self.opened.path, self.section(SectionKind::Names), 0, self.opened.meta.documents)
             .expect("`open` checked the lengths of names")
     }
 
     /// Original ordinal of each docid; `None` when they are equal.
     pub fn order(&self) -> Option<&[u32]> {
-        self.meta.reordered.then(|| self.words(SectionKind::Order))
+        self.opened.meta.reordered.then(|| self.words(SectionKind::Order))
     }
 
     /// Original ordinal of a docid.
@@ -234,12 +258,12 @@ impl Index {
             last: span(self.words(SectionKind::BlockLast), blocks.0, blocks.1)?,
             offset: span(self.words(SectionKind::BlockOffset), blocks.0, blocks.1)?,
             max: span(self.section(SectionKind::BlockMax), maxima.0, maxima.1)?,
-            bound_last: if self.meta.block_size == BLOCK as u32 {
+            bound_last: if self.opened.meta.block_size == BLOCK as u32 {
                 &[]
             } else {
                 span(self.words(SectionKind::BoundLast), maxima.0, maxima.1)?
             },
-            block_size: self.meta.block_size,
+            block_size: self.opened.meta.block_size,
             windows: span(self.words(SectionKind::Windows), windows.0, windows.1)?,
         };
         list.consistent().then_some(list)
@@ -251,26 +275,26 @@ impl Index {
     }
 
     fn parse_range_maxima(&self) -> Result<Option<RangeMaxima<'_>>> {
-        let Some(range) = self.layout.range(SectionKind::RangeMaxima) else { return Ok(None) };
+        let Some(range) = self.opened.layout.range(SectionKind::RangeMaxima) else { return Ok(None) };
         let section = self.section(SectionKind::RangeMaxima);
-        let (terms, documents) = (self.meta.terms, self.documents());
-        RangeMaxima::parse(&self.path, section, range.start as u64, terms, documents).map(Some)
+        let (terms, documents) = (self.opened.meta.terms, self.documents());
+        RangeMaxima::parse(&self.opened.path, section, range.start as u64, terms, documents).map(Some)
     }
 
     /// The error for an ORDER that maps a docid to an ordinal that no document has.
     pub(crate) fn damaged_order(&self, ordinal: u32) -> Error {
-        let at = self.layout.range(SectionKind::Order).map_or(0, |r| r.start as u64);
-        let problem = format!("expected ordinals below {}, found {ordinal}", self.meta.documents);
-        corrupt(&self.path, SectionKind::Order.label(), at, problem)
+        let at = self.opened.layout.range(SectionKind::Order).map_or(0, |r| r.start as u64);
+        let problem = format!("expected ordinals below {}, found {ordinal}", self.opened.meta.documents);
+        corrupt(&self.opened.path, SectionKind::Order.label(), at, problem)
             .hint("run `splindex verify`, then copy or build the file again")
     }
 
     /// The error for a list whose bytes contradict the format.
     pub fn damaged(&self, term: TermId) -> Error {
-        let at = self.layout.range(SectionKind::Postings).map_or(0, |r| r.start as u64)
+        let at = self.opened.layout.range(SectionKind::Postings).map_or(0, |r| r.start as u64)
             + self.records().get(term as usize).map_or(0, |r| r.offset.get());
         let (_, token) = self.lexicon().token(term);
-        corrupt(&self.path, "POSTINGS", at, format!("the list of term {token:?} is damaged"))
+        corrupt(&self.opened.path, "POSTINGS", at, format!("the list of term {token:?} is damaged"))
             .hint("run `splindex verify`, then copy or build the file again")
     }
 
@@ -288,7 +312,7 @@ impl Index {
         match verify::first_fault(self) {
             None => Ok(()),
             Some((kind, at)) => Err(corrupt(
-                &self.path,
+                &self.opened.path,
                 kind,
                 at,
                 "its checksum does not hold: the bytes are damaged",
@@ -315,11 +339,11 @@ impl Index {
     /// Bytes between header, sections, table and trailer are zero in every sound file.
     fn padding_fault(&self) -> Option<String> {
         use crate::format::header::{HEADER_LEN, SECTION_LEN, TRAILER_LEN};
-        let bytes = self.source.bytes();
-        let table = self.layout.header.table_offset.get() as usize;
-        let table_len = self.layout.header.sections.get() as usize * SECTION_LEN + 4;
+        let bytes = self.opened.source.bytes();
+        let table = self.opened.layout.header.table_offset.get() as usize;
+        let table_len = self.opened.layout.header.sections.get() as usize * SECTION_LEN + 4;
         let mut known: Vec<std::ops::Range<usize>> =
-            self.layout.entries().iter().map(layout::range).collect();
+            self.opened.layout.entries().iter().map(layout::range).collect();
         known.push(table..table + table_len);
         known.push(bytes.len() - TRAILER_LEN..bytes.len());
         known.sort_by_key(|range| (range.start, range.end));
@@ -341,11 +365,11 @@ impl Index {
     /// Gives mapped pages back to the system, so that reading a whole file once does not
     /// count as memory in use; they are read again when they are touched.
     pub fn release(&self) {
-        self.source.release();
+        self.opened.source.release();
     }
 
     pub(crate) fn section_bytes(&self, section: &Section) -> &[u8] {
-        &self.source.bytes()[layout::range(section)]
+        &self.opened.source.bytes()[layout::range(section)]
     }
 }
 

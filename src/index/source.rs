@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use memmap2::{Mmap, MmapOptions};
+use memmap2::{Mmap, MmapMut, MmapOptions};
 
 use crate::error::{Error, Place, Result};
 
@@ -34,11 +34,17 @@ impl std::str::FromStr for Load {
     }
 }
 
+/// Sections begin at multiples of 64 bytes and hold numbers of at most 8; what begins at such
+/// an address can be read in place. Allocators give it nearly always.
+const WORD: usize = 8;
+
 #[derive(Debug)]
 pub(super) enum Source {
     Map(Mmap),
     /// Anonymous memory.
     Ram(Mmap),
+    /// Bytes of the caller's, which begin where sections may.
+    Bytes(Vec<u8>),
 }
 
 impl Source {
@@ -64,16 +70,35 @@ impl Source {
         Ok(Source::Map(map))
     }
 
+    /// Sections are read in place, as words, so bytes that begin elsewhere are copied.
+    pub(super) fn of_bytes(bytes: Vec<u8>) -> Result<Self> {
+        if (bytes.as_ptr() as usize).is_multiple_of(WORD) || bytes.is_empty() {
+            return Ok(Source::Bytes(bytes));
+        }
+        let mut memory = Self::memory(Path::new(super::IN_MEMORY), bytes.len())?;
+        memory[..bytes.len()].copy_from_slice(&bytes);
+        Self::frozen(Path::new(super::IN_MEMORY), memory)
+    }
+
     fn read(path: &Path, mut file: File, len: usize) -> Result<Self> {
-        let mut memory = MmapOptions::new().len(len).map_anon().map_err(|e| {
-            let problem = format!("{len} bytes of memory for the index are not to be had: {e}");
-            Error::data(path, Place::File, problem).hint("open it with --load mmap")
+        let mut memory = Self::memory(path, len)?;
+        file.read_exact(&mut memory[..len]).map_err(|e| Error::io("read", path, e))?;
+        Self::frozen(path, memory)
+    }
+
+    fn memory(path: &Path, len: usize) -> Result<MmapMut> {
+        let memory = MmapOptions::new().len(len).map_anon().map_err(|e| {
+            let problem = format!("the index needs {len} bytes of memory: {e}");
+            Error::data(path, Place::File, problem).hint("map it instead (load: mmap)")
         })?;
         // A query reads pieces of 20 lists: on pages of 4 KiB most of them cost a walk
         // through the page tables. A refusal changes nothing.
         #[cfg(target_os = "linux")]
         let _ = memory.advise(memmap2::Advice::HugePage);
-        file.read_exact(&mut memory[..len]).map_err(|e| Error::io("read", path, e))?;
+        Ok(memory)
+    }
+
+    fn frozen(path: &Path, memory: MmapMut) -> Result<Self> {
         let memory = memory.make_read_only().map_err(|e| Error::io("read", path, e))?;
         Ok(Source::Ram(memory))
     }
@@ -92,6 +117,7 @@ impl Source {
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Source::Map(map) | Source::Ram(map) => map,
+            Source::Bytes(bytes) => bytes,
         }
     }
 }

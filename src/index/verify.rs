@@ -20,7 +20,7 @@ pub struct VerifyReport {
 
 pub(super) fn checksums(index: &Index) -> VerifyReport {
     let mut report = VerifyReport::default();
-    for section in index.layout.entries() {
+    for section in index.opened.layout.entries() {
         let found = crc32fast::hash(index.section_bytes(section));
         let (expected, at) = (section.crc.get(), section.offset.get());
         report.sections.push((label(section), section.len.get()));
@@ -49,7 +49,7 @@ fn label(section: &Section) -> &'static str {
 /// resident memory stays small.
 pub(super) fn first_fault(index: &Index) -> Option<(&'static str, u64)> {
     const STEP: usize = 16 << 20;
-    index.layout.entries().iter().find_map(|section| {
+    index.opened.layout.entries().iter().find_map(|section| {
         let mut hasher = crc32fast::Hasher::new();
         for bytes in index.section_bytes(section).chunks(STEP) {
             hasher.update(bytes);
@@ -61,7 +61,7 @@ pub(super) fn first_fault(index: &Index) -> Option<(&'static str, u64)> {
 
 fn content_id(index: &Index) -> String {
     let mut hasher = blake3::Hasher::new();
-    for section in index.layout.entries() {
+    for section in index.opened.layout.entries() {
         if section.kind.get() != SectionKind::Provenance as u32 {
             hasher.update(index.section_bytes(section));
         }

@@ -1,6 +1,7 @@
 //! A position in one posting list, for algorithms that go document by document.
 
 use super::Weighted;
+use super::buffers::emptied;
 use super::counters::Count;
 use crate::format::postings::{Block, Damaged, List};
 use crate::simd::SimdLevel;
@@ -22,7 +23,7 @@ pub(super) struct Cursor<'a> {
     shallow: usize,
     bounds: usize,
     list: List<'a>,
-    decoded: Block,
+    decoded: Box<Block>,
 }
 
 /// Cursors that outlive their queries: each holds a decoded block, which is not worth
@@ -30,12 +31,14 @@ pub(super) struct Cursor<'a> {
 pub(super) struct Cursors<'a> {
     level: SimdLevel,
     cursors: Vec<Cursor<'a>>,
+    /// Blocks of cursors that are not in use.
+    blocks: Vec<Box<Block>>,
 }
 
 impl<'a> Cursors<'a> {
     /// Cursors that decode with no more than `level`.
     pub(super) fn new(level: SimdLevel) -> Self {
-        Cursors { level, cursors: Vec::new() }
+        Cursors { level, cursors: Vec::new(), blocks: Vec::new() }
     }
 
     /// One cursor a list, at its first posting.
@@ -46,11 +49,19 @@ impl<'a> Cursors<'a> {
     ) -> Result<&mut [Cursor<'a>], Damaged> {
         for (i, &list) in lists.iter().enumerate() {
             if i == self.cursors.len() {
-                self.cursors.push(Cursor::unopened(list, self.level));
+                let block = self.blocks.pop();
+                let block = block.unwrap_or_else(|| Box::new(Block::with_simd(self.level)));
+                self.cursors.push(Cursor::unopened(list, block));
             }
             self.cursors[i].open(list, count)?;
         }
         Ok(self.opened(lists.len()))
+    }
+
+    /// The buffers for another index's lists.
+    pub(super) fn release<'b>(mut self) -> Cursors<'b> {
+        self.blocks.extend(self.cursors.drain(..).map(|cursor| cursor.decoded));
+        Cursors { level: self.level, cursors: emptied(self.cursors), blocks: self.blocks }
     }
 
     /// The cursors of the `lists` lists that were opened last.
@@ -60,7 +71,7 @@ impl<'a> Cursors<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    fn unopened(Weighted { list, weight }: Weighted<'a>, level: SimdLevel) -> Self {
+    fn unopened(Weighted { list, weight }: Weighted<'a>, decoded: Box<Block>) -> Self {
         Cursor {
             docid: 0,
             max_score: 0,
@@ -71,7 +82,7 @@ impl<'a> Cursor<'a> {
             shallow: 0,
             bounds: 0,
             list,
-            decoded: Block::with_simd(level),
+            decoded,
         }
     }
 

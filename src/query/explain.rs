@@ -23,14 +23,14 @@ impl Contribution {
 }
 
 /// Explains hits of one index; knows which docid each original ordinal has.
-pub struct Explainer<'a> {
-    index: &'a Index,
+pub struct Explainer {
+    index: Index,
     docids: Option<Vec<u32>>,
 }
 
-impl<'a> Explainer<'a> {
+impl Explainer {
     /// Inverts the document order, 4 bytes a document, if there is one.
-    pub fn new(index: &'a Index) -> Self {
+    pub fn new(index: &Index) -> Self {
         let docids = index.order().map(|order| {
             let mut docids = vec![0; order.len()];
             for (docid, &ordinal) in order.iter().enumerate() {
@@ -41,7 +41,7 @@ impl<'a> Explainer<'a> {
             }
             docids
         });
-        Explainer { index, docids }
+        Explainer { index: index.clone(), docids }
     }
 
     /// The terms of `query` that `hit` has, largest contribution first; their sum is the

@@ -10,6 +10,7 @@
 
 use super::Weighted;
 use super::bounds::Bound;
+use super::buffers::emptied;
 use super::counters::Count;
 use super::cursor::{Cursor, Cursors, END};
 use super::topk::TopK;
@@ -27,6 +28,12 @@ pub(super) struct MaxScore<'a> {
 }
 
 impl<'a> MaxScore<'a> {
+    /// The buffers for another index's lists.
+    pub(super) fn release<'b>(self) -> MaxScore<'b> {
+        let MaxScore { lists, bounds, upper, docids } = self;
+        MaxScore { lists: emptied(lists), bounds, upper, docids }
+    }
+
     pub(super) fn search<const BLOCK_MAX: bool, C: Count>(
         &mut self,
         lists: &[Weighted<'a>],

@@ -7,6 +7,7 @@
 mod algorithm;
 mod approximate;
 mod bounds;
+mod buffers;
 mod costs;
 mod counters;
 mod cursor;

@@ -7,6 +7,7 @@
 //! in docid order, so that cursors only move forward.
 
 use super::Weighted;
+use super::buffers::emptied;
 use super::counters::Count;
 use super::cursor::Cursors;
 use super::kernels::{self, SimdLevel};
@@ -52,6 +53,12 @@ impl<'a> Ranged<'a> {
         let (bounds, first) = (Vec::new(), Vec::new());
         let (block, scorer) = (Block::with_simd(level), RangeScorer::new(level));
         Ranged { level, block, bounds, first, scorer }
+    }
+
+    /// The buffers for another index's lists.
+    pub(super) fn release<'b>(self) -> Ranged<'b> {
+        let Ranged { level, block, bounds, first, scorer } = self;
+        Ranged { level, block, bounds, first, scorer: scorer.release() }
     }
 
     /// `maxima` are those of `lists`, list by list; `None` stands for a damaged one.
@@ -152,6 +159,12 @@ fn cut(bounds: &[u32], wanted: usize, enter: u32) -> u32 {
 }
 
 impl<'a> RangeScorer<'a> {
+    fn release<'b>(self) -> RangeScorer<'b> {
+        let RangeScorer { documents, sparse, dense, cursors } = self;
+        let (sparse, dense) = (emptied(sparse), emptied(dense));
+        RangeScorer { documents, sparse, dense, cursors: cursors.release() }
+    }
+
     fn new(level: SimdLevel) -> Self {
         RangeScorer {
             documents: 0,

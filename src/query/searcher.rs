@@ -1,6 +1,7 @@
 //! One thread's search state: buffers that are reused from query to query.
 
 use super::approximate::Approximation;
+use super::buffers::emptied;
 use super::counters::{Count, Counters};
 use super::cursor::Cursors;
 use super::kernels::prefetch_line;
@@ -31,51 +32,44 @@ pub(super) struct Weighted<'a> {
     pub(super) weight: u32,
 }
 
-/// Answers queries on one index, one at a time; its buffers are reused. Make one a
-/// thread.
-pub struct Searcher<'a> {
-    index: &'a Index,
+/// Answers queries on one index, one at a time, and reuses its buffers. It owns a handle of
+/// the index. Make one a thread.
+///
+/// ```
+/// # use splindex::{Algorithm, Builder, Query};
+/// # let index = Builder::new().vectors([("d1", [("whale", 2.0)]), ("d2", [("whale", 1.0)])])?.index()?;
+/// let mut searcher = index.searcher();
+/// let query = Query::new(&index, 0, [("whale", 100)])?;
+/// assert_eq!(searcher.search(&query, 10, Algorithm::Auto)?.len(), 2);
+/// # splindex::Result::Ok(())
+/// ```
+pub struct Searcher {
+    index: Index,
     level: SimdLevel,
     approximation: Approximation,
     /// The query as it is searched, and the terms that an approximation leaves out.
     kept: Query,
     dropped: Vec<QueryTerm>,
-    lists: Vec<Weighted<'a>>,
-    late: Vec<Weighted<'a>>,
-    cursors: Cursors<'a>,
-    top: TopK<'a>,
-    selector: Selector<'a>,
-    windowed: Windowed<'a>,
-    wand: Wand,
-    max_score: MaxScore<'a>,
-    ranged: Ranged<'a>,
+    /// Between queries; during one they hold lists of `index`.
+    buffers: Option<Buffers<'static>>,
     hits: Vec<Hit>,
 }
 
-impl<'a> Searcher<'a> {
+impl Searcher {
     /// A searcher for this machine's best instruction set.
-    pub fn new(index: &'a Index) -> Self {
+    pub fn new(index: &Index) -> Self {
         Self::with_simd(index, SimdLevel::detect())
     }
 
     /// A searcher whose kernels use no more than `level`, and than this machine has.
-    pub fn with_simd(index: &'a Index, level: SimdLevel) -> Self {
-        let level = level.or_best();
+    pub fn with_simd(index: &Index, level: SimdLevel) -> Self {
         Searcher {
-            index,
-            level,
+            index: index.clone(),
+            level: level.or_best(),
             approximation: Approximation::EXACT,
             kept: Query::default(),
             dropped: Vec::new(),
-            lists: Vec::new(),
-            late: Vec::new(),
-            cursors: Cursors::new(level),
-            top: TopK::new(index.order()),
-            selector: Selector::new(index.order()),
-            windowed: Windowed::new(level),
-            wand: Wand::default(),
-            max_score: MaxScore::default(),
-            ranged: Ranged::new(level),
+            buffers: None,
             hits: Vec::new(),
         }
     }
@@ -85,6 +79,11 @@ impl<'a> Searcher<'a> {
     pub fn approximating(mut self, approximation: Approximation) -> Self {
         self.approximation = approximation;
         self
+    }
+
+    /// The index that it searches.
+    pub fn index(&self) -> &Index {
+        &self.index
     }
 
     /// The `k` best documents with a score above 0, best first, ties by ordinal.
@@ -106,7 +105,8 @@ impl<'a> Searcher<'a> {
     ) -> Result<(&[Hit], Counters)> {
         let mut counters = Counters::default();
         let algorithm = self.search_with(query, k, algorithm, &mut counters)?;
-        counters.complete(algorithm, self.lists.iter().map(|l| &l.list));
+        let lists = self.kept.terms.iter().map(|t| self.index.list(t.term));
+        counters.complete(algorithm, lists.collect::<Result<Vec<_>>>()?.iter());
         Ok((&self.hits, counters))
     }
 
@@ -117,51 +117,120 @@ impl<'a> Searcher<'a> {
         algorithm: Algorithm,
         count: &mut C,
     ) -> Result<Algorithm> {
-        let approximation = self.approximation;
-        self.kept.terms.clone_from(&query.terms);
-        approximation.cut(self.index, &mut self.kept, &mut self.dropped);
-        let algorithm = algorithm.resolve(self.index, &self.kept, approximation.candidates(k));
-        algorithm.check(self.index)?;
-        // Records first, so that their misses do not wait for each other.
-        for term in &self.kept.terms {
-            prefetch_line(std::slice::from_ref(self.index.term(term.term)));
-        }
-        self.lists.clear();
-        for &QueryTerm { term, weight } in &self.kept.terms {
-            self.lists.push(Weighted { list: self.index.list(term)?, weight });
-        }
-        self.hits.clear();
-        let documents = self.index.documents();
+        let Searcher { index, level, approximation, kept, dropped, buffers, hits } = self;
+        kept.terms.clone_from(&query.terms);
+        approximation.cut(index, kept, dropped);
+        let algorithm = algorithm.resolve(index, kept, approximation.candidates(k));
+        algorithm.check(index)?;
+        hits.clear();
+        let documents = index.documents();
         let k = k.min(documents as usize);
-        if k == 0 || self.lists.is_empty() {
+        if k == 0 || kept.terms.is_empty() {
             return Ok(algorithm);
         }
-        self.answer(k, algorithm, count).map_err(|Damaged| self.name_damage(query))?;
+        let mut walk = Walk {
+            index,
+            level: *level,
+            approximation: *approximation,
+            kept: &kept.terms,
+            dropped,
+            buffers: buffers.take().unwrap_or_else(|| Buffers::new(*level)),
+            hits,
+        };
+        let outcome = walk.answer(k, algorithm, count);
+        *buffers = Some(walk.buffers.release());
+        outcome?.map_err(|Damaged| name_damage(index, query))?;
         // k compares a query, so that a damaged ORDER names no document that is not.
-        match self.hits.iter().find(|hit| hit.ordinal >= documents) {
+        match hits.iter().find(|hit| hit.ordinal >= documents) {
             None => Ok(algorithm),
-            Some(hit) => Err(self.index.damaged_order(hit.ordinal)),
+            Some(hit) => Err(index.damaged_order(hit.ordinal)),
+        }
+    }
+}
+
+/// Everything of a query's size or of the index's that is worth keeping.
+struct Buffers<'a> {
+    lists: Vec<Weighted<'a>>,
+    late: Vec<Weighted<'a>>,
+    cursors: Cursors<'a>,
+    top: TopK<'a>,
+    selector: Selector<'a>,
+    windowed: Windowed<'a>,
+    wand: Wand,
+    max_score: MaxScore<'a>,
+    ranged: Ranged<'a>,
+}
+
+impl Buffers<'_> {
+    fn new(level: SimdLevel) -> Self {
+        Buffers {
+            lists: Vec::new(),
+            late: Vec::new(),
+            cursors: Cursors::new(level),
+            top: TopK::new(None),
+            selector: Selector::new(None),
+            windowed: Windowed::new(level),
+            wand: Wand::default(),
+            max_score: MaxScore::default(),
+            ranged: Ranged::new(level),
         }
     }
 
-    /// One step, or two: candidates by the kept terms, then their scores by all.
+    fn release(self) -> Buffers<'static> {
+        Buffers {
+            lists: emptied(self.lists),
+            late: emptied(self.late),
+            cursors: self.cursors.release(),
+            top: self.top.release(),
+            selector: self.selector.release(),
+            windowed: self.windowed.release(),
+            wand: self.wand,
+            max_score: self.max_score.release(),
+            ranged: self.ranged.release(),
+        }
+    }
+}
+
+/// One query on its way.
+struct Walk<'a, 's> {
+    index: &'a Index,
+    level: SimdLevel,
+    approximation: Approximation,
+    kept: &'s [QueryTerm],
+    dropped: &'s [QueryTerm],
+    buffers: Buffers<'a>,
+    hits: &'s mut Vec<Hit>,
+}
+
+impl<'a> Walk<'a, '_> {
+    /// One step, or two: candidates by the kept terms, then their scores by all. The outer
+    /// error is of a term's record, the inner one of a list's bytes.
     fn answer<C: Count>(
         &mut self,
         k: usize,
         algorithm: Algorithm,
         count: &mut C,
-    ) -> Result<(), Damaged> {
+    ) -> Result<Result<(), Damaged>> {
+        // Records first, so that their misses do not wait for each other.
+        for term in self.kept {
+            prefetch_line(std::slice::from_ref(self.index.term(term.term)));
+        }
+        for &QueryTerm { term, weight } in self.kept {
+            self.buffers.lists.push(Weighted { list: self.index.list(term)?, weight });
+        }
         let order = self.index.order();
         if self.dropped.is_empty() || !self.approximation.rescore_wanted() {
-            return self.run(order, k, algorithm, count);
+            return Ok(self.run(order, k, algorithm, count));
+        }
+        for &QueryTerm { term, weight } in self.dropped {
+            self.buffers.late.push(Weighted { list: self.index.list(term)?, weight });
         }
         let candidates = self.approximation.candidates(k).min(self.index.documents() as usize);
-        self.run(None, candidates, algorithm, count)?;
-        self.late.clear();
-        for &QueryTerm { term, weight } in &self.dropped {
-            self.late.push(Weighted { list: self.index.list(term).map_err(|_| Damaged)?, weight });
+        if let Err(damaged) = self.run(None, candidates, algorithm, count) {
+            return Ok(Err(damaged));
         }
-        rescore::rescore(&mut self.late, &mut self.cursors, order, k, &mut self.hits, count)
+        let Buffers { late, cursors, .. } = &mut self.buffers;
+        Ok(rescore::rescore(late, cursors, order, k, self.hits, count))
     }
 
     /// Documents are named and ties broken by `order`, or by docid.
@@ -172,64 +241,60 @@ impl<'a> Searcher<'a> {
         algorithm: Algorithm,
         count: &mut C,
     ) -> Result<(), Damaged> {
-        let lists = &self.lists;
+        let Buffers { lists, cursors, top, selector, windowed, wand, max_score, ranged, .. } =
+            &mut self.buffers;
         let primed = primed(lists, k);
-        self.selector.name_by(order);
-        self.top.name_by(order);
         let bound = || lists.iter().map(|l| l.weight * u32::from(l.list.max_impact)).sum();
+        selector.set_order(order);
+        top.set_order(order);
         match algorithm {
             Algorithm::Auto => unreachable!("resolved by the caller"),
             Algorithm::Exhaustive => {
-                return exhaustive::search(lists, order, self.level, k, &mut self.hits);
+                return exhaustive::search(lists, order, self.level, k, self.hits);
             }
             Algorithm::Windowed => {
-                self.selector.reset(k, primed, bound(), true);
-                self.windowed.search(lists, &mut self.selector)?;
-                self.selector.drain_into(&mut self.hits);
+                selector.reset(k, primed, bound(), true);
+                windowed.search(lists, selector)?;
+                selector.drain_into(self.hits);
                 return Ok(());
             }
             Algorithm::RangePruned => {
-                let index: &'a Index = self.index;
-                let maxima = index.range_maxima().ok_or(Damaged)?;
-                let of_terms = self.kept.terms.iter().map(|t| maxima.list(t.term));
-                self.selector.reset(k, primed, bound(), false);
-                self.ranged.search(lists, of_terms, k, &mut self.selector, count)?;
-                self.selector.drain_into(&mut self.hits);
+                let maxima = self.index.range_maxima().ok_or(Damaged)?;
+                let of_terms = self.kept.iter().map(|t| maxima.list(t.term));
+                selector.reset(k, primed, bound(), false);
+                ranged.search(lists, of_terms, k, selector, count)?;
+                selector.drain_into(self.hits);
                 return Ok(());
             }
             Algorithm::Wand => {
-                self.top.reset(k, primed);
-                let cursors = self.cursors.open(lists, count)?;
-                self.wand.search::<false, C>(cursors, &mut self.top, count)?;
+                top.reset(k, primed);
+                wand.search::<false, C>(cursors.open(lists, count)?, top, count)?;
             }
             Algorithm::BlockMaxWand => {
-                self.top.reset(k, primed);
-                let cursors = self.cursors.open(lists, count)?;
-                self.wand.search::<true, C>(cursors, &mut self.top, count)?;
+                top.reset(k, primed);
+                wand.search::<true, C>(cursors.open(lists, count)?, top, count)?;
             }
             Algorithm::MaxScore => {
-                self.top.reset(k, primed);
-                let (cursors, top) = (&mut self.cursors, &mut self.top);
-                self.max_score.search::<false, C>(lists, cursors, top, count)?;
+                top.reset(k, primed);
+                max_score.search::<false, C>(lists, cursors, top, count)?;
             }
             Algorithm::BlockMaxMaxScore => {
-                self.top.reset(k, primed);
-                let (cursors, top) = (&mut self.cursors, &mut self.top);
-                self.max_score.search::<true, C>(lists, cursors, top, count)?;
+                top.reset(k, primed);
+                max_score.search::<true, C>(lists, cursors, top, count)?;
             }
         }
-        self.top.drain_into(&mut self.hits);
+        top.drain_into(self.hits);
         Ok(())
     }
+}
 
-    /// Which list was it? Decodes the query's lists again, off the hot path.
-    fn name_damage(&self, query: &Query) -> Error {
-        let broken = query
-            .terms
-            .iter()
-            .find(|t| self.index.list(t.term).map_or(true, |list| list.decode_all().is_err()));
-        self.index.damaged(broken.unwrap_or(&query.terms[0]).term)
-    }
+/// Which list was it? Decodes the query's lists again, off the hot path.
+fn name_damage(index: &Index, query: &Query) -> Error {
+    let broken = query
+        .terms
+        .iter()
+        .find(|t| index.list(t.term).map_or(true, |list| list.decode_all().is_err()));
+    index.damaged(broken.unwrap_or(&query.terms[0]).term)
 }
 
 /// A score that at least `k` documents reach: any list with that many postings promises

@@ -57,9 +57,31 @@ impl<'a> Selector<'a> {
         }
     }
 
-    /// How documents are named and ties broken; before [`reset`](Self::reset).
-    pub(super) fn name_by(&mut self, order: Option<&'a [u32]>) {
+    /// Original ordinals by docid, which break ties; before [`reset`](Self::reset).
+    pub(super) fn set_order(&mut self, order: Option<&'a [u32]>) {
         self.order = order;
+    }
+
+    /// The buffers for another index's documents.
+    pub(super) fn release<'b>(self) -> Selector<'b> {
+        let Selector { order: _, in_order, k, keys, kept, best, spare, capacity, bins, .. } = self;
+        let Selector { base, shift, floor, above, enter, .. } = self;
+        Selector {
+            order: None,
+            in_order,
+            k,
+            keys,
+            kept,
+            best,
+            spare,
+            capacity,
+            bins,
+            base,
+            shift,
+            floor,
+            above,
+            enter,
+        }
     }
 
     /// Starts a query for `k` ≥ 1 results: at least `k` documents score `primed`, none

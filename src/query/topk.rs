@@ -32,9 +32,14 @@ impl<'a> TopK<'a> {
         TopK { order, k: 0, enter: 1, heap: BinaryHeap::new() }
     }
 
-    /// How documents are named and ties broken; before [`reset`](Self::reset).
-    pub(super) fn name_by(&mut self, order: Option<&'a [u32]>) {
+    /// Original ordinals by docid, which break ties; before [`reset`](Self::reset).
+    pub(super) fn set_order(&mut self, order: Option<&'a [u32]>) {
         self.order = order;
+    }
+
+    /// The buffers for another index's documents.
+    pub(super) fn release<'b>(self) -> TopK<'b> {
+        TopK { order: None, k: self.k, enter: self.enter, heap: self.heap }
     }
 
     /// Empties the heap for `k` ≥ 1 results; at least `k` documents score `primed`.

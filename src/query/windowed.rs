@@ -8,6 +8,7 @@
 //! 32-bit scores.
 
 use super::Weighted;
+use super::buffers::emptied;
 use super::kernels::{
     self, Accumulators, CHUNK, ChunkBytes, GROUP, Lane, MAX_LANE_WEIGHT, MAX_LANES, NO_IMPACTS,
     SimdLevel, Stage,
@@ -61,6 +62,13 @@ impl<'a> Windowed<'a> {
             lanes: Vec::new(),
             stage: Stage::default(),
         }
+    }
+
+    /// The buffers for another index's lists.
+    pub(super) fn release<'b>(self) -> Windowed<'b> {
+        let Windowed { level, accumulators, streams, packed, dense, expanded, lanes, stage } = self;
+        let (streams, packed, dense) = (emptied(streams), emptied(packed), emptied(dense));
+        Windowed { level, accumulators, streams, packed, dense, expanded, lanes, stage }
     }
 
     pub(super) fn search(

@@ -46,8 +46,8 @@ pub struct Prepared {
 pub const TEXT_SCALE: f64 = 100.0;
 
 /// The query side of one index.
-pub struct QuerySide<'a> {
-    index: &'a Index,
+pub struct QuerySide {
+    index: Index,
     texts: Texts,
     hybrid: Option<Hybrid>,
 }
@@ -66,9 +66,9 @@ enum Texts {
     Model(Box<QueryEncoder>),
 }
 
-impl<'a> QuerySide<'a> {
+impl QuerySide {
     /// The query side that the index itself has: BM25's analyzer, or weighted tokens only.
-    pub fn of_index(index: &'a Index) -> Result<Self> {
+    pub fn of_index(index: &Index) -> Result<Self> {
         let analyzer = bm25_params(index)?.map(|params| Box::new(Analyzer::new(&params)));
         let (texts, hybrid) = match analyzer {
             Some(analyzer) if index.meta().is_hybrid() => {
@@ -77,7 +77,7 @@ impl<'a> QuerySide<'a> {
             Some(analyzer) => (Texts::Bm25(analyzer), None),
             None => (Texts::Unsupported, None),
         };
-        Ok(QuerySide { index, texts, hybrid })
+        Ok(QuerySide { index: index.clone(), texts, hybrid })
     }
 
     /// As [`of_index`](Self::of_index), with the model in folder `model` for texts and
@@ -88,7 +88,7 @@ impl<'a> QuerySide<'a> {
     /// Those of loading the model and of weighing; the index is BM25; a program without
     /// encoders.
     pub fn load(
-        index: &'a Index,
+        index: &Index,
         model: Option<&Path>,
         hybrid_weight: Option<f64>,
     ) -> Result<Self> {
@@ -114,7 +114,7 @@ impl<'a> QuerySide<'a> {
 
     /// Texts go through `encoder`; in a hybrid index, those of the learned part.
     #[cfg(feature = "tokenize")]
-    pub fn with_encoder(index: &'a Index, encoder: QueryEncoder) -> Result<Self> {
+    pub fn with_encoder(index: &Index, encoder: QueryEncoder) -> Result<Self> {
         let side = Self::of_index(index)?;
         if matches!(side.texts, Texts::Bm25(_)) {
             let problem = "is a BM25 index, which analyses texts itself";
@@ -278,7 +278,7 @@ impl<'a> QuerySide<'a> {
             _ => start.elapsed(),
         };
         let (terms, dropped, rounding) =
-            hybrid::query(self.index, *weight, &Parts { learned, bm25 })?;
+            hybrid::query(&self.index, *weight, &Parts { learned, bm25 })?;
         Ok(Prepared { id: query.id.clone(), query: terms, dropped, encoding, rounding })
     }
 
@@ -304,7 +304,7 @@ impl<'a> QuerySide<'a> {
         encoding: Duration,
     ) -> Result<Prepared> {
         let part: Part<'_> = (0, stems, &bm25::query_weight);
-        let (query, dropped, rounding) = fit(self.index, &[part])?;
+        let (query, dropped, rounding) = fit(&self.index, &[part])?;
         Ok(Prepared { id: id.to_owned(), query, dropped, encoding, rounding })
     }
 
@@ -324,7 +324,7 @@ impl<'a> QuerySide<'a> {
     }
 
     fn query(&self, terms: &[(String, u32)]) -> Result<Query> {
-        Query::new(self.index, 0, terms.iter().map(|(token, weight)| (token.as_str(), *weight)))
+        Query::new(&self.index, 0, terms.iter().map(|(token, weight)| (token.as_str(), *weight)))
     }
 }
 

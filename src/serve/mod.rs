@@ -14,7 +14,7 @@ mod worker;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
@@ -23,7 +23,9 @@ use crate::error::{Error, Result};
 use crate::index::{Index, Load};
 use crate::query::Algorithm;
 use crate::query::file::QueryKind;
+use crate::retrieve::QuerySide;
 use metrics::Metrics;
+use worker::Worker;
 
 /// How an index is served.
 #[derive(Debug, Clone)]
@@ -197,22 +199,33 @@ impl Drop for Service {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Busy;
 
-/// Starts a thread that owns the index and lends it to its workers.
+/// Opens the index and its query side, and starts their workers.
 fn generation(options: &ServeOptions, shared: &Arc<Shared>) -> Result<Generation> {
+    let index = Index::open_with(&options.index, options.load)?;
+    let model = options.query_model.as_deref();
+    let side = QuerySide::load(&index, model, options.hybrid_weight)?;
+    let serving = Arc::new(Serving {
+        content_id: index.content_id(),
+        documents: index.documents(),
+        postings: index.meta().postings,
+        texts: side.takes_texts(),
+    });
     let retired = Arc::new(AtomicBool::new(false));
-    let (ready, opened) = channel();
-    let (options, shared) = (options.clone(), Arc::clone(shared));
-    let flag = Arc::clone(&retired);
-    thread::Builder::new()
-        .name("index".into())
-        .spawn(move || match Index::open_with(&options.index, options.load) {
-            Ok(index) => worker::run(&index, &options, &shared, &flag, &ready),
-            Err(error) => drop(ready.send(Err(error))),
-        })
-        .map_err(|e| Error::Internal(format!("cannot start a thread: {e}")))?;
-    let serving = opened
-        .recv()
-        .map_err(|_| Error::Internal("the thread that opens the index ended".into()))??;
+    let worker = Arc::new(Worker {
+        index,
+        side,
+        serving: Arc::clone(&serving),
+        shared: Arc::clone(shared),
+        retired: Arc::clone(&retired),
+        scale: options.query_scale,
+    });
+    for number in 0..options.threads {
+        let worker = Arc::clone(&worker);
+        thread::Builder::new()
+            .name(format!("worker-{number}"))
+            .spawn(move || worker.work())
+            .map_err(|e| Error::Internal(format!("cannot start a thread: {e}")))?;
+    }
     Ok(Generation { serving, retired })
 }
 

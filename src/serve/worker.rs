@@ -3,12 +3,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, Sender};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Answer, Job, MOST_HITS, REQUEST, Request, ServeOptions, Serving, Shared};
+use super::{Answer, Job, MOST_HITS, REQUEST, Request, Serving, Shared};
 use crate::error::{Error, Result};
 use crate::index::Index;
 use crate::query::Searcher;
@@ -18,50 +17,20 @@ use crate::retrieve::QuerySide;
 /// How long a worker without work takes to see that its generation is over.
 const IDLE: Duration = Duration::from_millis(100);
 
-/// Says on `ready` whether the index can be served, then answers until `retired` is set or
-/// nobody can send any more.
-pub(super) fn run(
-    index: &Index,
-    options: &ServeOptions,
-    shared: &Shared,
-    retired: &AtomicBool,
-    ready: &Sender<Result<Arc<Serving>>>,
-) {
-    let model = options.query_model.as_deref();
-    let side = match QuerySide::load(index, model, options.hybrid_weight) {
-        Ok(side) => side,
-        Err(error) => return drop(ready.send(Err(error))),
-    };
-    let serving = Arc::new(Serving {
-        content_id: index.content_id(),
-        documents: index.documents(),
-        postings: index.meta().postings,
-        texts: side.takes_texts(),
-    });
-    if ready.send(Ok(Arc::clone(&serving))).is_err() {
-        return;
-    }
-    let scale = options.query_scale;
-    let worker = Worker { index, side: &side, serving, shared, retired, scale };
-    thread::scope(|scope| {
-        for _ in 0..options.threads {
-            scope.spawn(|| worker.work());
-        }
-    });
+/// What the workers of one generation share.
+pub(super) struct Worker {
+    pub(super) index: Index,
+    pub(super) side: QuerySide,
+    pub(super) serving: Arc<Serving>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) retired: Arc<AtomicBool>,
+    pub(super) scale: f64,
 }
 
-struct Worker<'a> {
-    index: &'a Index,
-    side: &'a QuerySide<'a>,
-    serving: Arc<Serving>,
-    shared: &'a Shared,
-    retired: &'a AtomicBool,
-    scale: f64,
-}
-
-impl<'a> Worker<'a> {
-    fn work(&self) {
-        let mut searcher = Searcher::new(self.index);
+impl Worker {
+    /// Answers until the generation is retired or nobody can send any more.
+    pub(super) fn work(&self) {
+        let mut searcher = Searcher::new(&self.index);
         while !self.retired.load(Ordering::Relaxed) {
             let received = {
                 let jobs = self.shared.jobs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,7 +48,7 @@ impl<'a> Worker<'a> {
             // A bug met by one query must not take a worker away from all others.
             let answers = catch_unwind(AssertUnwindSafe(|| self.answer(request, &mut searcher)));
             let answers = answers.unwrap_or_else(|_| {
-                searcher = Searcher::new(self.index);
+                searcher = Searcher::new(&self.index);
                 Err(Error::Internal("a worker panicked on this request".into()))
             });
             if let Ok(answers) = &answers {
@@ -89,8 +58,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn answer(&self, request: Request, searcher: &mut Searcher<'a>) -> Result<Vec<Answer>> {
-        if request.algorithm.check(self.index).is_err() {
+    fn answer(&self, request: Request, searcher: &mut Searcher) -> Result<Vec<Answer>> {
+        if request.algorithm.check(&self.index).is_err() {
             let name = request.algorithm.name();
             return Err(Error::Usage(format!("{name} needs an index built with --ranges 64")));
         }
@@ -105,7 +74,7 @@ impl<'a> Worker<'a> {
         let prepared = self.side.prepare(&queries, self.scale)?;
         let mut answers = Vec::with_capacity(prepared.len());
         for query in prepared {
-            let algorithm = request.algorithm.resolve(self.index, &query.query, request.k);
+            let algorithm = request.algorithm.resolve(&self.index, &query.query, request.k);
             let start = Instant::now();
             let hits = searcher.search(&query.query, request.k, algorithm)?;
             let retrieval = start.elapsed();

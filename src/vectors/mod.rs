@@ -10,6 +10,7 @@ use crate::error::{Place, Result};
 pub(crate) mod ciff;
 pub(crate) mod gathered;
 pub mod inputs;
+pub(crate) mod memory;
 pub mod jsonl;
 mod parts;
 pub(crate) mod pisa;
@@ -23,6 +24,7 @@ mod tokens;
 pub(crate) mod transpose;
 
 pub use crate::quantize::WeightSummary;
+pub use memory::{Documents, Rows};
 pub use slice::Slice;
 pub use tokens::TokenTable;
 

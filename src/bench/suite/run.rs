@@ -31,7 +31,7 @@ pub struct EncodedQueries {
 /// Prepares all queries of a file on one thread, each text `runs` times after a pass that
 /// warms up, and keeps its best time.
 pub fn encode_all(
-    side: &QuerySide<'_>,
+    side: &QuerySide,
     file: &QueryFile,
     scale: f64,
     runs: usize,
@@ -55,11 +55,11 @@ pub fn encode_all(
 
 /// The query side of an index: a BM25 index analyses texts itself, another takes the
 /// model, if there is one.
-pub fn query_side<'a>(
-    index: &'a Index,
+pub fn query_side(
+    index: &Index,
     model: Option<&Path>,
     hybrid_weight: Option<f64>,
-) -> Result<QuerySide<'a>> {
+) -> Result<QuerySide> {
     let bm25 = matches!(index.meta().fields[0].kind, FieldKind::Bm25 { .. });
     QuerySide::load(index, model.filter(|_| !bm25), hybrid_weight)
 }

@@ -59,7 +59,7 @@ fn lone_shard(args: &BuildArgs, opened: &OpenedVectors) -> Result<()> {
 
 /// How many texts go with the vectors: those of a shard, else all, so that some too many are
 /// noticed.
-fn documents(sources: &[Box<dyn VectorSource>], options: &BuildOptions) -> u64 {
+fn documents(sources: &[Box<dyn VectorSource + '_>], options: &BuildOptions) -> u64 {
     let ShardMeta { index, count, .. } = options.shard;
     let last = index + 1 >= count;
     let known = sources.iter().map(|source| source.len_hint()).sum::<Option<u64>>();
@@ -96,7 +96,7 @@ pub(super) fn texts(
 fn open_texts(
     args: &BuildArgs,
     paths: &[PathBuf],
-    sources: &[Box<dyn VectorSource>],
+    sources: &[Box<dyn VectorSource + '_>],
     options: &BuildOptions,
     tmp: &Path,
 ) -> Result<(Box<dyn VectorSource>, FieldKind)> {
