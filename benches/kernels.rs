@@ -12,7 +12,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use splindex::build::{BuildOptions, Collection, build};
+use splindex::builder::{BuildOptions, Collection, build};
 use splindex::format::Codec;
 use splindex::format::postings::{Block, Encoded, List, Representation};
 use splindex::index::Index;

@@ -18,7 +18,7 @@
 //! Building an index and asking it, in a program of one's own:
 //!
 //! ```
-//! use splindex::build::{BuildOptions, Collection, build};
+//! use splindex::builder::{BuildOptions, Collection, build};
 //! use splindex::index::Index;
 //! use splindex::progress::Silent;
 //! use splindex::query::{Algorithm, Query, Searcher};
@@ -48,7 +48,7 @@ pub mod encode;
 
 pub mod bench;
 pub mod bm25;
-pub mod build;
+pub mod builder;
 pub mod cli;
 pub mod convert;
 pub mod corpus;
@@ -72,4 +72,9 @@ pub mod table;
 mod varint;
 pub mod vectors;
 
+pub use builder::{Builder, Loaded, Memory, Order, Scale, merge};
 pub use error::{Error, Result};
+pub use format::Codec;
+pub use index::{Index, Load};
+pub use query::{Algorithm, Hit, Query, Searcher};
+pub use vectors::{Rows, VectorSource};

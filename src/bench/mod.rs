@@ -36,7 +36,7 @@ pub use throughput::{Throughput, throughput};
 #[cfg(test)]
 mod tests {
     use super::Case;
-    use crate::build::{BuildOptions, Collection, build};
+    use crate::builder::{BuildOptions, Collection, build};
     use crate::index::Index;
     use crate::progress::Silent;
     use crate::query::{Algorithm, Approximation, Query, SimdLevel};

@@ -10,6 +10,7 @@ use super::chunk::{Analysed, Chunk};
 use super::params::{AvgDl, Bm25Params};
 use crate::corpus::TextRecord;
 use crate::error::{Error, Result};
+use crate::format::FieldKind;
 use crate::spill::Spill;
 use crate::vectors::{Size, TokenTable, VectorRecord, VectorSource};
 
@@ -101,6 +102,13 @@ impl<I: Iterator<Item = Result<TextRecord>>> Bm25Source<I> {
     /// (The average over no token at all is recorded as 1.)
     pub fn params(&self) -> Bm25Params {
         Bm25Params { avgdl: AvgDl::Fixed(self.avgdl), ..self.params }
+    }
+
+    /// The field that an index records: the parameters with the average length in use.
+    pub fn field(&self) -> FieldKind {
+        let Bm25Params { k1, b, stemmer, stopwords, .. } = self.params;
+        let (stemmer, stopwords) = (stemmer.to_string(), stopwords.to_string());
+        FieldKind::Bm25 { k1, b, avgdl: self.avgdl, stemmer, stopwords }
     }
 
     /// Documents analysed so far, empty ones included; all of them under `AvgDl::Auto`.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::build::check_output;
 use super::progress::Bars;
 use super::{Common, count, human_bytes, out};
-use crate::build::{Memory, MergeOrder, MergeReport, merge};
+use crate::builder::{Memory, MergeOrder, MergeReport, merge};
 use crate::error::Result;
 use crate::format::header::hex;
 use crate::index::Index;

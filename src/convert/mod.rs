@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 pub use target::Target;
 
-use crate::build::Scale;
+use crate::builder::Scale;
 use crate::error::{Error, Place, Result};
 
 use crate::output::{PackedFile, publish_with};

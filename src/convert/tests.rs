@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::build::{BuildOptions, Collection, build};
+use crate::builder::{BuildOptions, Collection, build};
 use crate::format::Codec;
 use crate::progress::Silent;
 use crate::quantize::Quantizer;

@@ -24,7 +24,7 @@ pub use meta::{
     Codec, Dense, FieldKind, FieldMeta, HYBRID_IDF, Meta, Provenance, Pruning, ShardMeta,
 };
 pub use terms::TermRecord;
-pub use writer::FileWriter;
+pub use writer::{IndexWriter, Output};
 
 /// Documents in one window of the `fast` codec: the accumulators of a window (32 KiB of
 /// u32) stay in the L1 cache. 2^15 took 15 % longer on short queries, 7 % on long ones,

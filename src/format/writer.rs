@@ -1,4 +1,4 @@
-//! Writes an `.spx` file section by section; it appears under its name when complete.
+//! Writes an index section by section.
 
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
@@ -10,12 +10,21 @@ use super::header::{
     ALIGN, ENDIAN_TAG, HEADER_LEN, Header, MAGIC, MAJOR, MINOR, Section, SectionKind, Trailer,
 };
 use crate::error::{Error, Result};
-use crate::output::OutputFile;
 
-/// Writer of one file: [`begin`](Self::begin) a section, [`write`](Self::write) its
-/// bytes, and [`finish`](Self::finish). Dropping it earlier removes the temporary file.
-pub struct FileWriter {
-    file: OutputFile,
+/// What an index is written to: a file, or memory. It is written from its beginning on, and at
+/// the end its first bytes are written once more.
+pub trait Output: Write + Seek {}
+
+impl<W: Write + Seek> Output for W {}
+
+/// Writer of one index: [`begin`](Self::begin) a section, [`write`](Self::write) its
+/// bytes, and [`finish`](Self::finish).
+pub struct IndexWriter<'w> {
+    out: &'w mut dyn Output,
+    /// Where `out` stood at first.
+    start: u64,
+    /// What errors call it.
+    name: &'w Path,
     position: u64,
     sections: Vec<Section>,
     open: Option<OpenSection>,
@@ -39,11 +48,14 @@ pub struct Written {
     pub list_bytes: u64,
 }
 
-impl FileWriter {
-    /// Starts a file that will be published as `target`, in the same directory.
-    pub fn create(target: &Path) -> Result<Self> {
-        let mut writer = FileWriter {
-            file: OutputFile::create(target)?,
+impl<'w> IndexWriter<'w> {
+    /// Starts an index where `out` stands; errors call it `name`.
+    pub fn new(out: &'w mut dyn Output, name: &'w Path) -> Result<Self> {
+        let start = out.stream_position().map_err(|e| Error::io("write", name, e))?;
+        let mut writer = IndexWriter {
+            out,
+            start,
+            name,
             position: 0,
             sections: Vec::new(),
             open: None,
@@ -97,8 +109,7 @@ impl FileWriter {
         self.end()
     }
 
-    /// Writes table, trailer and header, flushes to the disk, and renames the file to
-    /// its target, replacing an older one.
+    /// Writes table, trailer and header; the caller flushes and publishes what it is written to.
     pub fn finish(mut self) -> Result<Written> {
         let table_offset = self.position;
         let mut table = self.sections.as_bytes().to_vec();
@@ -125,11 +136,13 @@ impl FileWriter {
             crc: U32::ZERO,
         };
         header.crc = U32::new(header.computed_crc());
-        self.file
-            .seek(SeekFrom::Start(0))
-            .and_then(|_| self.file.write_all(header.as_bytes()))
-            .map_err(|e| Error::io("write", self.file.target(), e))?;
-        self.file.publish()?;
+        let end = self.start + file_len;
+        self.out
+            .seek(SeekFrom::Start(self.start))
+            .and_then(|_| self.out.write_all(header.as_bytes()))
+            .and_then(|()| self.out.seek(SeekFrom::Start(end)))
+            .and_then(|_| self.out.flush())
+            .map_err(|e| Error::io("write", self.name, e))?;
         let lists = self.sections.iter().filter(|section| {
             SectionKind::from_number(section.kind.get()).is_some_and(SectionKind::of_lists)
         });
@@ -138,7 +151,7 @@ impl FileWriter {
     }
 
     fn raw(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file.write_all(bytes).map_err(|e| Error::io("write", self.file.target(), e))?;
+        self.out.write_all(bytes).map_err(|e| Error::io("write", self.name, e))?;
         self.position += bytes.len() as u64;
         Ok(())
     }

@@ -16,7 +16,7 @@ pub use statistics::{ListStatistics, Statistics};
 pub use verify::VerifyReport;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use zerocopy::FromBytes;
 
@@ -50,6 +50,8 @@ struct Opened {
     source: Source,
     layout: Layout,
     meta: Meta,
+    /// The docid of each ordinal, once somebody asks.
+    docids: OnceLock<Vec<u32>>,
 }
 
 impl Index {
@@ -78,7 +80,8 @@ impl Index {
         let layout = Layout::parse(path, bytes)?;
         let at = layout.required(path, SectionKind::Meta)?;
         let meta = Meta::decode(path, &bytes[at.clone()], at.start as u64)?;
-        let opened = Opened { path: path.to_owned(), source, layout, meta };
+        let path = path.to_owned();
+        let opened = Opened { path, source, layout, meta, docids: OnceLock::new() };
         let index = Index { opened: Arc::new(opened) };
         index.check_lengths()?;
         Ok(index)
@@ -97,7 +100,8 @@ impl Index {
             }
             let at = self.opened.layout.range(kind).map_or(0, |r| r.start as u64);
             let problem = format!("expected {expected} bytes, found {found}");
-            Err(corrupt(&self.opened.path, kind.label(), at, problem).hint("copy or build the file again"))
+            Err(corrupt(&self.opened.path, kind.label(), at, problem)
+                .hint("copy or build the file again"))
         };
         expect(Terms, (self.opened.meta.terms + 1) * size_of::<TermRecord>() as u64)?;
         expect(BlockOffset, self.section(BlockLast).len() as u64)?;
@@ -108,7 +112,8 @@ impl Index {
         expect(BoundLast, if fine { self.section(BlockMax).len() as u64 * 4 } else { 0 })?;
         self.parse_range_maxima()?;
         expect(Order, if self.opened.meta.reordered { self.opened.meta.documents * 4 } else { 0 })?;
-        let at = |kind| self.opened.layout.range(kind).map_or(0, |r: std::ops::Range<usize>| r.start);
+        let at =
+            |kind| self.opened.layout.range(kind).map_or(0, |r: std::ops::Range<usize>| r.start);
         crate::format::lexicon::Lexicon::parse(
             &self.opened.path,
             self.section(Lexicon),
@@ -194,14 +199,54 @@ impl Index {
 
     /// The tokens.
     pub fn lexicon(&self) -> Lexicon<'_> {
-        Lexicon::parse(&self.opened.path, self.section(SectionKind::Lexicon), 0, self.opened.meta.terms)
-            .expect("`open` checked the lexicon's lengths")
+        Lexicon::parse(
+            &self.opened.path,
+            self.section(SectionKind::Lexicon),
+            0,
+            self.opened.meta.terms,
+        )
+        .expect("`open` checked the lexicon's lengths")
     }
 
     /// External ids by ordinal.
     pub fn names(&self) -> Names<'_> {
-        Names::parse(&self.opened.path, self.section(SectionKind::Names), 0, self.opened.meta.documents)
-            .expect("`open` checked the lengths of names")
+        Names::parse(
+            &self.opened.path,
+            self.section(SectionKind::Names),
+            0,
+            self.opened.meta.documents,
+        )
+        .expect("`open` checked the lengths of names")
+    }
+
+    /// The external id of a document; empty where the section is damaged. An ordinal that no document has gives an empty id.
+    pub fn id(&self, ordinal: u32) -> &str {
+        self.names().get(ordinal)
+    }
+
+    /// The document with an external id: by bisection.
+    pub fn find(&self, id: &str) -> Option<u32> {
+        self.names().find(id)
+    }
+
+    /// The docid of an original ordinal, `None` if there is no such document. The first call on
+    /// an index under another order inverts it: 4 bytes a document, until the last handle goes.
+    pub fn docid(&self, ordinal: u32) -> Option<u32> {
+        if ordinal >= self.documents() {
+            return None;
+        }
+        let Some(order) = self.order() else { return Some(ordinal) };
+        let docids = self.opened.docids.get_or_init(|| {
+            let mut docids = vec![0; order.len()];
+            for (docid, &ordinal) in order.iter().enumerate() {
+                // A damaged ORDER may name no document; such hits are refused elsewhere.
+                if let Some(slot) = docids.get_mut(ordinal as usize) {
+                    *slot = docid as u32;
+                }
+            }
+            docids
+        });
+        docids.get(ordinal as usize).copied()
     }
 
     /// Original ordinal of each docid; `None` when they are equal.
@@ -275,16 +320,20 @@ impl Index {
     }
 
     fn parse_range_maxima(&self) -> Result<Option<RangeMaxima<'_>>> {
-        let Some(range) = self.opened.layout.range(SectionKind::RangeMaxima) else { return Ok(None) };
+        let Some(range) = self.opened.layout.range(SectionKind::RangeMaxima) else {
+            return Ok(None);
+        };
         let section = self.section(SectionKind::RangeMaxima);
         let (terms, documents) = (self.opened.meta.terms, self.documents());
-        RangeMaxima::parse(&self.opened.path, section, range.start as u64, terms, documents).map(Some)
+        RangeMaxima::parse(&self.opened.path, section, range.start as u64, terms, documents)
+            .map(Some)
     }
 
     /// The error for an ORDER that maps a docid to an ordinal that no document has.
     pub(crate) fn damaged_order(&self, ordinal: u32) -> Error {
         let at = self.opened.layout.range(SectionKind::Order).map_or(0, |r| r.start as u64);
-        let problem = format!("expected ordinals below {}, found {ordinal}", self.opened.meta.documents);
+        let problem =
+            format!("expected ordinals below {}, found {ordinal}", self.opened.meta.documents);
         corrupt(&self.opened.path, SectionKind::Order.label(), at, problem)
             .hint("run `splindex verify`, then copy or build the file again")
     }

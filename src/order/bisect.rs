@@ -76,7 +76,8 @@ pub fn bisect_bytes(terms: usize, postings: u64, documents: u64, options: &BpOpt
 /// An order under which the posting lists of `forward` have small gaps:
 /// `order[new docid]` = input ordinal. The same for any number of threads.
 ///
-/// Progress is one step per document and level. Memory on top of `forward`: 4 bytes a
+/// Progress is one step per document and level; if it asks to stop, the rest keeps its order, which
+/// is of no use then. Memory on top of `forward`: 4 bytes a
 /// posting of a part that is copied (at most [`BpOptions::copy_postings`]), 20 bytes a
 /// document, and per worker 512 KiB or, beyond 65,536 terms, 12 bytes a term.
 pub fn bisect(forward: &ForwardIndex, options: &BpOptions, progress: &dyn Progress) -> Vec<u32> {
@@ -110,7 +111,7 @@ struct Bisection<'a> {
 impl Bisection<'_> {
     /// Orders `docs`, read where they lie; all workers share each iteration.
     fn in_place<T: TermId>(&self, postings: &[T], docs: &mut [u32], degrees: Vec<u32>) {
-        if docs.len() <= self.leaf {
+        if docs.len() <= self.leaf || self.progress.stop_requested() {
             return;
         }
         let lists = Picked { forward: self.forward, postings, docs };
@@ -138,7 +139,7 @@ impl Bisection<'_> {
 
     fn split<T: TermId>(&self, local: Local<T>, docs: &mut [u32], scratch: &mut Scratch) {
         let n = docs.len();
-        if n <= self.leaf {
+        if n <= self.leaf || self.progress.stop_requested() {
             return;
         }
         let parallel = local.num_postings() > PARALLEL_ABOVE;

@@ -208,7 +208,7 @@ fn sections(index: &Index) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::{BuildOptions, Collection, build};
+    use crate::builder::{BuildOptions, Collection, build};
     use crate::progress::Silent;
 
     #[test]

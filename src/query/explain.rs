@@ -1,5 +1,6 @@
 //! What each query term gave to a hit.
 
+use super::score::document;
 use super::{Hit, Query};
 use crate::error::Result;
 use crate::index::{Index, TermId};
@@ -22,26 +23,15 @@ impl Contribution {
     }
 }
 
-/// Explains hits of one index; knows which docid each original ordinal has.
+/// Explains hits of one index.
 pub struct Explainer {
     index: Index,
-    docids: Option<Vec<u32>>,
 }
 
 impl Explainer {
-    /// Inverts the document order, 4 bytes a document, if there is one.
+    /// An explainer with a handle of `index`.
     pub fn new(index: &Index) -> Self {
-        let docids = index.order().map(|order| {
-            let mut docids = vec![0; order.len()];
-            for (docid, &ordinal) in order.iter().enumerate() {
-                // A damaged ORDER may name no document; its hits were refused already.
-                if let Some(slot) = docids.get_mut(ordinal as usize) {
-                    *slot = docid as u32;
-                }
-            }
-            docids
-        });
-        Explainer { index: index.clone(), docids }
+        Explainer { index: index.clone() }
     }
 
     /// The terms of `query` that `hit` has, largest contribution first; their sum is the
@@ -50,7 +40,7 @@ impl Explainer {
     /// # Errors
     /// A damaged list.
     pub fn explain(&self, query: &Query, hit: Hit) -> Result<Vec<Contribution>> {
-        let docid = self.docids.as_ref().map_or(hit.ordinal, |d| d[hit.ordinal as usize]);
+        let docid = document(&self.index, hit.ordinal)?;
         let mut parts = Vec::new();
         for term in &query.terms {
             let list = self.index.list(term.term)?;
@@ -67,7 +57,7 @@ impl Explainer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::{BuildOptions, Collection, build};
+    use crate::builder::{BuildOptions, Collection, build};
     use crate::format::Codec;
     use crate::progress::Silent;
     use crate::query::{Algorithm, Searcher};

@@ -18,6 +18,7 @@ mod kernels;
 mod maxscore;
 mod ranged;
 mod rescore;
+mod score;
 mod searcher;
 mod select;
 mod terms;
@@ -31,6 +32,7 @@ pub use costs::choose;
 pub use counters::Counters;
 pub use explain::{Contribution, Explainer};
 pub use kernels::SimdLevel;
+pub use score::DocumentTerm;
 pub use searcher::{Hit, Searcher};
 pub use terms::{MAX_QUERY_WEIGHT, Query, QueryTerm};
 

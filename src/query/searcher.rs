@@ -310,7 +310,7 @@ fn primed(lists: &[Weighted<'_>], k: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::{BuildOptions, Collection, build};
+    use crate::builder::{BuildOptions, Collection, build};
     use crate::format::Codec;
     use crate::progress::Silent;
 

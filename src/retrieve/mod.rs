@@ -87,11 +87,7 @@ impl QuerySide {
     /// # Errors
     /// Those of loading the model and of weighing; the index is BM25; a program without
     /// encoders.
-    pub fn load(
-        index: &Index,
-        model: Option<&Path>,
-        hybrid_weight: Option<f64>,
-    ) -> Result<Self> {
+    pub fn load(index: &Index, model: Option<&Path>, hybrid_weight: Option<f64>) -> Result<Self> {
         let side = match model {
             None => Self::of_index(index),
             #[cfg(feature = "tokenize")]

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::sync::mpsc;
 
 use super::*;
-use crate::build::{BuildOptions, Collection, build};
+use crate::builder::{BuildOptions, Collection, build};
 use crate::progress::Silent;
 use crate::query::file::{QueryKind, parse_queries};
 use crate::vectors::VectorSource;

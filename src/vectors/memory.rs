@@ -139,7 +139,10 @@ where
         let bad = |problem: String| Err(Error::data(VECTORS, Place::File, problem));
         if indptr.len() != ids.len() + 1 {
             let (rows, found) = (ids.len(), indptr.len());
-            return bad(format!("indptr: expected {} offsets for {rows} ids, found {found}", rows + 1));
+            return bad(format!(
+                "indptr: expected {} offsets for {rows} ids, found {found}",
+                rows + 1
+            ));
         }
         if indices.len() != data.len() {
             let (indices, data) = (indices.len(), data.len());

@@ -10,8 +10,8 @@ use crate::error::{Place, Result};
 pub(crate) mod ciff;
 pub(crate) mod gathered;
 pub mod inputs;
-pub(crate) mod memory;
 pub mod jsonl;
+pub(crate) mod memory;
 mod parts;
 pub(crate) mod pisa;
 pub(crate) mod reread;
@@ -128,5 +128,52 @@ pub trait VectorSource {
     /// Weights dropped so far because they were zero.
     fn zero_weights(&self) -> u64 {
         0
+    }
+}
+
+/// A borrowed source is a source.
+impl<S: VectorSource + ?Sized> VectorSource for &mut S {
+    fn read(&mut self, record: &mut VectorRecord) -> Result<bool> {
+        (**self).read(record)
+    }
+
+    fn skip(&mut self, records: u64) -> Result<()> {
+        (**self).skip(records)
+    }
+
+    fn tokens(&self) -> &TokenTable {
+        (**self).tokens()
+    }
+
+    fn place(&self) -> Option<(&Path, Place)> {
+        (**self).place()
+    }
+
+    fn weights(&self) -> Option<WeightSummary> {
+        (**self).weights()
+    }
+
+    fn len_hint(&self) -> Option<u64> {
+        (**self).len_hint()
+    }
+
+    fn size(&self) -> Option<Size> {
+        (**self).size()
+    }
+
+    fn done(&self) -> Option<f64> {
+        (**self).done()
+    }
+
+    fn prepare(&mut self, room: u64) -> Result<()> {
+        (**self).prepare(room)
+    }
+
+    fn memory(&self) -> u64 {
+        (**self).memory()
+    }
+
+    fn zero_weights(&self) -> u64 {
+        (**self).zero_weights()
     }
 }

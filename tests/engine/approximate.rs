@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use proptest::prelude::*;
-use splindex::build::{BuildOptions, Collection, build};
+use splindex::builder::{BuildOptions, Collection, build};
 use splindex::format::Codec;
 use splindex::index::Index;
 use splindex::progress::Silent;

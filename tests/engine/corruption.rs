@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use crate::random::Random;
-use splindex::build::{BuildOptions, Collection, build};
+use splindex::builder::{BuildOptions, Collection, build};
 use splindex::format::{Codec, Dense};
 use splindex::index::{Index, Load};
 use splindex::progress::Silent;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::random::Random;
 use proptest::prelude::*;
-use splindex::build::{BuildOptions, Collection, Scale, build};
+use splindex::builder::{BuildOptions, Collection, Scale, build};
 use splindex::format::{Codec, Dense};
 use splindex::index::Index;
 use splindex::progress::Silent;

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
-use splindex::build::{
+use splindex::builder::{
     BuildOptions, Collection, Memory, MergeOrder, Scale, build, build_in, merge,
 };
 use splindex::error::Result;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::random::Random;
 use proptest::prelude::*;
-use splindex::build::{BuildOptions, Collection, Memory, MergeOrder, Scale, build_in, merge};
+use splindex::builder::{BuildOptions, Collection, Memory, MergeOrder, Scale, build_in, merge};
 use splindex::format::{Codec, Dense, Pruning, ShardMeta};
 use splindex::index::Index;
 use splindex::progress::Silent;

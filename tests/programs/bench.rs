@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::contains;
-use splindex::build::{BuildOptions, Collection, build};
+use splindex::builder::{BuildOptions, Collection, build};
 use splindex::format::Codec;
 use splindex::progress::Silent;
 

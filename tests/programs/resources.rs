@@ -144,7 +144,8 @@ fn a_refusal_keeps_the_limit_and_asks_for_enough() {
         refused += 1;
         assert_eq!(output.status.code(), Some(2), "{command} within {limit} MiB: {message}");
         let asked = message.rsplit("--memory ").next().unwrap();
-        let asked: splindex::build::Memory = asked.replace(" or more", "").trim().parse().unwrap();
+        let asked: splindex::builder::Memory =
+            asked.replace(" or more", "").trim().parse().unwrap();
         let limit = asked.limit().div_ceil(1 << 20);
         let output = within(dir, command, limit);
         let again = String::from_utf8_lossy(&output.stderr);

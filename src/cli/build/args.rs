@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::common::parse_shard;
 use crate::bm25::{AvgDl, Bm25Params, Stemmer, StopWords};
-use crate::build::{BuildOptions, Memory, Scale};
+use crate::builder::{BuildOptions, Memory, Scale};
 use crate::corpus::Fields;
 use crate::format::{BOUND_SIZES, Codec, Dense, Pruning};
 use crate::vectors::sparse::Sidecars;

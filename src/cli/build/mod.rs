@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use super::Common;
 use super::progress::Bars;
-use crate::build::{BuildOptions, Collection, Fidelity, build_in};
+use crate::builder::{BuildOptions, Collection, Fidelity, build_in};
 use crate::error::{Error, Place, Result};
 use crate::format::ShardMeta;
 use crate::index::Index;

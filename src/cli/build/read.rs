@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::super::progress::Bars;
 use super::args::BuildArgs;
 use crate::bm25::{AvgDl, Bm25Params, Bm25Source};
-use crate::build::{BuildOptions, Collection, Estimate, Fidelity, Growth, Scale};
+use crate::builder::{BuildOptions, Collection, Estimate, Fidelity, Growth, Scale};
 use crate::corpus::CorpusReader;
 use crate::error::{Error, Place, Result};
 use crate::format::{FieldKind, Provenance, ShardMeta};

@@ -2,7 +2,7 @@
 
 use super::super::{Common, count, human_bytes, out};
 use super::args::BuildArgs;
-use crate::build::{Agreement, BuildReport, DEPTHS};
+use crate::builder::{Agreement, BuildReport, DEPTHS};
 use crate::error::Result;
 use crate::format::FieldMeta;
 use crate::format::header::hex;

@@ -302,23 +302,42 @@ impl<'a> List<'a> {
 
     /// The impact of one document, if the list has it; decodes one block.
     pub fn impact_of(&self, docid: u32) -> Result<Option<u8>, Damaged> {
-        // `partition_point` over implied bounds: the first block that reaches `docid`.
-        let (mut low, mut high) = (0, self.blocks());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.block_last(middle) < docid {
-                low = middle + 1;
-            } else {
-                high = middle;
+        let mut found = None;
+        self.impacts_of(std::iter::once(docid), |_, impact| found = Some(impact))?;
+        Ok(found)
+    }
+
+    /// The impacts of several documents, which come in increasing order: calls `found` with the
+    /// place in `docids` of each that the list has. Decodes a block once.
+    pub fn impacts_of(
+        &self,
+        docids: impl Iterator<Item = u32>,
+        mut found: impl FnMut(usize, u8),
+    ) -> Result<(), Damaged> {
+        let (mut block, mut decoded, mut b) = (Block::default(), None, 0);
+        for (place, docid) in docids.enumerate() {
+            let (mut low, mut high) = (b, self.blocks());
+            while low < high {
+                let middle = low + (high - low) / 2;
+                if self.block_last(middle) < docid {
+                    low = middle + 1;
+                } else {
+                    high = middle;
+                }
+            }
+            b = low;
+            if b == self.blocks() {
+                return Ok(());
+            }
+            if decoded != Some(b) {
+                self.decode(b, &mut block)?;
+                decoded = Some(b);
+            }
+            if let Ok(at) = block.docids[..block.len].binary_search(&docid) {
+                found(place, block.impacts[at]);
             }
         }
-        if low == self.blocks() {
-            return Ok(None);
-        }
-        let mut block = Block::default();
-        self.decode(low, &mut block)?;
-        let at = block.docids[..block.len].binary_search(&docid);
-        Ok(at.ok().map(|at| block.impacts[at]))
+        Ok(())
     }
 
     /// Decodes the whole list, in order.

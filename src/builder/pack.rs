@@ -9,8 +9,8 @@ use super::BuildOptions;
 use crate::error::{Error, Result};
 use crate::format::postings::{Encoded, Representation};
 use crate::format::terms::impact_statistics;
-use crate::format::{FileWriter, SectionKind, TermRecord, ranges};
-use crate::progress::Progress;
+use crate::format::{IndexWriter, SectionKind, TermRecord, ranges};
+use crate::progress::{Progress, advance};
 
 /// Takes docids and impacts of one list.
 pub(super) type EachList<'a> = dyn FnMut(&[u32], &[u8]) -> Result<()> + 'a;
@@ -88,7 +88,7 @@ pub(super) fn least_for(
 
 /// Writes POSTINGS in lexicon order; batches in flight stay within `memory` beside `held`.
 pub(super) fn write_lists<L: Lists>(
-    writer: &mut FileWriter,
+    writer: &mut IndexWriter<'_>,
     lists: &mut L,
     options: &BuildOptions,
     documents: u32,
@@ -108,7 +108,7 @@ pub(super) fn write_lists<L: Lists>(
         for batch in encoded {
             let batch = batch?;
             writer.write(&batch.lists.bytes)?;
-            progress.advance(batch.records.len() as u64);
+            advance(progress, batch.records.len() as u64)?;
             packed.append(batch)?;
         }
         lists.packed();

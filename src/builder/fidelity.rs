@@ -216,7 +216,7 @@ impl VectorSource for Watched {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::{BuildOptions, Collection, Scale, build_in};
+    use crate::builder::{BuildOptions, Collection, Scale, build_in};
     use crate::progress::Silent;
     use crate::query::file::{QueryKind, read_queries};
     use crate::vectors::inputs::open_vectors;

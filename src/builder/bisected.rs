@@ -7,7 +7,7 @@ use super::collect::{Collection, Documents};
 use super::spool::Spool;
 use crate::error::{Error, Result};
 use crate::order::{self, BpOptions, ForwardBuilder, ForwardIndex};
-use crate::progress::Progress;
+use crate::progress::{Progress, advance};
 
 /// An order made by recursive graph bisection.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,13 +22,18 @@ pub struct Bisected {
 
 impl Bisected {
     /// Orders the documents of `forward` and measures what that gained.
-    pub(super) fn of(forward: &ForwardIndex, bp: &BpOptions, progress: &dyn Progress) -> Self {
+    pub(super) fn of(
+        forward: &ForwardIndex,
+        bp: &BpOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
         let order = order::bisect(forward, bp, progress);
-        Bisected {
+        advance(progress, 0)?;
+        Ok(Bisected {
             gap_before: order::log_gap(forward, &order::identity(forward.len())),
             gap_after: order::log_gap(forward, &order),
             order,
-        }
+        })
     }
 }
 
@@ -58,7 +63,7 @@ impl Collection {
         if need + impacts.spool.in_memory() > options.memory.left(held) {
             impacts.spool.spill(tmp)?;
         }
-        Ok(Bisected::of(&forward(&impacts.spool)?, &bp, progress))
+        Bisected::of(&forward(&impacts.spool)?, &bp, progress)
     }
 }
 

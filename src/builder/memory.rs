@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// The limit of a build's resident memory, in bytes.
 ///
 /// ```
-/// use splindex::build::Memory;
+/// use splindex::builder::Memory;
 /// assert_eq!("1.5GiB".parse::<Memory>().unwrap().limit(), 3 << 29);
 /// assert_eq!("500MB".parse::<Memory>().unwrap().limit(), 500_000_000);
 /// ```

@@ -10,7 +10,7 @@ use super::{BuildOptions, Scale, pack};
 use crate::error::{Error, Result};
 use crate::format::Pruning;
 use crate::format::names::NameTable;
-use crate::progress::Progress;
+use crate::progress::{Progress, advance};
 use crate::quantize::{Quantizer, largest_impact};
 use crate::vectors::transpose;
 use crate::vectors::{TokenTable, VectorRecord, VectorSource, WeightSummary};
@@ -183,11 +183,11 @@ impl Collection {
             }
             unreported += 1;
             if unreported == 256 {
-                progress.advance(unreported);
+                advance(progress, unreported)?;
                 unreported = 0;
             }
         }
-        progress.advance(unreported);
+        advance(progress, unreported)?;
         self.zero_weights += source.zero_weights();
         Ok(())
     }

@@ -14,6 +14,7 @@ mod bisected;
 mod collect;
 mod estimate;
 mod fidelity;
+mod front;
 mod impacts;
 mod invert;
 mod joined;
@@ -28,6 +29,7 @@ pub use bisected::Bisected;
 pub use collect::Collection;
 pub use estimate::{Estimate, Growth};
 pub use fidelity::{Agreement, DEPTHS, Fidelity};
+pub use front::{Builder, Loaded, Order};
 pub use memory::Memory;
 pub use merge::{MergeOrder, MergeReport, merge};
 
@@ -41,7 +43,7 @@ use crate::format::{
     Provenance, Pruning, ShardMeta,
 };
 use crate::progress::Progress;
-use assemble::Assembly;
+use assemble::{Assembly, Target};
 use impacts::Impacts;
 use invert::{Inverted, Room};
 use renumber::Renumber;
@@ -111,6 +113,7 @@ impl Default for BuildOptions {
 
 /// What a build did.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct BuildReport {
     /// The META section.
     pub meta: Meta,
@@ -150,16 +153,27 @@ pub fn build(
     let prepared = collection.with_impacts(options, progress, |impacts| {
         Prepared::new(collection, impacts, order, options, tmp, progress)
     })?;
-    prepared.write(collection, &names, order, options, target, progress)
+    prepared.write(collection, &names, order, options, Target::File(target), progress)
 }
 
 /// As [`build`], with temporary files in `tmp`; frees the documents when they are inverted.
 pub fn build_in(
     tmp: &Path,
-    mut collection: Collection,
+    collection: Collection,
     order: Option<&[u32]>,
     options: &BuildOptions,
     target: &Path,
+    progress: &dyn Progress,
+) -> Result<BuildReport> {
+    build_to(tmp, collection, order, options, Target::File(target), progress)
+}
+
+fn build_to(
+    tmp: &Path,
+    mut collection: Collection,
+    order: Option<&[u32]>,
+    options: &BuildOptions,
+    target: Target<'_>,
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
     check(&collection, order, options)?;
@@ -266,7 +280,7 @@ impl Prepared {
         names: &[u8],
         order: Option<&[u32]>,
         options: &BuildOptions,
-        target: &Path,
+        target: Target<'_>,
         progress: &dyn Progress,
     ) -> Result<BuildReport> {
         let started = Instant::now();

@@ -7,8 +7,11 @@ use zerocopy::IntoBytes;
 use super::BuildOptions;
 use super::pack::{self, Lists};
 use crate::error::{Error, Result};
+use crate::format::Output;
 use crate::format::writer::Written;
-use crate::format::{BLOCK, FileWriter, Meta, Provenance, SectionKind, lexicon, ranges};
+use crate::format::{BLOCK, IndexWriter, Meta, Provenance, SectionKind, lexicon, ranges};
+use crate::index::IN_MEMORY;
+use crate::output::OutputFile;
 use crate::progress::Progress;
 
 /// All of an index but its lists.
@@ -22,18 +25,48 @@ pub(super) struct Assembly<'a> {
     pub(super) provenance: Provenance,
 }
 
-/// Packs `lists` and writes everything to `target`, which appears when it is complete.
+/// Where an index goes.
+pub(super) enum Target<'a> {
+    /// A file, which appears under its name when it is complete.
+    File(&'a Path),
+    /// Memory, or whatever the caller takes for it.
+    Memory(&'a mut dyn Output),
+}
+
+/// Packs `lists` and writes everything to `target`.
 /// `held` bytes of memory are in use.
 pub(super) fn write<L: Lists>(
     assembly: Assembly<'_>,
+    lists: L,
+    options: &BuildOptions,
+    target: Target<'_>,
+    held: u64,
+    progress: &dyn Progress,
+) -> Result<Written> {
+    match target {
+        Target::Memory(out) => {
+            write_to(assembly, lists, options, (out, Path::new(IN_MEMORY)), held, progress)
+        }
+        Target::File(path) => {
+            let mut file = OutputFile::create(path)?;
+            let name = file.target().to_owned();
+            let written = write_to(assembly, lists, options, (&mut file, &name), held, progress)?;
+            file.publish()?;
+            Ok(written)
+        }
+    }
+}
+
+fn write_to<L: Lists>(
+    assembly: Assembly<'_>,
     mut lists: L,
     options: &BuildOptions,
-    target: &Path,
+    (out, name): (&mut dyn Output, &Path),
     held: u64,
     progress: &dyn Progress,
 ) -> Result<Written> {
     let Assembly { meta, keys, names, order, provenance } = assembly;
-    let mut writer = FileWriter::create(target)?;
+    let mut writer = IndexWriter::new(out, name)?;
     let documents = meta.documents as u32;
     let packed = pack::write_lists(&mut writer, &mut lists, options, documents, held, progress)?;
     drop(lists);

@@ -13,7 +13,7 @@ use super::pack::{EachList, Lists};
 use super::renumber::{Gathered, Renumber};
 use super::spool::Chunk;
 use crate::error::Result;
-use crate::progress::Progress;
+use crate::progress::{Progress, advance};
 use crate::spill::Spill;
 
 /// A posting of a run is its document's place in the run, shifted, and its impact.
@@ -154,7 +154,7 @@ fn sort(
             }
             local += 1;
         }
-        progress.advance(chunk.ends.len() as u64);
+        advance(progress, chunk.ends.len() as u64)?;
     }
     Ok((counts, postings))
 }

@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use super::assemble::{self, Assembly};
+use super::assemble::{self, Assembly, Target};
 use super::bisected::Bisected;
 use super::pack::{self, EachList, Lists};
 use super::renumber::{Gathered, Renumber};
@@ -18,7 +18,7 @@ use crate::format::writer::Written;
 use crate::format::{FieldMeta, MAX_DOCUMENTS, Meta, Provenance, ShardMeta};
 use crate::index::Index;
 use crate::order::{self, BpOptions, ForwardIndex};
-use crate::progress::Progress;
+use crate::progress::{Progress, advance};
 
 /// Document order of a merged index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -107,7 +107,7 @@ pub fn merge(
         order: order.as_deref(),
         provenance: provenance(&indexes),
     };
-    let written = assemble::write(assembly, lists, &options, target, held, progress)?;
+    let written = assemble::write(assembly, lists, &options, Target::File(target), held, progress)?;
     Ok(MergeReport { meta, written, log_gap })
 }
 
@@ -330,7 +330,7 @@ fn bisect(lists: &mut Union<'_>, progress: &dyn Progress) -> Result<Bisected> {
     let forward = ForwardIndex::transpose(documents, &lists.frequencies, |term, each| {
         lists.gather(term, &mut block, &mut list)?;
         list.docids.iter().for_each(|&ordinal| each(ordinal));
-        progress.advance(1);
+        advance(progress, 1)?;
         since += list.docids.len();
         if since > 1 << 22 {
             since = 0;
@@ -340,7 +340,7 @@ fn bisect(lists: &mut Union<'_>, progress: &dyn Progress) -> Result<Bisected> {
     })?;
     drop(list);
     lists.release();
-    let bisected = Bisected::of(&forward, &bp, progress);
+    let bisected = Bisected::of(&forward, &bp, progress)?;
     lists.renumber = Renumber::new(Some(&bisected.order), documents);
     Ok(bisected)
 }

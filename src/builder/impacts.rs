@@ -5,7 +5,7 @@ use std::path::Path;
 use super::spool::{Chunk, Spool};
 use crate::error::Result;
 use crate::format::Pruning;
-use crate::progress::Progress;
+use crate::progress::{Progress, advance};
 use crate::quantize::{Clipping, Quantizer};
 use crate::vectors::TokenTable;
 
@@ -75,7 +75,7 @@ impl Impacts {
                     self.spool.seal()?;
                 }
             }
-            progress.advance(chunk.ends.len() as u64);
+            advance(progress, chunk.ends.len() as u64)?;
         }
         self.spool.close()?;
         Ok(self)

@@ -1,0 +1,314 @@
+//! Building as a library: what is in the caller's memory, or any source, into a file, a writer
+//! or an open index.
+
+use std::io::{Cursor, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::assemble::Target;
+use super::{BuildOptions, BuildReport, Collection, Memory, Scale, build_to};
+use crate::bm25::{Bm25Params, Bm25Source};
+use crate::corpus::TextRecord;
+use crate::error::{Error, Place, Result};
+use crate::format::{Codec, FieldKind, Pruning};
+use crate::index::Index;
+use crate::output;
+use crate::progress::{Progress, Silent};
+use crate::vectors::{Documents, Rows, VectorSource};
+
+/// Document order of an index. It changes sizes and speed, never an answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Order {
+    /// As the documents come.
+    #[default]
+    Input,
+    /// By recursive graph bisection (Dhulipala et al., KDD 2016): like documents stand together.
+    Bisected,
+    /// The original ordinal of each docid: a permutation of the documents.
+    Given(Vec<u32>),
+}
+
+/// What errors call texts that come from no file.
+const TEXTS: &str = "<texts>";
+
+/// How an index is built: set what differs from the defaults, give it vectors, texts, or both,
+/// then say where the index goes.
+///
+/// ```
+/// use splindex::{Algorithm, Builder, Order};
+///
+/// let documents = [("d1", [("whale", 2.0), ("sea", 0.5)]), ("d2", [("whale", 1.2), ("ship", 1.9)])];
+/// let index = Builder::new().order(Order::Bisected).vectors(documents)?.index()?;
+/// let query = index.query([("whale", 1.0), ("ship", 0.6)])?;
+/// let mut searcher = index.searcher();
+/// let hits = searcher.search(&query, 10, Algorithm::Auto)?;
+/// let ids: Vec<&str> = hits.iter().map(|hit| index.id(hit.ordinal)).collect();
+/// assert_eq!(ids, ["d2", "d1"]);
+/// # splindex::Result::Ok(())
+/// ```
+#[derive(Clone)]
+pub struct Builder {
+    options: BuildOptions,
+    order: Order,
+    bm25: Bm25Params,
+    tmp: Option<PathBuf>,
+    progress: Arc<dyn Progress + Send>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Builder {
+    /// The defaults of `splindex build`: codec `fast`, input order, 8-bit impacts, the scale
+    /// from the weights, half of the machine's memory.
+    pub fn new() -> Self {
+        Builder {
+            options: BuildOptions { memory: Memory::of_machine(), ..BuildOptions::default() },
+            order: Order::Input,
+            bm25: Bm25Params::default(),
+            tmp: None,
+            progress: Arc::new(Silent),
+        }
+    }
+
+    /// Layout of posting lists.
+    pub fn codec(mut self, codec: Codec) -> Self {
+        self.options.codec = codec;
+        self
+    }
+
+    /// Order of the documents.
+    pub fn order(mut self, order: Order) -> Self {
+        self.options.bisect = order == Order::Bisected;
+        self.order = order;
+        self
+    }
+
+    /// How weights become impacts.
+    pub fn scale(mut self, scale: Scale) -> Self {
+        self.options.scale = scale;
+        self
+    }
+
+    /// Bits of an impact, 1 to 8; checked when documents are read.
+    pub fn bits(mut self, bits: u8) -> Self {
+        self.options.bits = bits;
+        self
+    }
+
+    /// Postings to leave out.
+    pub fn pruning(mut self, pruning: Pruning) -> Self {
+        self.options.pruning = pruning;
+        self
+    }
+
+    /// BM25's parameters and analyzer, for [`texts`](Self::texts) and [`hybrid`](Self::hybrid).
+    pub fn bm25(mut self, params: Bm25Params) -> Self {
+        self.bm25 = params;
+        self
+    }
+
+    /// Resident memory that the build may use; never shows in the result.
+    pub fn memory(mut self, memory: Memory) -> Self {
+        self.options.memory = memory;
+        self
+    }
+
+    /// Folder of temporary files, which only collections beyond [`memory`](Self::memory) need:
+    /// by default the folder of the output, or the system's for an index in memory.
+    pub fn tmp(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.tmp = Some(dir.into());
+        self
+    }
+
+    /// Hears of the progress, and may ask to stop: then the build ends with
+    /// [`Error::Stopped`] and writes nothing.
+    pub fn progress(mut self, progress: impl Progress + Send + 'static) -> Self {
+        self.progress = Arc::new(progress);
+        self
+    }
+
+    /// Reads documents: each an id and its tokens with weights of 0 or more. Zeros are dropped.
+    ///
+    /// # Errors
+    /// A weight that is negative or not finite, a token that a document has twice, with the
+    /// document's number; memory too small; a full disk.
+    pub fn vectors<I, Id, Terms, Token>(self, documents: I) -> Result<Loaded>
+    where
+        I: IntoIterator<Item = (Id, Terms)>,
+        Id: AsRef<str>,
+        Terms: IntoIterator<Item = (Token, f32)>,
+        Token: AsRef<str>,
+    {
+        self.source(&mut Documents::new(documents))
+    }
+
+    /// Reads the rows of a compressed matrix.
+    ///
+    /// # Errors
+    /// As [`vectors`](Self::vectors); a column that the vocabulary does not have.
+    pub fn rows<S, P, C>(self, mut rows: Rows<'_, S, P, C>) -> Result<Loaded>
+    where
+        S: AsRef<str>,
+        P: Copy + TryInto<usize>,
+        C: Copy + TryInto<usize>,
+    {
+        self.source(&mut rows)
+    }
+
+    /// Reads any source of vectors to its end: those of
+    /// [`open_vectors`](crate::vectors::inputs::open_vectors), or one of your own.
+    ///
+    /// # Errors
+    /// As [`vectors`](Self::vectors), and those of the source.
+    pub fn source(self, source: &mut dyn VectorSource) -> Result<Loaded> {
+        let tmp = self.tmp_or_default()?;
+        let mut sources: Vec<Box<dyn VectorSource + '_>> = vec![Box::new(source)];
+        let collection = Collection::read(&mut sources, &self.options, &tmp, &*self.progress)?;
+        Ok(Loaded { builder: self, collection })
+    }
+
+    /// Reads texts, each an id and its text, for BM25 ([`bm25`](Self::bm25)). Their field and
+    /// scale follow from it.
+    ///
+    /// ```
+    /// # use splindex::Builder;
+    /// let bm25 = Builder::new().texts([("d1", "blue whale"), ("d2", "red ship")])?.index()?;
+    /// assert_eq!(bm25.documents(), 2);
+    /// # splindex::Result::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    /// Parameters outside their ranges; a [`scale`](Self::scale), which BM25 sets itself; memory
+    /// too small; a full disk.
+    pub fn texts<I, Id, Text>(mut self, texts: I) -> Result<Loaded>
+    where
+        I: IntoIterator<Item = (Id, Text)>,
+        Id: Into<String>,
+        Text: Into<String>,
+    {
+        if self.options.scale != Scale::Auto {
+            return Err(Error::Usage("`scale` does not go with BM25: its scale is k1 + 1".into()));
+        }
+        let tmp = self.tmp_or_default()?;
+        let (mut source, kind) = self.analysed(texts, &tmp)?;
+        self.options.scale = kind.largest_weight().map_or(Scale::Auto, Scale::Fixed);
+        self.options.field = kind;
+        self.source(&mut source)
+    }
+
+    /// Reads learned vectors and the texts of the same documents, in the same order: an index of
+    /// both, whose scores are BM25 + h · learned (docs/hybrid.md).
+    ///
+    /// # Errors
+    /// Those of both; another id in the texts than in the vectors, or another number of them.
+    pub fn hybrid<I, Id, Text>(mut self, vectors: &mut dyn VectorSource, texts: I) -> Result<Loaded>
+    where
+        I: IntoIterator<Item = (Id, Text)>,
+        Id: Into<String>,
+        Text: Into<String>,
+    {
+        let tmp = self.tmp_or_default()?;
+        let (mut source, kind) = self.analysed(texts, &tmp)?;
+        self.options.hybrid = Some(kind);
+        let mut sources: Vec<Box<dyn VectorSource + '_>> = vec![Box::new(vectors)];
+        let second: (&Path, &mut dyn VectorSource) = (Path::new(TEXTS), &mut source);
+        let (options, progress) = (&self.options, &*self.progress);
+        let collection = Collection::read_hybrid(&mut sources, second, options, &tmp, progress)?;
+        Ok(Loaded { builder: self, collection })
+    }
+
+    /// Texts as BM25 vectors, and how they are made. A quarter of the memory is for what is
+    /// analysed before the mean length is known.
+    fn analysed<I, Id, Text>(
+        &self,
+        texts: I,
+        tmp: &Path,
+    ) -> Result<(Bm25Source<impl Iterator<Item = Result<TextRecord>> + use<I, Id, Text>>, FieldKind)>
+    where
+        I: IntoIterator<Item = (Id, Text)>,
+        Id: Into<String>,
+        Text: Into<String>,
+    {
+        let path: Arc<Path> = Path::new(TEXTS).into();
+        let records = (1..).zip(texts).map(move |(number, (id, text))| {
+            let (place, path) = (Place::Record(number), Arc::clone(&path));
+            Ok(TextRecord { id: id.into(), text: text.into(), place, path })
+        });
+        let room = self.options.memory.left(0) / 4;
+        let source = Bm25Source::within(room, tmp, records, self.bm25, |_| Ok(()))?;
+        let kind = source.field();
+        Ok((source, kind))
+    }
+
+    fn tmp_or_default(&self) -> Result<PathBuf> {
+        let tmp = self.tmp.clone().unwrap_or_else(std::env::temp_dir);
+        output::check_tmp(&tmp)?;
+        Ok(tmp)
+    }
+}
+
+/// A collection that was read, quantized and may be written, once.
+pub struct Loaded {
+    builder: Builder,
+    collection: Collection,
+}
+
+impl Loaded {
+    /// Documents that were read.
+    pub fn documents(&self) -> usize {
+        self.collection.len()
+    }
+
+    /// Writes the index to a file, which appears under its name when it is complete; an older
+    /// one is replaced then.
+    ///
+    /// # Errors
+    /// No document; an id that two documents have; an order that is no permutation; memory too
+    /// small; what the system says.
+    pub fn write(self, path: impl AsRef<Path>) -> Result<BuildReport> {
+        let path = path.as_ref();
+        let tmp = self.builder.tmp.clone().unwrap_or_else(|| output::folder(path).to_owned());
+        self.build(&tmp, Target::File(path))
+    }
+
+    /// Writes the index to `out`, from where it stands on, and gives it back.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn finish<W: Write + Seek>(self, mut out: W) -> Result<(W, BuildReport)> {
+        let tmp = self.builder.tmp_or_default()?;
+        let report = self.build(&tmp, Target::Memory(&mut out))?;
+        Ok((out, report))
+    }
+
+    /// The bytes of the index file.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn to_bytes(self) -> Result<Vec<u8>> {
+        Ok(self.finish(Cursor::new(Vec::new()))?.0.into_inner())
+    }
+
+    /// An open index in memory.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn index(self) -> Result<Index> {
+        Index::from_bytes(self.to_bytes()?)
+    }
+
+    fn build(mut self, tmp: &Path, target: Target<'_>) -> Result<BuildReport> {
+        let Builder { options, order, progress, .. } = &self.builder;
+        let progress = &**progress as &dyn Progress;
+        let order = match order {
+            Order::Input => None,
+            Order::Given(order) => Some(order.clone()),
+            Order::Bisected => Some(self.collection.bisect(options, tmp, progress)?.order),
+        };
+        build_to(tmp, self.collection, order.as_deref(), options, target, progress)
+    }
+}
