@@ -8,7 +8,7 @@ use super::BuildOptions;
 use super::pack::{self, Lists};
 use crate::error::{Error, Result};
 use crate::format::writer::Written;
-use crate::format::{BLOCK, FileWriter, Meta, Provenance, SectionKind, lexicon, ranges};
+use crate::format::{FileWriter, Meta, Provenance, SectionKind, lexicon, ranges};
 use crate::progress::Progress;
 
 /// All of an index but its lists.
@@ -40,9 +40,6 @@ pub(super) fn write<L: Lists>(
     writer.section(SectionKind::BlockLast, packed.last.as_bytes())?;
     writer.section(SectionKind::BlockOffset, packed.offset.as_bytes())?;
     writer.section(SectionKind::BlockMax, &packed.max)?;
-    if options.block_size < BLOCK as u32 {
-        writer.section(SectionKind::BoundLast, packed.bound_last.as_bytes())?;
-    }
     writer.section(SectionKind::Windows, packed.windows.as_bytes())?;
     writer.section(SectionKind::Terms, packed.records.as_bytes())?;
     if options.ranges {

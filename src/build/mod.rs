@@ -13,7 +13,6 @@ mod assemble;
 mod bisected;
 mod collect;
 mod estimate;
-mod fidelity;
 mod impacts;
 mod invert;
 mod joined;
@@ -27,7 +26,6 @@ mod spool;
 pub use bisected::Bisected;
 pub use collect::Collection;
 pub use estimate::{Estimate, Growth};
-pub use fidelity::{Agreement, DEPTHS, Fidelity};
 pub use memory::Memory;
 pub use merge::{MergeOrder, MergeReport, merge};
 
@@ -37,8 +35,7 @@ use std::time::Instant;
 use crate::error::{Error, Result};
 use crate::format::writer::Written;
 use crate::format::{
-    BLOCK, BOUND_SIZES, Codec, Dense, FieldKind, FieldMeta, HYBRID_IDF, MAX_DOCUMENTS, Meta,
-    Provenance, Pruning, ShardMeta,
+    Codec, FieldKind, FieldMeta, HYBRID_IDF, MAX_DOCUMENTS, Meta, Provenance, Pruning, ShardMeta,
 };
 use crate::progress::Progress;
 use assemble::Assembly;
@@ -61,10 +58,6 @@ pub enum Scale {
 pub struct BuildOptions {
     /// Layout of posting lists.
     pub codec: Codec,
-    /// Layout of frequent terms in `fast`.
-    pub dense: Dense,
-    /// Postings that one maximum bounds at most: 128, or 40 as in PISA's wand data.
-    pub block_size: u32,
     /// Write RANGE_MAXIMA, which `range_pruned` needs.
     pub ranges: bool,
     /// How weights become impacts.
@@ -93,8 +86,6 @@ impl Default for BuildOptions {
     fn default() -> Self {
         BuildOptions {
             codec: Codec::default(),
-            dense: Dense::Bitmap,
-            block_size: BLOCK as u32,
             ranges: false,
             scale: Scale::Auto,
             bits: 8,
@@ -144,7 +135,7 @@ pub fn build(
     target: &Path,
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
-    check(collection, order, options)?;
+    check(collection, order)?;
     let tmp = crate::output::folder(target);
     let names = names(collection)?;
     let prepared = collection.with_impacts(options, progress, |impacts| {
@@ -162,7 +153,7 @@ pub fn build_in(
     target: &Path,
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
-    check(&collection, order, options)?;
+    check(&collection, order)?;
     let names = names(&collection)?;
     collection.make_room(order, options, tmp)?;
     let prepared = collection.with_impacts(options, progress, |impacts| {
@@ -172,7 +163,7 @@ pub fn build_in(
     prepared.write(&collection, &names, order, options, target, progress)
 }
 
-fn check(collection: &Collection, order: Option<&[u32]>, options: &BuildOptions) -> Result<()> {
+fn check(collection: &Collection, order: Option<&[u32]>) -> Result<()> {
     let documents = collection.len() as u64;
     if documents == 0 {
         return Err(Error::Usage("the collection is empty: there is nothing to index".into()));
@@ -181,10 +172,6 @@ fn check(collection: &Collection, order: Option<&[u32]>, options: &BuildOptions)
         return Err(Error::Usage(format!(
             "{documents} documents exceed the limit of {MAX_DOCUMENTS} an index; build shards"
         )));
-    }
-    if !BOUND_SIZES.contains(&options.block_size) {
-        let found = options.block_size;
-        return Err(Error::Usage(format!("the block size is 128 or 40, found {found}")));
     }
     if order.is_some_and(|order| !is_permutation(order, collection.len())) {
         return Err(Error::Usage(format!(
@@ -305,8 +292,6 @@ fn meta(impacts: &Impacts, terms: usize, reordered: bool, options: &BuildOptions
         postings: impacts.postings(),
         terms: terms as u64,
         codec: options.codec,
-        dense: options.dense,
-        block_size: options.block_size,
         reordered,
         bits: options.bits,
         fields,
