@@ -2,14 +2,13 @@
 //! `docs/encoder.md`.
 //!
 //! `cargo bench --bench encode -- MODEL TEXTS [threads=N] [batch=N] [block=N] [rounds=N]
-//! [queries=yes] [arithmetic=candle|unscreened] [vectors=FILE]`. TEXTS is id<TAB>text. Prints one JSON line;
-//! `vectors` gets a line of {token: weight} a text.
+//! [queries=yes] [vectors=FILE]`. TEXTS is id<TAB>text. Prints one JSON line; `vectors` gets a line of {token: weight} a text.
 
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
-use splindex::encode::{Arithmetic, Encoder, EncoderOptions, QueryEncoder, TextEncoder};
+use splindex::encode::{Encoder, EncoderOptions, QueryEncoder, TextEncoder};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
@@ -28,13 +27,6 @@ fn main() {
             "block" => block = number(),
             "queries" => queries = value == "yes",
             "vectors" => vectors = Some(value),
-            "arithmetic" => {
-                options.arithmetic = match value {
-                    "candle" => Arithmetic::Candle,
-                    "unscreened" => Arithmetic::Unscreened,
-                    _ => panic!("unknown arithmetic {value}"),
-                }
-            }
             _ => panic!("unknown setting {key}"),
         }
     }

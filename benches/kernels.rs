@@ -83,10 +83,8 @@ fn decode(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(docids.len() as u64));
         for representation in Representation::ALL {
             let mut encoded = Encoded::default();
-            encoded.push(representation, &docids, &impacts, DOCUMENTS, 128);
+            encoded.push(representation, &docids, &impacts, DOCUMENTS);
             let list = List {
-                block_size: 128,
-                bound_last: &[],
                 representation,
                 df: docids.len() as u32,
                 documents: DOCUMENTS,

@@ -8,9 +8,12 @@ use std::time::Instant;
 
 use splindex::progress::Silent;
 use splindex::query::file::{QueryKind, integer_weights, read_queries};
-use splindex::synth::stats::{Stats, measure};
 use splindex::synth::{Generator, Like, LikeOptions, Plain, Pool, Profile, SynthSource};
 use splindex::vectors::inputs::open_vectors;
+
+#[path = "synth/stats.rs"]
+mod stats;
+use stats::{Stats, measure};
 
 type Queries = Vec<Vec<(String, u32)>>;
 

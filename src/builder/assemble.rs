@@ -9,7 +9,7 @@ use super::pack::{self, Lists};
 use crate::error::{Error, Result};
 use crate::format::Output;
 use crate::format::writer::Written;
-use crate::format::{BLOCK, IndexWriter, Meta, Provenance, SectionKind, lexicon, ranges};
+use crate::format::{IndexWriter, Meta, Provenance, SectionKind, lexicon, ranges};
 use crate::index::IN_MEMORY;
 use crate::output::OutputFile;
 use crate::progress::Progress;
@@ -73,9 +73,6 @@ fn write_to<L: Lists>(
     writer.section(SectionKind::BlockLast, packed.last.as_bytes())?;
     writer.section(SectionKind::BlockOffset, packed.offset.as_bytes())?;
     writer.section(SectionKind::BlockMax, &packed.max)?;
-    if options.block_size < BLOCK as u32 {
-        writer.section(SectionKind::BoundLast, packed.bound_last.as_bytes())?;
-    }
     writer.section(SectionKind::Windows, packed.windows.as_bytes())?;
     writer.section(SectionKind::Terms, packed.records.as_bytes())?;
     if options.ranges {

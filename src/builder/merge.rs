@@ -71,8 +71,6 @@ pub fn merge(
     }
     let options = BuildOptions {
         codec: indexes[0].meta().codec,
-        dense: indexes[0].meta().dense,
-        block_size: indexes[0].meta().block_size,
         ranges: indexes[0].range_maxima().is_some(),
         memory,
         ..BuildOptions::default()

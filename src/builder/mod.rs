@@ -13,7 +13,6 @@ mod assemble;
 mod bisected;
 mod collect;
 mod estimate;
-mod fidelity;
 mod front;
 mod impacts;
 mod invert;
@@ -28,7 +27,6 @@ mod spool;
 pub use bisected::Bisected;
 pub use collect::Collection;
 pub use estimate::{Estimate, Growth};
-pub use fidelity::{Agreement, DEPTHS, Fidelity};
 pub use front::{Builder, Loaded, Order};
 pub use memory::Memory;
 pub use merge::{MergeOrder, MergeReport, merge};
@@ -39,8 +37,7 @@ use std::time::Instant;
 use crate::error::{Error, Result};
 use crate::format::writer::Written;
 use crate::format::{
-    BLOCK, BOUND_SIZES, Codec, Dense, FieldKind, FieldMeta, HYBRID_IDF, MAX_DOCUMENTS, Meta,
-    Provenance, Pruning, ShardMeta,
+    Codec, FieldKind, FieldMeta, HYBRID_IDF, MAX_DOCUMENTS, Meta, Provenance, Pruning, ShardMeta,
 };
 use crate::progress::Progress;
 use assemble::{Assembly, Target};
@@ -63,10 +60,6 @@ pub enum Scale {
 pub struct BuildOptions {
     /// Layout of posting lists.
     pub codec: Codec,
-    /// Layout of frequent terms in `fast`.
-    pub dense: Dense,
-    /// Postings that one maximum bounds at most: 128, or 40 as in PISA's wand data.
-    pub block_size: u32,
     /// Write RANGE_MAXIMA, which `range_pruned` needs.
     pub ranges: bool,
     /// How weights become impacts.
@@ -95,8 +88,6 @@ impl Default for BuildOptions {
     fn default() -> Self {
         BuildOptions {
             codec: Codec::default(),
-            dense: Dense::Bitmap,
-            block_size: BLOCK as u32,
             ranges: false,
             scale: Scale::Auto,
             bits: 8,
@@ -147,7 +138,7 @@ pub fn build(
     target: &Path,
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
-    check(collection, order, options)?;
+    check(collection, order)?;
     let tmp = crate::output::folder(target);
     let names = names(collection)?;
     let prepared = collection.with_impacts(options, progress, |impacts| {
@@ -176,7 +167,7 @@ fn build_to(
     target: Target<'_>,
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
-    check(&collection, order, options)?;
+    check(&collection, order)?;
     let names = names(&collection)?;
     collection.make_room(order, options, tmp)?;
     let prepared = collection.with_impacts(options, progress, |impacts| {
@@ -186,7 +177,7 @@ fn build_to(
     prepared.write(&collection, &names, order, options, target, progress)
 }
 
-fn check(collection: &Collection, order: Option<&[u32]>, options: &BuildOptions) -> Result<()> {
+fn check(collection: &Collection, order: Option<&[u32]>) -> Result<()> {
     let documents = collection.len() as u64;
     if documents == 0 {
         return Err(Error::Usage("the collection is empty: there is nothing to index".into()));
@@ -195,10 +186,6 @@ fn check(collection: &Collection, order: Option<&[u32]>, options: &BuildOptions)
         return Err(Error::Usage(format!(
             "{documents} documents exceed the limit of {MAX_DOCUMENTS} an index; build shards"
         )));
-    }
-    if !BOUND_SIZES.contains(&options.block_size) {
-        let found = options.block_size;
-        return Err(Error::Usage(format!("the block size is 128 or 40, found {found}")));
     }
     if order.is_some_and(|order| !is_permutation(order, collection.len())) {
         return Err(Error::Usage(format!(
@@ -319,8 +306,6 @@ fn meta(impacts: &Impacts, terms: usize, reordered: bool, options: &BuildOptions
         postings: impacts.postings(),
         terms: terms as u64,
         codec: options.codec,
-        dense: options.dense,
-        block_size: options.block_size,
         reordered,
         bits: options.bits,
         fields,

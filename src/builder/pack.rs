@@ -9,7 +9,7 @@ use super::BuildOptions;
 use crate::error::{Error, Result};
 use crate::format::postings::{Encoded, Representation};
 use crate::format::terms::impact_statistics;
-use crate::format::{IndexWriter, SectionKind, TermRecord, ranges};
+use crate::format::{BLOCK, IndexWriter, SectionKind, TermRecord, ranges};
 use crate::progress::{Progress, advance};
 
 /// Takes docids and impacts of one list.
@@ -42,7 +42,6 @@ pub(super) struct Packed {
     pub(super) last: Vec<u32>,
     pub(super) offset: Vec<u32>,
     pub(super) max: Vec<u8>,
-    pub(super) bound_last: Vec<u32>,
     pub(super) windows: Vec<u32>,
     pub(super) records: Vec<TermRecord>,
     /// RANGE_MAXIMA: where each term's list ends, and the lists; empty if not wanted.
@@ -62,7 +61,7 @@ const IN_FLIGHT: u64 = 24;
 /// Bytes a posting of block arrays and a term of records, which stay until the end.
 fn kept(postings: u64, terms: u64, options: &BuildOptions) -> u64 {
     // Blocks are no smaller than a quarter of their size on average; vectors grow by half.
-    let blocks = postings / u64::from(options.block_size) * 18;
+    let blocks = postings / BLOCK as u64 * 18;
     // 0.4 to 0.6 bytes a posting, and growth.
     let ranges = if options.ranges { postings + 12 * terms } else { 0 };
     blocks + ranges + terms * 80
@@ -167,7 +166,7 @@ fn encode<L: Lists>(
     let mut made = Batch::default();
     lists.visit(&batch, &mut |docids, impacts| {
         let df = docids.len() as u32;
-        let representation = Representation::choose(options.codec, options.dense, df, documents);
+        let representation = Representation::choose(options.codec, df, documents);
         let (max_impact, kth_impacts) = impact_statistics(impacts);
         let out = &mut made.lists;
         made.records.push(TermRecord {
@@ -181,7 +180,7 @@ fn encode<L: Lists>(
             kth_impacts,
             reserved: [0; 3],
         });
-        out.push(representation, docids, impacts, documents, options.block_size as usize);
+        out.push(representation, docids, impacts, documents);
         if options.ranges {
             ranges::encode(docids, impacts, documents, &mut made.ranges);
             made.range_ends.push(made.ranges.len() as u64);
@@ -206,7 +205,6 @@ impl Packed {
         self.last.extend(part.last);
         self.offset.extend(part.offset);
         self.max.extend(part.max);
-        self.bound_last.extend(part.bound_last);
         self.windows.extend(part.windows);
         let before = self.ranges.len() as u64;
         self.range_ends.extend(batch.range_ends.iter().map(|end| before + end));

@@ -82,8 +82,6 @@ fn traits(index: &Index) -> Result<Vec<(String, Value)>> {
     let model = index.provenance().model.unwrap_or(Value::Null);
     traits.extend([
         ("--codec".into(), json(&meta.codec)?),
-        ("--dense".into(), json(&meta.dense)?),
-        ("--block-size".into(), meta.block_size.into()),
         ("--ranges".into(), (if index.range_maxima().is_some() { "64" } else { "none" }).into()),
         ("--top-per-doc".into(), meta.pruning.top_per_doc.into()),
         ("--min-impact".into(), meta.pruning.min_impact.into()),

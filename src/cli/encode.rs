@@ -43,9 +43,6 @@ pub struct EncodeArgs {
     /// max_seq_length, or else 256]
     #[arg(long, value_name = "N")]
     max_length: Option<usize>,
-    /// Tokens of a batch
-    #[arg(long, value_name = "N", default_value_t = EncoderOptions::default().batch_tokens)]
-    batch_tokens: usize,
     /// TSV columns (from 1) or JSON fields that make the text, joined by a space [default: column
     /// 2; "title", then "contents" or "text"]
     #[arg(long, value_name = "LIST")]
@@ -71,9 +68,6 @@ pub struct EncodeArgs {
     /// Continue an unfinished store
     #[arg(long)]
     resume: bool,
-    /// With --resume: accept blocks from a processor with other SIMD instructions
-    #[arg(long, requires = "resume")]
-    allow_mixed: bool,
     /// Count bad records and go on; a file that cannot be read to its end is an error still
     #[arg(long)]
     skip_bad: bool,
@@ -104,7 +98,7 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
     let mut plan = plan(args, &*encoder, range.as_ref().map_or(0, |r| r.start));
     plan.input = input;
     let store = match args.resume {
-        true => StoreWriter::resume(&args.output, plan, encoder.tokens(), args.allow_mixed)?,
+        true => StoreWriter::resume(&args.output, plan, encoder.tokens())?,
         false => StoreWriter::create(&args.output, plan, encoder.tokens())?,
     };
     let total = range.as_ref().map_or(documents.unwrap_or(0), |r| r.end - r.start);
@@ -147,9 +141,6 @@ fn check(args: &EncodeArgs) -> Result<()> {
     if args.max_length == Some(0) {
         return Err(Error::Usage("--max-length must be at least 3, found 0".into()));
     }
-    if args.batch_tokens == 0 {
-        return Err(Error::Usage("--batch-tokens must be at least 1".into()));
-    }
     Ok(())
 }
 
@@ -167,7 +158,6 @@ fn range(shard: Option<Shard>, documents: Option<u64>) -> Result<Option<Range<u6
 fn load(args: &EncodeArgs, common: &Common) -> Result<Box<dyn TextEncoder>> {
     let options = EncoderOptions {
         max_length: args.max_length.unwrap_or(0),
-        batch_tokens: args.batch_tokens,
         dtype: args.dtype,
         device: args.device,
         threads: common.threads.unwrap_or(0),
@@ -217,7 +207,7 @@ fn plan(args: &EncodeArgs, encoder: &dyn TextEncoder, doc_base: u64) -> Plan {
         dtype: args.dtype.name().into(),
         device: args.device.to_string(),
         simd: simd_level().into(),
-        batch_tokens: args.batch_tokens,
+        batch_tokens: EncoderOptions::default().batch_tokens,
         fields: args.fields.as_ref().map(|f| f.to_string()),
         top: args.top,
         min_weight: args.min_weight,

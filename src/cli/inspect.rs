@@ -72,12 +72,7 @@ fn whole(index: &Index, common: &Common) -> Result<()> {
     out!("documents   {}", meta.documents);
     out!("terms       {}", meta.terms);
     out!("postings    {}", meta.postings);
-    out!(
-        "codec       {} (dense {}, blocks of {})",
-        meta.codec.name(),
-        meta.dense.name(),
-        meta.block_size
-    );
+    out!("codec       {}", meta.codec.name());
     out!("order       {}", if meta.reordered { "reordered" } else { "input" });
     for field in &meta.fields {
         out!(
@@ -163,7 +158,7 @@ fn term(index: &Index, token: &str, field: u8, term: TermId, common: &Common) ->
     for (k, impact) in KTH.iter().zip(list.kth_impacts).filter(|(_, i)| *i > 0) {
         out!("{k:>6}th      {impact}");
     }
-    let maxima: Vec<u8> = (0..list.bounds()).map(|i| list.bound_max(i)).collect();
+    let maxima: Vec<u8> = (0..list.blocks()).map(|b| list.block_max(b)).collect();
     out!("block maxima {}", profile(&maxima));
     Ok(())
 }

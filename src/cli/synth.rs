@@ -8,10 +8,7 @@ use super::progress::Bars;
 use super::{Common, count, out};
 use crate::error::{Error, Place, Result};
 use crate::query::file::{QueryKind, integer_weights, read_queries};
-use crate::synth::stats::{DF_RANKS, QUANTILES, RANGES, Stats, measure};
-use crate::synth::{
-    Generator, Like, LikeOptions, Plain, Pool, Profile, SynthSource, WriteReport, write,
-};
+use crate::synth::{Generator, Like, LikeOptions, Plain, Pool, Profile, WriteReport, write};
 use crate::vectors::inputs::open_vectors;
 
 /// Make a collection of sparse vectors and queries of any size
@@ -48,9 +45,6 @@ pub struct SynthArgs {
     /// Directory for the vector store `documents` and the file `queries.tsv`
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
-    /// Measure the first N documents (and with --like as many real ones) with the queries
-    #[arg(long, value_name = "N")]
-    stats: Option<u64>,
 }
 
 /// Runs `splindex synth`.
@@ -71,7 +65,7 @@ pub fn run(args: &SynthArgs, common: &Common) -> Result<ExitCode> {
     let generator: Box<dyn Generator> = match args.like.is_empty() {
         true => Box::new(Plain::new(args.profile, args.docs, args.seed)),
         false => {
-            let pool = pool(&args.like, u64::MAX)?;
+            let pool = pool(&args.like)?;
             let options = LikeOptions::for_growth(args.docs, u64::from(pool.len()));
             Box::new(Like::new(pool, &real_queries, options, args.seed, &bars)?)
         }
@@ -79,26 +73,16 @@ pub fn run(args: &SynthArgs, common: &Common) -> Result<ExitCode> {
     let started = Instant::now();
     let report = write(&*generator, args.docs, args.queries, &args.output, &bars)?;
     let seconds = started.elapsed().as_secs_f64();
-    let mut measured = Vec::new();
-    if let Some(n) = args.stats {
-        let made = Pool::read(&mut SynthSource::new(&*generator, args.docs), n)?;
-        let queries = made_queries(&*generator, args.queries);
-        measured.push(("made", measure(made, &queries, &bars)?));
-        if !args.like.is_empty() {
-            let queries = if real_queries.is_empty() { queries } else { real_queries };
-            measured.push(("real", measure(pool(&args.like, n)?, &queries, &bars)?));
-        }
-    }
     bars.finish();
-    print(&report, seconds, &measured, args, common)?;
+    print(&report, seconds, args, common)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The vectors of `paths`, sources in order; one source, as pools have one token table.
-fn pool(paths: &[PathBuf], limit: u64) -> Result<Pool> {
+fn pool(paths: &[PathBuf]) -> Result<Pool> {
     let mut opened = open_vectors(paths)?;
     match &mut opened.sources[..] {
-        [source] => Pool::read(source.as_mut(), limit),
+        [source] => Pool::read(source.as_mut(), u64::MAX),
         _ => Err(Error::Usage("--like takes one store, or JSON files, not several stores".into())),
     }
 }
@@ -111,35 +95,15 @@ fn weighted_queries(path: &Path) -> Result<Vec<Vec<(String, u32)>>> {
     Ok(queries.into_iter().map(|q| q.terms).collect())
 }
 
-fn made_queries(generator: &dyn Generator, queries: u64) -> Vec<Vec<(String, u32)>> {
-    let token = |term| generator.tokens().token(term).to_owned();
-    (0..queries)
-        .map(|q| generator.query(q).into_iter().map(|(t, w)| (token(t), w)).collect())
-        .collect()
-}
-
-fn print(
-    report: &WriteReport,
-    seconds: f64,
-    measured: &[(&str, Stats)],
-    args: &SynthArgs,
-    common: &Common,
-) -> Result<()> {
+fn print(report: &WriteReport, seconds: f64, args: &SynthArgs, common: &Common) -> Result<()> {
     let WriteReport { totals, queries, query_terms } = report;
     let rate = totals.postings as f64 / seconds.max(1e-9);
     if common.json {
-        let stats: serde_json::Map<String, serde_json::Value> =
-            measured.iter().map(|(name, s)| ((*name).into(), serde_json::json!(s))).collect();
         let json = serde_json::json!({
             "output": args.output, "totals": totals, "queries": queries,
             "query_terms": query_terms, "seconds": seconds, "postings_per_second": rate,
-            "stats": stats,
         });
         out!("{json}");
-    } else {
-        for (name, stats) in measured {
-            out!("{}", table(name, stats));
-        }
     }
     if !common.quiet {
         eprintln!(
@@ -154,33 +118,4 @@ fn print(
         );
     }
     Ok(())
-}
-
-fn table(name: &str, s: &Stats) -> String {
-    let list = |values: &[f64], digits: usize| {
-        values.iter().map(|v| format!("{v:.digits$}")).collect::<Vec<_>>().join(" ")
-    };
-    let percent = |values: &[f64]| {
-        values.iter().map(|v| format!("{:.2} %", 100.0 * v)).collect::<Vec<_>>().join(" ")
-    };
-    let mut lines = vec![
-        format!("{name}: {} documents, {} postings, {} terms", s.documents, s.postings, s.terms),
-        format!("  terms a document at {QUANTILES:?}: {:?}", s.lengths),
-        format!("  document frequency at rank {DF_RANKS:?}: {}", percent(&s.df_shares)),
-        format!("  weight / largest at {QUANTILES:?}: {}", list(&s.weights, 3)),
-        format!("  bits a posting: {:.2}, bisected {:.2}", s.gap_before, s.gap_after),
-    ];
-    for (kind, q) in [("6 terms", &s.short), ("all terms", &s.long)] {
-        lines.push(format!(
-            "  {} queries, {kind} ({:.1}), {:.2} postings a document: score@10 / score@1 {:.3}, \
-             score@100 / score@1 {:.3}, ranges of {RANGES:?} at the tenth score: {}",
-            q.queries,
-            q.terms,
-            q.postings,
-            q.tenth,
-            q.hundredth,
-            percent(&q.survivors),
-        ));
-    }
-    lines.join("\n")
 }

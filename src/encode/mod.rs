@@ -66,7 +66,7 @@ pub use config::{Activation, Architecture, ModelConfig, SUPPORTED};
 #[cfg(feature = "encode")]
 pub use config_modern::Modern;
 #[cfg(feature = "encode")]
-pub use encoder::{Arithmetic, DeviceChoice, Encoder, EncoderOptions, Precision};
+pub use encoder::{DeviceChoice, Encoder, EncoderOptions, Precision};
 pub use hub::{model_directory, needs_download};
 #[cfg(feature = "encode")]
 pub use kernels::simd_level;

@@ -116,11 +116,11 @@ impl FromStr for Measure {
             None => (text, None),
         };
         match (name.to_ascii_lowercase().as_str(), k) {
-            ("mrr" | "rr", k) => Ok(Measure::Mrr(k)),
-            ("recall" | "r", Some(k)) => Ok(Measure::Recall(k)),
-            ("p" | "precision", Some(k)) => Ok(Measure::Precision(k)),
+            ("mrr", k) => Ok(Measure::Mrr(k)),
+            ("recall", Some(k)) => Ok(Measure::Recall(k)),
+            ("p", Some(k)) => Ok(Measure::Precision(k)),
             ("ndcg", k) => Ok(Measure::Ndcg(k)),
-            ("map" | "ap", k) => Ok(Measure::Map(k)),
+            ("map", k) => Ok(Measure::Map(k)),
             _ => Err(unknown()),
         }
     }
@@ -203,7 +203,7 @@ mod tests {
         let names: Vec<String> =
             parse_measures(list).unwrap().iter().map(Measure::to_string).collect();
         assert_eq!(names.join(","), list);
-        assert_eq!(parse_measures("MRR@10, R@100, nDCG@10, rr@10").unwrap().len(), 3);
+        assert_eq!(parse_measures("MRR@10, Recall@100, nDCG@10, mrr@10").unwrap().len(), 3);
         for bad in ["bpref", "recall", "p", "mrr@0", "ndcg@x", "ndcg@-1", ""] {
             let message = parse_measures(bad).unwrap_err().to_string();
             assert!(message.contains("known are mrr"), "{bad}: {message}");

@@ -153,9 +153,6 @@ section_kinds! {
     QueryWeights = 13, "QUERY_WEIGHTS";
     /// Largest impact of each term in ranges of 64 documents; optional.
     RangeMaxima = 14, "RANGE_MAXIMA";
-    /// Last docid that each entry of BLOCK_MAX bounds, u32; only where maxima are finer
-    /// than blocks.
-    BoundLast = 15, "BOUND_LAST";
 }
 
 /// Bytes as people see them: how content ids are shown.

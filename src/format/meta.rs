@@ -34,26 +34,6 @@ impl Codec {
     }
 }
 
-/// How `fast` stores terms of an eighth of the documents or more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Dense {
-    /// Bitmap and impacts: fewer bytes.
-    Bitmap,
-    /// One byte a document: faster.
-    Bytes,
-}
-
-impl Dense {
-    /// The name used on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Dense::Bitmap => "bitmap",
-            Dense::Bytes => "bytes",
-        }
-    }
-}
-
 /// Where the weights of a field come from, with all that a query needs to match them.
 #[derive(Debug, Clone, PartialEq, Encode, Decode, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
@@ -170,10 +150,6 @@ pub struct Meta {
     pub terms: u64,
     /// Layout of the posting lists.
     pub codec: Codec,
-    /// Layout of frequent terms.
-    pub dense: Dense,
-    /// Postings that one maximum bounds at most: 128 (a block) or 40.
-    pub block_size: u32,
     /// Documents are not in input order: section ORDER maps docids to ordinals.
     pub reordered: bool,
     /// Bits of an impact.
@@ -228,13 +204,6 @@ impl Meta {
         if meta.documents > super::MAX_DOCUMENTS || meta.terms > u64::from(u32::MAX) {
             return Err(bad(format!("{} documents, {} terms", meta.documents, meta.terms)));
         }
-        if !super::BOUND_SIZES.contains(&meta.block_size) || meta.fields.is_empty() {
-            return Err(bad(format!(
-                "expected block size 128 or 40 and at least one field, found {} and {}",
-                meta.block_size,
-                meta.fields.len()
-            )));
-        }
         meta.check_fields().map_err(bad)?;
         Ok(meta)
     }
@@ -288,8 +257,6 @@ mod tests {
             postings: 5,
             terms: 2,
             codec: Codec::Small,
-            dense: Dense::Bitmap,
-            block_size: 128,
             reordered: false,
             bits: 8,
             fields: vec![FieldMeta::new(FieldKind::Learned, 1.0, Clipping::default())],
@@ -307,8 +274,7 @@ mod tests {
         for count in [3u64, 5, 2] {
             golden.extend(count.to_le_bytes());
         }
-        golden.extend([0; 8]); // codec, dense
-        golden.extend(128u32.to_le_bytes());
+        golden.extend(0u32.to_le_bytes()); // codec
         golden.extend([0, 8]); // reordered, bits
         golden.extend(1u64.to_le_bytes()); // fields
         golden.extend(0u32.to_le_bytes()); // learned
@@ -351,7 +317,7 @@ mod tests {
     #[test]
     fn a_hostile_length_is_an_error_and_no_allocation() {
         let mut bytes = meta().encode().unwrap();
-        bytes[38..46].copy_from_slice(&u64::MAX.to_le_bytes());
+        bytes[30..38].copy_from_slice(&u64::MAX.to_le_bytes());
         assert!(Meta::decode(Path::new("x"), &bytes, 64).is_err());
         assert!(Meta::decode(Path::new("x"), &bytes[..10], 64).is_err());
     }

@@ -20,9 +20,7 @@ pub mod writer;
 
 pub use header::{Section, SectionKind};
 pub use layout::Layout;
-pub use meta::{
-    Codec, Dense, FieldKind, FieldMeta, HYBRID_IDF, Meta, Provenance, Pruning, ShardMeta,
-};
+pub use meta::{Codec, FieldKind, FieldMeta, HYBRID_IDF, Meta, Provenance, Pruning, ShardMeta};
 pub use terms::TermRecord;
 pub use writer::{IndexWriter, Output};
 
@@ -33,10 +31,6 @@ pub const WINDOW: u32 = 1 << 13;
 
 /// Postings in a block: the unit that is decoded at once and has one block maximum.
 pub const BLOCK: usize = 128;
-
-/// Postings that one maximum bounds, by choice of the build: a block, or 40 as in PISA's
-/// fixed-size wand data.
-pub const BOUND_SIZES: [u32; 2] = [BLOCK as u32, 40];
 
 /// Most documents of one index: leaves headroom above every docid for sentinels.
 pub const MAX_DOCUMENTS: u64 = (1 << 32) - (1 << 16);

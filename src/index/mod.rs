@@ -27,7 +27,7 @@ use crate::format::lexicon::Lexicon;
 use crate::format::names::Names;
 use crate::format::postings::{List, Representation};
 use crate::format::ranges::RangeMaxima;
-use crate::format::{BLOCK, Layout, Meta, Provenance, SectionKind, TermRecord};
+use crate::format::{Layout, Meta, Provenance, SectionKind, TermRecord};
 use source::Source;
 
 /// What errors call an index that was not read from a file.
@@ -108,8 +108,6 @@ impl Index {
         for kind in [BlockLast, Windows] {
             expect(kind, self.section(kind).len() as u64 / 4 * 4)?;
         }
-        let fine = self.opened.meta.block_size < BLOCK as u32;
-        expect(BoundLast, if fine { self.section(BlockMax).len() as u64 * 4 } else { 0 })?;
         self.parse_range_maxima()?;
         expect(Order, if self.opened.meta.reordered { self.opened.meta.documents * 4 } else { 0 })?;
         let at =
@@ -303,12 +301,6 @@ impl Index {
             last: span(self.words(SectionKind::BlockLast), blocks.0, blocks.1)?,
             offset: span(self.words(SectionKind::BlockOffset), blocks.0, blocks.1)?,
             max: span(self.section(SectionKind::BlockMax), maxima.0, maxima.1)?,
-            bound_last: if self.opened.meta.block_size == BLOCK as u32 {
-                &[]
-            } else {
-                span(self.words(SectionKind::BoundLast), maxima.0, maxima.1)?
-            },
-            block_size: self.opened.meta.block_size,
             windows: span(self.words(SectionKind::Windows), windows.0, windows.1)?,
         };
         list.consistent().then_some(list)

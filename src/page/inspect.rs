@@ -148,7 +148,6 @@ fn facts(index: &Index, statistics: &Statistics) -> Table {
         statistics.lists.iter().map(f).sum::<f64>() / meta.postings.max(1) as f64
     };
     let mut table = Table::new(["index", ""], 2);
-    let codec = format!("{} (blocks of {})", meta.codec.name(), meta.block_size);
     for (name, value) in [
         ("documents", group(meta.documents)),
         ("terms", group(meta.terms)),
@@ -157,7 +156,7 @@ fn facts(index: &Index, statistics: &Statistics) -> Table {
             "postings a document",
             format!("{:.1}", meta.postings as f64 / meta.documents.max(1) as f64),
         ),
-        ("codec", codec),
+        ("codec", meta.codec.name().into()),
         ("document order", if meta.reordered { "reordered" } else { "input" }.into()),
         ("bytes of the file", group(index.file_len())),
         ("bits a posting, stored", format!("{:.2}", sum(|l| 8.0 * l.bytes as f64))),

@@ -66,15 +66,9 @@ impl std::str::FromStr for Algorithm {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        if name == "ranked_or" {
-            return Ok(Algorithm::Exhaustive);
-        }
         Algorithm::ALL.iter().copied().find(|a| a.name() == name).ok_or_else(|| {
             let known: Vec<&str> = Algorithm::ALL.iter().map(|a| a.name()).collect();
-            Error::Usage(format!(
-                "unknown algorithm {name:?}; known are {} and ranked_or (= exhaustive)",
-                known.join(", ")
-            ))
+            Error::Usage(format!("unknown algorithm {name:?}; known are {}", known.join(", ")))
         })
     }
 }

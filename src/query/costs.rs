@@ -25,7 +25,6 @@ struct Facts {
     stream: f64,
     /// Lists that are read document by document.
     bitmaps: f64,
-    bytes: f64,
     range_maxima: bool,
 }
 
@@ -46,7 +45,6 @@ impl Facts {
             match Representation::from_number(record.representation) {
                 Some(Representation::Stream) => facts.stream += df,
                 Some(Representation::Bitmap) => facts.bitmaps += 1.0,
-                Some(Representation::Bytes) => facts.bytes += 1.0,
                 Some(Representation::Packed) | None => facts.packed += df,
             }
         }
@@ -72,7 +70,7 @@ impl Facts {
     /// The scan reads everything, so its time is a sum, µs: within 9 % on average of 1,150
     /// queries × 4 depths.
     fn windowed(&self) -> f64 {
-        let per_million_documents = 67.5 + 86.8 * self.bitmaps + 50.0 * self.bytes;
+        let per_million_documents = 67.5 + 86.8 * self.bitmaps;
         1.7 + per_million_documents * self.documents * 1e-6
             + 0.000_77 * self.stream
             + 0.001_1 * self.packed

@@ -33,13 +33,8 @@ pub(super) struct Ranged<'a> {
 struct RangeScorer<'a> {
     documents: u32,
     sparse: Vec<Weighted<'a>>,
-    dense: Vec<(DenseList<'a>, u32)>,
+    dense: Vec<(Bitmap<'a>, u32)>,
     cursors: Cursors<'a>,
-}
-
-enum DenseList<'a> {
-    Bitmap(Bitmap<'a>),
-    Bytes(&'a [u8]),
 }
 
 /// Ranges that are scored first, for k results. More make a sharper threshold and more
@@ -185,11 +180,7 @@ impl<'a> RangeScorer<'a> {
                 }
                 Representation::Bitmap => {
                     let bitmap = list.bitmap().ok_or(Damaged)?;
-                    self.dense.push((DenseList::Bitmap(bitmap), weight));
-                }
-                Representation::Bytes => {
-                    let bytes = list.impact_bytes().ok_or(Damaged)?;
-                    self.dense.push((DenseList::Bytes(bytes), weight));
+                    self.dense.push((bitmap, weight));
                 }
             }
         }
@@ -210,8 +201,8 @@ impl<'a> RangeScorer<'a> {
     ) -> Result<(), Damaged> {
         let mut scores = [0u32; DOCS];
         let first = range * RANGE;
-        for (list, weight) in &self.dense {
-            add_dense(list, *weight, range, &mut scores, count)?;
+        for (bitmap, weight) in &self.dense {
+            add_bitmap(bitmap, *weight, range, &mut scores, count)?;
         }
         for cursor in self.cursors.opened(self.sparse.len()) {
             cursor.next_geq(first, count)?;
@@ -233,37 +224,26 @@ impl<'a> RangeScorer<'a> {
 }
 
 #[inline]
-fn add_dense<C: Count>(
-    list: &DenseList<'_>,
+fn add_bitmap<C: Count>(
+    bitmap: &Bitmap<'_>,
     weight: u32,
     range: u32,
     scores: &mut [u32; DOCS],
     count: &mut C,
 ) -> Result<(), Damaged> {
-    let add = |score: &mut u32, impact: u8| {
+    // A range is a word.
+    let word = bitmap.words.get(range as usize).ok_or(Damaged)?;
+    let mut bits = u64::from_le_bytes(*word);
+    let rank = bitmap.rank(range as usize).ok_or(Damaged)?;
+    let impacts = bitmap.impacts.get(rank..).ok_or(Damaged)?;
+    count.postings(u64::from(bits.count_ones()));
+    for &impact in impacts {
+        if bits == 0 {
+            break;
+        }
+        let score = &mut scores[bits.trailing_zeros() as usize];
         *score = score.wrapping_add(weight * u32::from(impact));
-    };
-    match list {
-        DenseList::Bytes(bytes) => {
-            let bytes = bytes.get(range as usize * DOCS..).ok_or(Damaged)?;
-            scores.iter_mut().zip(bytes).for_each(|(score, &impact)| add(score, impact));
-            count.postings(DOCS.min(bytes.len()) as u64);
-        }
-        // A range is a word.
-        DenseList::Bitmap(bitmap) => {
-            let word = bitmap.words.get(range as usize).ok_or(Damaged)?;
-            let mut bits = u64::from_le_bytes(*word);
-            let rank = bitmap.rank(range as usize).ok_or(Damaged)?;
-            let impacts = bitmap.impacts.get(rank..).ok_or(Damaged)?;
-            count.postings(u64::from(bits.count_ones()));
-            for &impact in impacts {
-                if bits == 0 {
-                    break;
-                }
-                add(&mut scores[bits.trailing_zeros() as usize], impact);
-                bits &= bits - 1;
-            }
-        }
+        bits &= bits - 1;
     }
     Ok(())
 }

@@ -28,10 +28,6 @@ pub(super) fn rescore<'a, C: Count>(
                 let bitmap = list.bitmap().ok_or(Damaged)?;
                 add(weight, hits, |docid| bitmap.impact(docid), count)?;
             }
-            Representation::Bytes => {
-                let bytes = list.impact_bytes().ok_or(Damaged)?;
-                add(weight, hits, |docid| bytes.get(docid as usize).copied(), count)?;
-            }
             Representation::Packed | Representation::Stream => {}
         }
     }

@@ -24,7 +24,7 @@ pub(super) struct Windowed<'a> {
     accumulators: Box<Accumulators>,
     streams: Vec<Weighted<'a>>,
     packed: Vec<PackedCursor<'a>>,
-    dense: Vec<DenseTerm<'a>>,
+    bitmaps: Vec<Bitmap<'a>>,
     /// Impacts of the bitmap terms in the current chunk.
     expanded: Vec<ChunkBytes>,
     lanes: Vec<(usize, u16)>,
@@ -44,11 +44,6 @@ struct PackedCursor<'a> {
 /// Groups of postings in a block.
 const GROUPS: usize = BLOCK / GROUP;
 
-enum DenseTerm<'a> {
-    Bitmap(Bitmap<'a>),
-    Bytes(&'a [u8]),
-}
-
 impl<'a> Windowed<'a> {
     pub(super) fn new(level: SimdLevel) -> Self {
         let accumulators: Box<[u32]> = vec![0; WINDOW as usize].into();
@@ -57,7 +52,7 @@ impl<'a> Windowed<'a> {
             accumulators: accumulators.try_into().expect("a window of accumulators"),
             streams: Vec::new(),
             packed: Vec::new(),
-            dense: Vec::new(),
+            bitmaps: Vec::new(),
             expanded: Vec::new(),
             lanes: Vec::new(),
             stage: Stage::default(),
@@ -66,9 +61,10 @@ impl<'a> Windowed<'a> {
 
     /// The buffers for another index's lists.
     pub(super) fn release<'b>(self) -> Windowed<'b> {
-        let Windowed { level, accumulators, streams, packed, dense, expanded, lanes, stage } = self;
-        let (streams, packed, dense) = (emptied(streams), emptied(packed), emptied(dense));
-        Windowed { level, accumulators, streams, packed, dense, expanded, lanes, stage }
+        let Windowed { level, accumulators, streams, packed, bitmaps, expanded, lanes, stage } =
+            self;
+        let (streams, packed, bitmaps) = (emptied(streams), emptied(packed), emptied(bitmaps));
+        Windowed { level, accumulators, streams, packed, bitmaps, expanded, lanes, stage }
     }
 
     pub(super) fn search(
@@ -79,13 +75,13 @@ impl<'a> Windowed<'a> {
         self.sort_lists(lists)?;
         let documents = lists.first().map_or(0, |l| l.list.documents);
         self.stage.clear();
-        let outcome = if self.dense.is_empty() {
+        let outcome = if self.bitmaps.is_empty() {
             self.scan_windows::<true>(documents, selector)
         } else {
             // Dense terms set the accumulators of every window.
             self.scan_windows::<false>(documents, selector)
         };
-        if outcome.is_err() || !self.dense.is_empty() {
+        if outcome.is_err() || !self.bitmaps.is_empty() {
             // The next query must find empty accumulators.
             self.accumulators.fill(0);
         }
@@ -119,10 +115,10 @@ impl<'a> Windowed<'a> {
     fn sort_lists(&mut self, lists: &[Weighted<'a>]) -> Result<(), Damaged> {
         self.streams.clear();
         self.packed.clear();
-        self.dense.clear();
+        self.bitmaps.clear();
         self.lanes.clear();
         for &Weighted { list, weight } in lists {
-            let dense = match list.representation {
+            let bitmap = match list.representation {
                 Representation::Stream => {
                     // Directories first: then their misses wait for each other no longer.
                     kernels::prefetch_line(list.windows);
@@ -141,23 +137,22 @@ impl<'a> Windowed<'a> {
                     });
                     continue;
                 }
-                Representation::Bitmap => DenseTerm::Bitmap(list.bitmap().ok_or(Damaged)?),
-                Representation::Bytes => DenseTerm::Bytes(list.impact_bytes().ok_or(Damaged)?),
+                Representation::Bitmap => list.bitmap().ok_or(Damaged)?,
             };
             let mut rest = weight;
             while rest > 0 {
                 let weight = rest.min(MAX_LANE_WEIGHT.into());
-                self.lanes.push((self.dense.len(), weight as u16));
+                self.lanes.push((self.bitmaps.len(), weight as u16));
                 rest -= weight;
             }
-            self.dense.push(dense);
+            self.bitmaps.push(bitmap);
         }
-        self.expanded.resize(self.dense.len(), NO_IMPACTS);
+        self.expanded.resize(self.bitmaps.len(), NO_IMPACTS);
         Ok(())
     }
 
     fn score_window(&mut self, window: usize, first: u32, len: u32) -> Result<(), Damaged> {
-        if !self.dense.is_empty() {
+        if !self.bitmaps.is_empty() {
             self.score_dense(first as usize, len as usize)?;
         }
         let run = |window, i: usize| {
@@ -185,8 +180,8 @@ impl<'a> Windowed<'a> {
             .enumerate()
         {
             let start = first + chunk * CHUNK;
-            for (term, expanded) in self.dense.iter().zip(&mut self.expanded) {
-                term.expand(self.level, start, expanded)?;
+            for (bitmap, expanded) in self.bitmaps.iter().zip(&mut self.expanded) {
+                expand(self.level, bitmap, start, expanded)?;
             }
             // Queries have a dozen dense terms, so one round is the rule.
             let mut lanes = [Lane::default(); MAX_LANES];
@@ -208,39 +203,26 @@ impl<'a> Windowed<'a> {
     }
 }
 
-impl DenseTerm<'_> {
-    /// Impacts of documents `start`.. of a chunk, 0 where the term is not.
-    #[inline]
-    fn expand(&self, level: SimdLevel, start: usize, out: &mut ChunkBytes) -> Result<(), Damaged> {
-        match self {
-            DenseTerm::Bytes(bytes) => {
-                let bytes = bytes.get(start..).ok_or(Damaged)?;
-                match bytes.first_chunk() {
-                    Some(whole) => *out = *whole,
-                    None => {
-                        out.fill(0);
-                        out[..bytes.len()].copy_from_slice(bytes);
-                    }
-                }
-            }
-            DenseTerm::Bitmap(bitmap) => {
-                let word = start / 64;
-                let impacts =
-                    bitmap.rank(word).and_then(|rank| bitmap.impacts.get(rank..)).ok_or(Damaged)?;
-                let words = &bitmap.words[word..];
-                let taken = match words.first_chunk() {
-                    Some(words) => kernels::expand(level, words, impacts, out),
-                    None => {
-                        let mut padded = [[0; 8]; CHUNK / 64];
-                        padded[..words.len()].copy_from_slice(words);
-                        kernels::expand(level, &padded, impacts, out)
-                    }
-                };
-                taken.ok_or(Damaged)?;
-            }
+/// Impacts of documents `start`.. of a chunk, 0 where the term is not.
+#[inline]
+fn expand(
+    level: SimdLevel,
+    bitmap: &Bitmap<'_>,
+    start: usize,
+    out: &mut ChunkBytes,
+) -> Result<(), Damaged> {
+    let word = start / 64;
+    let impacts = bitmap.rank(word).and_then(|rank| bitmap.impacts.get(rank..)).ok_or(Damaged)?;
+    let words = &bitmap.words[word..];
+    let taken = match words.first_chunk() {
+        Some(words) => kernels::expand(level, words, impacts, out),
+        None => {
+            let mut padded = [[0; 8]; CHUNK / 64];
+            padded[..words.len()].copy_from_slice(words);
+            kernels::expand(level, &padded, impacts, out)
         }
-        Ok(())
-    }
+    };
+    taken.map(drop).ok_or(Damaged)
 }
 
 impl PackedCursor<'_> {

@@ -12,7 +12,6 @@ mod plain;
 mod pool;
 mod rng;
 mod source;
-pub mod stats;
 mod write;
 
 use crate::vectors::{TokenTable, VectorRecord, WeightSummary};

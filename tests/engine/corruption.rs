@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::random::Random;
 use splindex::builder::{BuildOptions, Collection, build};
-use splindex::format::{Codec, Dense};
+use splindex::format::Codec;
 use splindex::index::{Index, Load};
 use splindex::progress::Silent;
 use splindex::query::{Algorithm, Query, Searcher};
@@ -36,14 +36,12 @@ fn collection() -> Collection {
 }
 
 fn layouts() -> [(&'static str, BuildOptions, bool); 4] {
-    let options = |codec, dense| BuildOptions { codec, dense, ..Default::default() };
-    let fine =
-        |codec| BuildOptions { block_size: 40, ranges: true, ..options(codec, Dense::Bitmap) };
+    let options = |codec, ranges| BuildOptions { codec, ranges, ..Default::default() };
     [
-        ("small", options(Codec::Small, Dense::Bitmap), false),
-        ("small, reordered, maxima of 40 and of ranges", fine(Codec::Small), true),
-        ("fast, maxima of 40 and of ranges", fine(Codec::Fast), true),
-        ("fast, dense bytes", options(Codec::Fast, Dense::Bytes), false),
+        ("small", options(Codec::Small, false), false),
+        ("small, reordered, maxima of ranges", options(Codec::Small, true), true),
+        ("fast, reordered, maxima of ranges", options(Codec::Fast, true), true),
+        ("fast", options(Codec::Fast, false), false),
     ]
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::random::Random;
 use proptest::prelude::*;
 use splindex::builder::{BuildOptions, Collection, Scale, build};
-use splindex::format::{Codec, Dense};
+use splindex::format::Codec;
 use splindex::index::Index;
 use splindex::progress::Silent;
 use splindex::query::{Algorithm, Hit, Query, Searcher, SimdLevel};
@@ -62,17 +62,9 @@ fn collection(documents: &[Document]) -> Collection {
 }
 
 fn layouts() -> impl Iterator<Item = BuildOptions> {
-    [(Codec::Small, Dense::Bitmap), (Codec::Fast, Dense::Bitmap), (Codec::Fast, Dense::Bytes)]
-        .into_iter()
-        .flat_map(|(codec, dense)| {
-            [(128, false), (40, true)].map(|(block_size, ranges)| BuildOptions {
-                codec,
-                dense,
-                block_size,
-                ranges,
-                ..Default::default()
-            })
-        })
+    Codec::ALL.into_iter().flat_map(|codec| {
+        [false, true].map(|ranges| BuildOptions { codec, ranges, ..Default::default() })
+    })
 }
 
 fn pairs(hits: &[Hit]) -> Vec<(u32, u64)> {

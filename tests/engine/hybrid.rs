@@ -10,7 +10,7 @@ use splindex::builder::{
     BuildOptions, Collection, Memory, MergeOrder, Scale, build, build_in, merge,
 };
 use splindex::error::Result;
-use splindex::format::{Codec, Dense, FieldKind, Pruning, ShardMeta};
+use splindex::format::{Codec, FieldKind, Pruning, ShardMeta};
 use splindex::index::Index;
 use splindex::progress::Silent;
 use splindex::query::file::{QueryKind, read_queries};
@@ -170,11 +170,9 @@ fn assert_exact(documents: &[Parts], queries: &[Parts], h: f64, k: usize, shift:
     let (scales, quantized) = quantized(documents);
     let n = documents.len() as u32;
     let reordered: Vec<u32> = (0..n).map(|d| (n - 1 - d + shift % n) % n).collect();
-    for (codec, dense) in
-        [(Codec::Small, Dense::Bitmap), (Codec::Fast, Dense::Bitmap), (Codec::Fast, Dense::Bytes)]
-    {
+    for codec in Codec::ALL {
         for order in [None, Some(&reordered[..])] {
-            let options = BuildOptions { codec, dense, ranges: true, ..options() };
+            let options = BuildOptions { codec, ranges: true, ..options() };
             let collection = read(dir.path(), documents, &options).unwrap();
             build(&collection, order, &options, &path, &Silent).unwrap();
             let index = Index::open(&path).unwrap();

@@ -10,3 +10,4 @@ mod hybrid;
 #[path = "../random/mod.rs"]
 mod random;
 mod scale;
+mod synth_stats;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::random::Random;
 use proptest::prelude::*;
 use splindex::builder::{BuildOptions, Collection, Memory, MergeOrder, Scale, build_in, merge};
-use splindex::format::{Codec, Dense, Pruning, ShardMeta};
+use splindex::format::{Codec, Pruning, ShardMeta};
 use splindex::index::Index;
 use splindex::progress::Silent;
 use splindex::vectors::inputs::open_vectors;
@@ -110,7 +110,7 @@ fn open(paths: &[PathBuf]) -> Vec<Index> {
 }
 
 fn options(codec: Codec, scale: Scale, pruning: Pruning) -> BuildOptions {
-    BuildOptions { codec, scale, pruning, dense: Dense::Bitmap, ..Default::default() }
+    BuildOptions { codec, scale, pruning, ..Default::default() }
 }
 
 fn prunings() -> impl Strategy<Value = Pruning> {

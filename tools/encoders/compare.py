@@ -39,10 +39,9 @@ def bench():
 
 
 def command(engine, threads, vectors):
-    if engine.startswith("splindex"):
+    if engine == "splindex":
         flags = [f"threads={threads}", f"rounds={args.rounds}"]
         flags += ["queries=yes"] if args.queries else [f"vectors={vectors}"]
-        flags += [f"arithmetic={engine.split(':')[1]}"] if ":" in engine else []
         return [BENCH, args.model, args.texts, *flags]
     flags = ["--model", args.model, "--texts", args.texts, "--work", str(work)]
     flags += ["--threads", str(threads), "--rounds", str(args.rounds), "--batch", args.batch]
@@ -65,7 +64,7 @@ for threads in map(int, args.threads.split(",")):
     best = {engine: {} for engine in engines}
     for _ in range(args.turns):
         for engine in engines:
-            vectors = work / f"{engine.replace(':', '-')}.jsonl"
+            vectors = work / f"{engine}.jsonl"
             run = subprocess.run(
                 command(engine, threads, vectors), stdout=subprocess.PIPE, text=True, check=True
             )
@@ -85,7 +84,7 @@ for threads in map(int, args.threads.split(",")):
     print("|---|--:|--:|--:|--:|--:|")
     for engine, b in best.items():
         wall, cpu = (b[k] * 1000 / texts for k in ("wall", "cpu"))
-        other = work / f"{engine.replace(':', '-')}.jsonl"
+        other = work / f"{engine}.jsonl"
         difference = largest_difference(work / f"{engines[0]}.jsonl", other)
         print(
             f"| {engine} | {wall:.2f} | {cpu:.2f} | {b['wall'] / ours['wall']:.2f} "

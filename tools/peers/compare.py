@@ -38,7 +38,7 @@ def arguments():
     parser.add_argument("--simd", help="splindex's instruction set: scalar, avx2 or avx512")
     flags = "also splindex with these flags of approximate answers, lists allowed; repeatable"
     parser.add_argument("--approximate", default=[], action="append", metavar="FLAGS", help=flags)
-    parser.add_argument("--layouts", help="of splindex, separated by ';' (default: fast; fast, dense bytes; small)")
+    parser.add_argument("--layouts", help="of splindex, separated by ';' (default: fast; small)")
     parser.add_argument("--ranges", action="store_true", help="splindex's indexes with range maxima")
     parser.add_argument("--checked", type=int, default=50, help="queries checked by brute force (default 50)")
     parser.add_argument("--build-only", action="store_true", help="build indexes, time nothing")

@@ -20,7 +20,8 @@ import exact
 from program import Programs, markdown, once
 
 METRICS = {"ndcg@10": "nDCG@10", "mrr@10": "MRR@10", "recall@1000": "R@1000"}
-DEPTH = 1000
+DEPTHS = (10, 100, 1000)
+DEPTH = DEPTHS[-1]
 # Choice: flags of `build`.
 BASE = "8 bits"
 SCALES = {"`--scale 2.55` (impacts are weight × 100)": ["--scale", 2.55],
@@ -60,16 +61,14 @@ class Collection:
             if not (self.work / target).exists():
                 self.programs.splindex("convert", "--input", source, "--output", self.work / target)
 
-    def exact(self):
-        """Measures of the float32 vectors, every document scored."""
-        def make():
-            self.vectors()
-            run = self.work / "exact.run"
-            exact.write_run(self.work / "docs.npz", self.work / "asked.npz", run, DEPTH)
-            measures = self.programs.evaluate(self.qrels, run, ",".join(METRICS))
-            run.unlink()
-            return measures
+    def exact_run(self):
+        """The run of the float32 vectors, every document scored."""
+        self.vectors()
+        return exact_run(self.work / "docs.npz", self.work / "asked.npz", self.work / "exact.run")
 
+    def exact(self):
+        """Its measures."""
+        make = lambda: self.programs.evaluate(self.qrels, self.exact_run(), ",".join(METRICS))  # noqa: E731
         return once(self.work / "exact.json", make)
 
     def choice(self, choice):
@@ -79,17 +78,27 @@ class Collection:
             index, run, asked = (self.work / name for name in ("choice.spx", "choice.run", "asked.jsonl"))
             build = ["build", "--input", self.store, "--output", index, "--json", *CHOICES[choice]]
             small = json.loads(self.programs.splindex(*build, "--codec", "small"))
-            fast = json.loads(self.programs.splindex(*build, "--fidelity", asked))
+            fast = json.loads(self.programs.splindex(*build))
             self.programs.query("search", index, "--queries", asked, "--k", DEPTH, "--output", run)
             measures = self.programs.evaluate(self.qrels, run, ",".join(METRICS))
+            same = exact.overlap(self.exact_run(), run, DEPTHS)
             index.unlink()
             run.unlink()
-            return figures(fast, small) | {"measures": measures}
+            return same | figures(fast, small) | {"measures": measures}
 
         return once(self.work / f"{file_name(choice)}.json", make)
 
     def changes(self, choice, metric):
         return self.choice(choice)["measures"][metric] - self.exact()[metric]
+
+
+def exact_run(documents, queries, run):
+    """Writes the exact run, if it is not there."""
+    if not run.exists():
+        part = run.with_suffix(".part")
+        exact.write_run(documents, queries, part, DEPTH)
+        os.replace(part, run)
+    return run
 
 
 def sample(data, work, most):
@@ -108,9 +117,8 @@ def sample(data, work, most):
 
 
 def figures(fast, small):
-    """What a build in either codec says about its bytes and its overlap with floats."""
+    """What a build in either codec says about its bytes."""
     return {
-        "queries": fast["fidelity"]["queries"], "overlap": fast["fidelity"]["overlap"],
         "postings": fast["meta"]["postings"], "pruned": fast["pruned"],
         "fast": fast["list_bytes"], "small": small["list_bytes"],
     }
@@ -164,7 +172,7 @@ def choices(args, names):
     return markdown(header, rows)
 
 
-def build_choices(args, folder, vectors, more):
+def build_choices(args, folder, vectors):
     """An index of every choice and codec: {(choice, codec): (file, what the build said)}."""
     folder.mkdir(parents=True, exist_ok=True)
     built = {}
@@ -172,7 +180,7 @@ def build_choices(args, folder, vectors, more):
         for codec in CODECS:
             index = folder / f"{file_name(choice)}-{codec}.spx"
             words = ["build", "--input", vectors, "--output", index, "--codec", codec, "--json"]
-            words += CHOICES[choice] + (more if codec == "fast" else [])
+            words += CHOICES[choice]
             made = once(index.with_suffix(".json"), lambda: json.loads(args.programs.splindex(*words)))
             built[choice, codec] = index, made
     return built
@@ -187,6 +195,21 @@ def time_choices(args, folder, built, queries):
     return {(*names[case["index"]], case["k"]): case["best"]["mean"] for case in report["cases"]}
 
 
+def overlap(args, folder, index):
+    """Overlap of an index of --large with the float32 vectors."""
+    def make():
+        vectors, queries = args.large
+        documents, run = folder / "docs.npz", folder / "choice.run"
+        if not documents.exists():
+            args.programs.splindex("convert", "--input", vectors, "--output", documents)
+        args.programs.query("search", index, "--queries", queries, "--k", DEPTH, "--output", run)
+        same = exact.overlap(exact_run(documents, queries, folder / "exact.run"), run, DEPTHS)
+        run.unlink()
+        return same
+
+    return once(index.with_suffix(".overlap.json"), make)["overlap"]
+
+
 def latency(args):
     """Mean µs of every choice: on the two largest collections, and on --large if it is given."""
     largest = sorted(args.collections, key=lambda c: c.choice(BASE)["postings"])[-2:]
@@ -195,7 +218,7 @@ def latency(args):
     rows, header = {choice: [choice] for choice in TIMED}, [""]
     for name, vectors, queries in inputs:
         folder, large = args.work / "latency" / name, name == "large"
-        built = build_choices(args, folder, vectors, ["--fidelity", queries] if large else [])
+        built = build_choices(args, folder, vectors)
         micros = time_choices(args, folder, built, queries)
         header += [f"{name}: µs, k = 10, `fast`", "`small`", "k = 1000, `fast`", "`small`"]
         for choice in TIMED:
@@ -204,7 +227,7 @@ def latency(args):
             header += ["overlap of top 10", "100", "1000", "bytes a posting, `fast`", "`small`"]
             for choice in TIMED:
                 facts = [built[choice, codec][1] for codec in CODECS]
-                rows[choice] += [f"{overlap:.3f}" for overlap in facts[0]["fidelity"]["overlap"]]
+                rows[choice] += [f"{share:.3f}" for share in overlap(args, folder, built[choice, "fast"][0])]
                 rows[choice] += [f"{one['list_bytes'] / one['meta']['postings']:.3f}" for one in facts]
     return markdown(header, rows.values())
 

@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn no_measure_looks_further_than_the_lists_are_long() {
         let labels = |k| {
-            let measures = measures_within("mrr@10,recall@1000,r@10,ndcg@10,map", k).unwrap();
+            let measures = measures_within("mrr@10,recall@1000,recall@10,ndcg@10,map", k).unwrap();
             measures.iter().map(label).collect::<Vec<_>>()
         };
         assert_eq!(labels(1000), ["MRR@10", "R@1000", "R@10", "nDCG@10", "MAP"]);

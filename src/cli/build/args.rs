@@ -6,7 +6,7 @@ use super::super::common::parse_shard;
 use crate::bm25::{AvgDl, Bm25Params, Stemmer, StopWords};
 use crate::builder::{BuildOptions, Memory, Scale};
 use crate::corpus::Fields;
-use crate::format::{BOUND_SIZES, Codec, Dense, Pruning};
+use crate::format::{Codec, Pruning};
 use crate::vectors::sparse::Sidecars;
 use crate::vectors::store::Shard;
 
@@ -36,16 +36,10 @@ pub struct BuildArgs {
     /// Layout of the posting lists
     #[arg(long, value_enum, default_value = "fast")]
     pub(super) codec: CodecArg,
-    /// How --codec fast stores terms of an eighth of the documents or more
-    #[arg(long, value_enum, default_value = "bitmap")]
-    pub(super) dense: DenseArg,
     /// Document order: input, bp (recursive graph bisection: smaller lists, better block
     /// maxima), or a file with one original ordinal a line
     #[arg(long, value_name = "input|bp|FILE", default_value = "input", value_parser = parse_order)]
     pub(super) order: OrderArg,
-    /// Postings that one block maximum bounds at most; 40 is PISA's usual size
-    #[arg(long, value_name = "128|40", default_value = "128", value_parser = parse_block_size)]
-    pub(super) block_size: u32,
     /// Range maxima: none, or those of 64 documents, which range_pruned needs
     #[arg(long, value_enum, default_value = "none")]
     pub(super) ranges: RangesArg,
@@ -73,21 +67,17 @@ pub struct BuildArgs {
     /// them
     #[arg(long, value_name = "I/N", value_parser = parse_shard, conflicts_with = "bm25")]
     pub(super) shard: Option<Shard>,
-    /// Compare the index with float scores for these queries (weighted tokens):
-    /// overlap of the best 10, 100, 1000
-    #[arg(long, value_name = "QUERIES", conflicts_with = "bm25")]
-    pub(super) fidelity: Option<PathBuf>,
     /// Build BM25 from texts
     #[arg(long, group = "texts")]
     pub(super) bm25: bool,
     /// Put BM25 of these texts beside the vectors: the same documents in the same order, of a
-    /// sharded collection all of them. Pruning, --scale and --fidelity are about the vectors
+    /// sharded collection all of them. Pruning and --scale are about the vectors
     #[arg(
         long,
         value_name = "TEXT",
         num_args = 1..,
         group = "texts",
-        conflicts_with_all = ["bm25", "fidelity"]
+        conflicts_with = "bm25"
     )]
     pub(super) hybrid_text: Vec<PathBuf>,
     #[command(flatten)]
@@ -126,14 +116,6 @@ pub(super) enum CodecArg {
     Small,
 }
 
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub(super) enum DenseArg {
-    /// A bitmap and the impacts
-    Bitmap,
-    /// One byte a document: larger and faster
-    Bytes,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]
 pub(super) enum RangesArg {
     /// No such section
@@ -141,11 +123,6 @@ pub(super) enum RangesArg {
     /// Every 64 documents
     #[value(name = "64")]
     Of64,
-}
-
-fn parse_block_size(text: &str) -> std::result::Result<u32, String> {
-    let size = text.parse().ok().filter(|size| BOUND_SIZES.contains(size));
-    size.ok_or_else(|| "expected 128 or 40".into())
 }
 
 #[derive(Debug, Clone)]
@@ -198,11 +175,6 @@ pub(super) fn options(args: &BuildArgs) -> BuildOptions {
             CodecArg::Fast => Codec::Fast,
             CodecArg::Small => Codec::Small,
         },
-        dense: match args.dense {
-            DenseArg::Bitmap => Dense::Bitmap,
-            DenseArg::Bytes => Dense::Bytes,
-        },
-        block_size: args.block_size,
         ranges: args.ranges == RangesArg::Of64,
         scale: args.scale.0,
         bits: args.bits,

@@ -10,13 +10,12 @@ use std::time::Instant;
 
 use super::Common;
 use super::progress::Bars;
-use crate::builder::{BuildOptions, Collection, Fidelity, build_in};
+use crate::builder::{BuildOptions, Collection, build_in};
 use crate::error::{Error, Place, Result};
 use crate::format::ShardMeta;
 use crate::index::Index;
 use crate::order;
 use crate::output::{OutputFile, folder, refuse_inputs};
-use crate::query::file::{QueryKind, read_queries};
 
 pub use args::BuildArgs;
 use args::OrderArg;
@@ -52,14 +51,10 @@ pub fn run(args: &BuildArgs, common: &Common) -> Result<ExitCode> {
     let tmp = args.tmp.as_deref().unwrap_or_else(|| folder(&args.output));
     crate::output::check_tmp(tmp)?;
     let mut options = args::options(args);
-    let fidelity = match &args.fidelity {
-        Some(path) => Some(Fidelity::new(read_queries(path, QueryKind::Auto)?)?),
-        None => None,
-    };
     let mut collection = if args.bm25 {
         read::texts(args, &mut options, tmp, &bars)?
     } else {
-        read::vectors(args, &mut options, fidelity.as_ref(), tmp, &bars)?
+        read::vectors(args, &mut options, tmp, &bars)?
     };
     if collection.is_empty() && options.shard.count > 0 {
         let ShardMeta { index, count, .. } = options.shard;
@@ -74,13 +69,9 @@ pub fn run(args: &BuildArgs, common: &Common) -> Result<ExitCode> {
     let (order, gaps) = document_order(&args.order, &mut collection, &options, tmp, &bars)?;
     let ordered = started.elapsed().as_secs_f64() - read;
     let report = build_in(tmp, collection, order.as_deref(), &options, &args.output, &bars)?;
-    let fidelity = match &fidelity {
-        Some(fidelity) => Some(fidelity.compare(&Index::open(&args.output)?)?),
-        None => None,
-    };
     bars.finish();
     let seconds = Seconds { read, ordered, total: started.elapsed().as_secs_f64() };
-    report::print(&report, gaps, fidelity, &seconds, args, common)?;
+    report::print(&report, gaps, &seconds, args, common)?;
     Ok(ExitCode::SUCCESS)
 }
 

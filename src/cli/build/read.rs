@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::super::progress::Bars;
 use super::args::BuildArgs;
 use crate::bm25::{AvgDl, Bm25Params, Bm25Source};
-use crate::builder::{BuildOptions, Collection, Estimate, Fidelity, Growth, Scale};
+use crate::builder::{BuildOptions, Collection, Estimate, Growth, Scale};
 use crate::corpus::CorpusReader;
 use crate::error::{Error, Place, Result};
 use crate::format::{FieldKind, Provenance, ShardMeta};
@@ -18,7 +18,6 @@ use crate::vectors::{Slice, VectorSource};
 pub(super) fn vectors(
     args: &BuildArgs,
     options: &mut BuildOptions,
-    fidelity: Option<&Fidelity>,
     tmp: &Path,
     bars: &Bars<'_>,
 ) -> Result<Collection> {
@@ -31,9 +30,6 @@ pub(super) fn vectors(
         Provenance { inputs: input_names(args), model: opened.model, ..Default::default() };
     options.shard = shard_meta(opened.shard)?;
     let mut sources = opened.sources;
-    if let Some(fidelity) = fidelity {
-        sources = sources.into_iter().map(|source| fidelity.watch(source)).collect();
-    }
     let Some(first) = args.hybrid_text.first() else {
         return Collection::read(&mut sources, options, tmp, bars);
     };

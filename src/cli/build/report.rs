@@ -2,7 +2,7 @@
 
 use super::super::{Common, count, human_bytes, out};
 use super::args::BuildArgs;
-use crate::builder::{Agreement, BuildReport, DEPTHS};
+use crate::builder::BuildReport;
 use crate::error::Result;
 use crate::format::FieldMeta;
 use crate::format::header::hex;
@@ -18,13 +18,12 @@ pub(super) struct Seconds {
 pub(super) fn print(
     report: &BuildReport,
     gaps: Option<[f64; 2]>,
-    fidelity: Option<Agreement>,
     seconds: &Seconds,
     args: &BuildArgs,
     common: &Common,
 ) -> Result<()> {
     if common.json {
-        out!("{}", json(report, gaps, fidelity, seconds, args));
+        out!("{}", json(report, gaps, seconds, args));
     }
     if common.quiet {
         return Ok(());
@@ -37,9 +36,6 @@ pub(super) fn print(
             seconds.ordered
         );
     }
-    if let Some(agreement) = fidelity {
-        print_fidelity(agreement);
-    }
     print_rest(report);
     report.meta.fields.iter().for_each(print_field);
     Ok(())
@@ -48,7 +44,6 @@ pub(super) fn print(
 fn json(
     report: &BuildReport,
     gaps: Option<[f64; 2]>,
-    fidelity: Option<Agreement>,
     seconds: &Seconds,
     args: &BuildArgs,
 ) -> serde_json::Value {
@@ -58,9 +53,6 @@ fn json(
         "meta": report.meta, "empty_documents": report.empty_documents,
         "zero_weights": report.zero_weights, "pruned": report.pruned, "log_gap": gaps,
         "spilled": {"documents": report.spilled[0], "runs": report.spilled[1]},
-        "fidelity": fidelity.map(|f| serde_json::json!({
-            "queries": f.queries, "depths": DEPTHS, "overlap": f.overlap,
-        })),
         "seconds": seconds.total,
         "phases": {
             "reading": seconds.read, "ordering": seconds.ordered,
@@ -84,16 +76,6 @@ fn print_index(report: &BuildReport, seconds: &Seconds, args: &BuildArgs) {
         written.list_bytes as f64 / meta.postings.max(1) as f64,
         hex(&written.content_id),
         seconds.total,
-    );
-}
-
-fn print_fidelity(Agreement { queries, overlap }: Agreement) {
-    let depths = DEPTHS.iter().zip(overlap);
-    let list: Vec<String> = depths.map(|(k, share)| format!("top {k}: {share:.4}")).collect();
-    eprintln!(
-        "fidelity: {}, overlap with float scores {}",
-        count(queries as u64, "query", "queries"),
-        list.join(", "),
     );
 }
 

@@ -1,8 +1,8 @@
 //! Lists of terms that stand in an eighth of the documents or more.
 //!
-//! Bitmap: `ranks u32 × ⌈N/512⌉ | bitmap u64 × ⌈N/64⌉ | impacts u8 × df`, where a rank
-//! counts the postings before its 512 documents. Bytes: one impact a document, 0 where
-//! the term is not. Blocks are fixed at 128 documents, so only their maxima are kept.
+//! `ranks u32 × ⌈N/512⌉ | bitmap u64 × ⌈N/64⌉ | impacts u8 × df`, where a rank counts the
+//! postings before its 512 documents. Blocks are fixed at 128 documents, so only their maxima
+//! are kept.
 
 use super::{Block, Encoded, List, Representation};
 use crate::format::BLOCK;
@@ -34,16 +34,6 @@ pub fn encode_bitmap(docids: &[u32], impacts: &[u8], documents: u32, out: &mut E
     }
     out.bytes.extend(words.iter().flat_map(|w| w.to_le_bytes()));
     out.bytes.extend_from_slice(impacts);
-}
-
-/// Appends a list as one byte a document.
-pub fn encode_bytes(docids: &[u32], impacts: &[u8], documents: u32, out: &mut Encoded) {
-    push_maxima(docids, impacts, documents, out);
-    let start = out.bytes.len();
-    out.bytes.resize(start + documents as usize, 0);
-    for (&docid, &impact) in docids.iter().zip(impacts) {
-        out.bytes[start + docid as usize] = impact;
-    }
 }
 
 /// The three parts of a bitmap list.
@@ -94,13 +84,6 @@ impl<'a> List<'a> {
         let (words, impacts) = rest.split_at_checked(documents.div_ceil(64) * 8)?;
         Some(Bitmap { ranks: ranks.as_chunks().0, words: words.as_chunks().0, impacts })
     }
-
-    /// The impacts of a bytes list by docid; `None` if its length does not fit.
-    #[inline]
-    pub fn impact_bytes(&self) -> Option<&'a [u8]> {
-        debug_assert_eq!(self.representation, Representation::Bytes);
-        self.bytes.get(..self.documents as usize)
-    }
 }
 
 /// Decodes block `b` of a bitmap list.
@@ -124,18 +107,5 @@ pub fn decode_bitmap(list: &List<'_>, b: usize, out: &mut Block) -> Option<()> {
     let rank = bitmap.rank(first_word)?;
     out.impacts[..len].copy_from_slice(bitmap.impacts.get(rank..rank + len)?);
     out.len = len;
-    Some(())
-}
-
-/// Decodes block `b` of a bytes list.
-pub fn decode_bytes(list: &List<'_>, b: usize, out: &mut Block) -> Option<()> {
-    let impacts = list.impact_bytes()?;
-    let start = b * BLOCK;
-    let end = (start + BLOCK).min(impacts.len());
-    for (i, &impact) in impacts.get(start..end)?.iter().enumerate() {
-        if impact != 0 {
-            out.push((start + i) as u32, impact)?;
-        }
-    }
     Some(())
 }

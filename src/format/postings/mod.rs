@@ -1,14 +1,13 @@
 //! Posting lists: how (docid, impact) pairs become bytes and come back.
 //!
 //! A list is cut into blocks, the unit that is decoded at once and that has one
-//! maximum. Four representations share that view; see their modules for the bytes.
+//! maximum. Three representations share that view; see their modules for the bytes.
 //!
 //! | representation | block | used by |
 //! |---|---|---|
 //! | [`packed`] | 128 postings, Elias-Fano and bit-packed impacts | `small`; rare terms of `fast` |
 //! | [`stream`] | ≤ 128 postings of one window, (gap, impact) bytes | `fast` |
-//! | [`dense`] bitmap | 128 documents, bitmap and impact bytes | frequent terms |
-//! | [`dense`] bytes | 128 documents, one impact byte each | same, with `--dense bytes` |
+//! | [`dense`] | 128 documents, bitmap and impact bytes | frequent terms |
 
 mod bits;
 pub mod dense;
@@ -16,7 +15,7 @@ mod kernels;
 pub mod packed;
 pub mod stream;
 
-use super::meta::{Codec, Dense};
+use super::meta::Codec;
 use super::{BLOCK, WINDOW};
 use crate::simd::SimdLevel;
 
@@ -30,18 +29,12 @@ pub enum Representation {
     Stream = 1,
     /// See [`dense`].
     Bitmap = 2,
-    /// See [`dense`].
-    Bytes = 3,
 }
 
 impl Representation {
     /// Every representation by number.
-    pub const ALL: [Representation; 4] = [
-        Representation::Packed,
-        Representation::Stream,
-        Representation::Bitmap,
-        Representation::Bytes,
-    ];
+    pub const ALL: [Representation; 3] =
+        [Representation::Packed, Representation::Stream, Representation::Bitmap];
 
     /// Its name, for people.
     pub fn name(self) -> &'static str {
@@ -49,7 +42,6 @@ impl Representation {
             Representation::Packed => "packed",
             Representation::Stream => "stream",
             Representation::Bitmap => "bitmap",
-            Representation::Bytes => "bytes",
         }
     }
 
@@ -59,7 +51,7 @@ impl Representation {
     /// documents a packed list is smaller; above one in eight a bitmap is. In `small` a
     /// bitmap from one in eight costs 0.04 bytes a posting on SPLADE vectors and halves
     /// the time of long queries.
-    pub fn choose(codec: Codec, dense: Dense, df: u32, documents: u32) -> Self {
+    pub fn choose(codec: Codec, df: u32, documents: u32) -> Self {
         let (df, documents) = (u64::from(df), u64::from(documents));
         if df <= BLOCK as u64 || df * 128 < documents {
             Representation::Packed
@@ -69,10 +61,7 @@ impl Representation {
                 Codec::Fast => Representation::Stream,
             }
         } else {
-            match (codec, dense) {
-                (Codec::Small, _) | (_, Dense::Bitmap) => Representation::Bitmap,
-                (Codec::Fast, Dense::Bytes) => Representation::Bytes,
-            }
+            Representation::Bitmap
         }
     }
 
@@ -93,39 +82,23 @@ pub struct Encoded {
     pub offset: Vec<u32>,
     /// BLOCK_MAX.
     pub max: Vec<u8>,
-    /// BOUND_LAST; empty where maxima are those of blocks.
-    pub bound_last: Vec<u32>,
     /// WINDOWS, relative to the start of the list.
     pub windows: Vec<u32>,
 }
 
 impl Encoded {
-    /// Appends one list: docids strictly increasing and < `documents`, impacts ≥ 1, with
-    /// one maximum a block, or one for every `block_size` postings if that is less.
+    /// Appends one list: docids strictly increasing and < `documents`, impacts ≥ 1.
     pub fn push(
         &mut self,
         representation: Representation,
         docids: &[u32],
         impacts: &[u8],
         documents: u32,
-        block_size: usize,
     ) {
-        let first_max = self.max.len();
         match representation {
             Representation::Packed => packed::encode(docids, impacts, self),
             Representation::Stream => stream::encode(docids, impacts, documents, self),
             Representation::Bitmap => dense::encode_bitmap(docids, impacts, documents, self),
-            Representation::Bytes => dense::encode_bytes(docids, impacts, documents, self),
-        }
-        if block_size < BLOCK {
-            // Finer maxima take the place of those of blocks.
-            self.max.truncate(first_max);
-            if docids.len() > block_size {
-                let last = |docids: &[u32]| docids[docids.len() - 1];
-                let max = |impacts: &[u8]| impacts.iter().copied().max().unwrap_or(0);
-                self.bound_last.extend(docids.chunks(block_size).map(last));
-                self.max.extend(impacts.chunks(block_size).map(max));
-            }
         }
     }
 }
@@ -153,13 +126,6 @@ impl Block {
     /// An empty block that decodes with no more than `level`, and than this machine has.
     pub fn with_simd(level: SimdLevel) -> Self {
         Block { docids: [0; BLOCK], impacts: [0; BLOCK], len: 0, level: level.or_best() }
-    }
-
-    fn push(&mut self, docid: u32, impact: u8) -> Option<()> {
-        *self.docids.get_mut(self.len)? = docid;
-        self.impacts[self.len] = impact;
-        self.len += 1;
-        Some(())
     }
 }
 
@@ -189,13 +155,8 @@ pub struct List<'a> {
     pub last: &'a [u32],
     /// Byte offset of each block; empty where blocks are implied.
     pub offset: &'a [u32],
-    /// Largest impact of each block, or of every `block_size` postings; empty for a list
-    /// of one block.
+    /// Largest impact of each block; empty for a packed list of one block.
     pub max: &'a [u8],
-    /// Last docid of the postings of each maximum; empty where maxima are those of blocks.
-    pub bound_last: &'a [u32],
-    /// Postings that one maximum bounds at most.
-    pub block_size: u32,
     /// Byte offset of each window; only of a stream.
     pub windows: &'a [u32],
 }
@@ -208,7 +169,7 @@ impl<'a> List<'a> {
         let (blocks, windows) = (self.last.len(), self.windows.len());
         (1..=documents).contains(&df)
             && self.offset.len() == blocks
-            && self.maxima_consistent()
+            && self.max.len() == if self.is_bitmap() { self.blocks() } else { blocks }
             && match self.representation {
                 Representation::Packed if df <= BLOCK => (blocks, windows) == (0, 0),
                 Representation::Packed => (blocks, windows) == (df.div_ceil(BLOCK), 0),
@@ -219,30 +180,17 @@ impl<'a> List<'a> {
                     (blocks, windows) == (0, 0)
                         && self.bitmap().is_some_and(|bitmap| bitmap.impacts.len() == df)
                 }
-                Representation::Bytes => {
-                    (blocks, windows) == (0, 0) && self.bytes.len() == documents
-                }
             }
     }
 
-    fn maxima_consistent(&self) -> bool {
-        let (df, size) = (self.df as usize, self.block_size as usize);
-        if size < BLOCK {
-            let maxima = if df <= size { 0 } else { df.div_ceil(size) };
-            return self.max.len() == maxima && self.bound_last.len() == maxima;
-        }
-        let maxima = if self.is_dense() { self.blocks() } else { self.last.len() };
-        self.max.len() == maxima && self.bound_last.is_empty()
-    }
-
-    fn is_dense(&self) -> bool {
-        matches!(self.representation, Representation::Bitmap | Representation::Bytes)
+    fn is_bitmap(&self) -> bool {
+        self.representation == Representation::Bitmap
     }
 
     /// Number of blocks.
     #[inline]
     pub fn blocks(&self) -> usize {
-        if self.is_dense() {
+        if self.is_bitmap() {
             (self.documents as usize).div_ceil(BLOCK)
         } else {
             self.last.len().max(1)
@@ -256,32 +204,16 @@ impl<'a> List<'a> {
         if let Some(&last) = self.last.get(b) {
             return last;
         }
-        if !self.is_dense() {
+        if !self.is_bitmap() {
             return self.documents - 1;
         }
         ((b + 1) * BLOCK - 1).min(self.documents as usize - 1) as u32
     }
 
-    /// Number of maxima: as many as blocks, or more where they are finer.
+    /// Largest impact of block `b`.
     #[inline]
-    pub fn bounds(&self) -> usize {
-        self.max.len().max(1)
-    }
-
-    /// As [`block_last`](Self::block_last), of the postings that maximum `i` bounds.
-    #[inline]
-    pub fn bound_last(&self, i: usize) -> u32 {
-        if let Some(&last) = self.bound_last.get(i) {
-            return last;
-        }
-        // Finer maxima of a list too short to have any: the whole list.
-        if self.max.is_empty() { self.documents - 1 } else { self.block_last(i) }
-    }
-
-    /// Largest impact of the postings that maximum `i` bounds.
-    #[inline]
-    pub fn bound_max(&self, i: usize) -> u8 {
-        self.max.get(i).copied().unwrap_or(self.max_impact)
+    pub fn block_max(&self, b: usize) -> u8 {
+        self.max.get(b).copied().unwrap_or(self.max_impact)
     }
 
     /// Decodes block `b` into `out`.
@@ -295,7 +227,6 @@ impl<'a> List<'a> {
             Representation::Packed => packed::decode(self, b, out),
             Representation::Stream => stream::decode(self, b, out),
             Representation::Bitmap => dense::decode_bitmap(self, b, out),
-            Representation::Bytes => dense::decode_bytes(self, b, out),
         };
         decoded.ok_or(Damaged)
     }

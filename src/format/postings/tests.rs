@@ -8,7 +8,6 @@ pub(super) fn view<'a>(
     df: u32,
     documents: u32,
 ) -> List<'a> {
-    let fine = !encoded.bound_last.is_empty();
     List {
         representation,
         df,
@@ -19,8 +18,6 @@ pub(super) fn view<'a>(
         last: &encoded.last,
         offset: &encoded.offset,
         max: &encoded.max,
-        bound_last: &encoded.bound_last,
-        block_size: if fine { 40 } else { BLOCK as u32 },
         windows: &encoded.windows,
     }
 }
@@ -48,22 +45,18 @@ proptest! {
     fn every_representation_returns_what_was_put_in((documents, docids, impacts) in postings()) {
         for representation in Representation::ALL {
             let mut encoded = Encoded::default();
-            encoded.push(representation, &docids, &impacts, documents, BLOCK);
+            encoded.push(representation, &docids, &impacts, documents);
             let list = view(&encoded, representation, docids.len() as u32, documents);
             prop_assert_eq!(list.decode_all(), Ok((docids.clone(), impacts.clone())));
         }
     }
 
     #[test]
-    fn bounds_hold_for_every_representation_and_size(
-        (documents, docids, impacts) in postings(),
-        size in prop_oneof![Just(BLOCK), Just(40)],
-    ) {
+    fn bounds_hold_for_every_representation((documents, docids, impacts) in postings()) {
         for representation in Representation::ALL {
             let mut encoded = Encoded::default();
-            encoded.push(representation, &docids, &impacts, documents, size);
+            encoded.push(representation, &docids, &impacts, documents);
             let list = view(&encoded, representation, docids.len() as u32, documents);
-            prop_assert!(list.block_size as usize == size || docids.len() <= size);
             let (mut block, mut before) = (Block::default(), None);
             for b in 0..list.blocks() {
                 list.decode(b, &mut block).unwrap();
@@ -72,11 +65,11 @@ proptest! {
                 before = Some(list.block_last(b));
             }
             let mut at = 0;
-            for i in 0..list.bounds() {
-                let len = docids[at..].partition_point(|&d| d <= list.bound_last(i));
+            for b in 0..list.blocks() {
+                let len = docids[at..].partition_point(|&d| d <= list.block_last(b));
                 let max = impacts[at..at + len].iter().max().copied().unwrap_or(0);
-                prop_assert!(list.max.is_empty() || list.bound_max(i) == max);
-                prop_assert!(list.max.is_empty() || len <= size);
+                prop_assert!(list.max.is_empty() || list.block_max(b) == max);
+                prop_assert!(len <= BLOCK);
                 at += len;
             }
             prop_assert_eq!(at, docids.len());
@@ -90,7 +83,7 @@ proptest! {
     ) {
         for representation in Representation::ALL {
             let mut encoded = Encoded::default();
-            encoded.push(representation, &docids, &impacts, documents, BLOCK);
+            encoded.push(representation, &docids, &impacts, documents);
             for (at, byte) in &damage {
                 let at = at.index(encoded.bytes.len());
                 encoded.bytes[at] = *byte;
@@ -108,12 +101,12 @@ proptest! {
 
 #[test]
 fn the_choice_of_representation_follows_density() {
-    let choose = |df, n| Representation::choose(Codec::Fast, Dense::Bitmap, df, n);
+    let choose = |df, n| Representation::choose(Codec::Fast, df, n);
     assert_eq!(choose(128, 128), Representation::Packed);
     assert_eq!(choose(999, 128_000), Representation::Packed);
     assert_eq!(choose(1_000, 128_000), Representation::Stream);
     assert_eq!(choose(16_000, 128_000), Representation::Bitmap);
-    let small = |df| Representation::choose(Codec::Small, Dense::Bytes, df, 128_000);
+    let small = |df| Representation::choose(Codec::Small, df, 128_000);
     assert_eq!(small(15_999), Representation::Packed);
     assert_eq!(small(16_000), Representation::Bitmap);
 }

@@ -38,8 +38,6 @@ pub(super) enum Line {
     },
     /// A block.
     Block(BlockEntry),
-    /// From here on another SIMD level (`--allow-mixed`).
-    Simd(String),
 }
 
 impl Line {
@@ -58,7 +56,6 @@ pub(super) struct Journal {
     pub blocks: Vec<BlockEntry>,
     /// Line of each block, from 1.
     pub lines: Vec<u64>,
-    pub mixed_simd: Vec<String>,
     /// Bytes of the whole lines; what follows was cut by a crash.
     pub len: u64,
 }
@@ -86,7 +83,6 @@ impl Journal {
                     journal.blocks.push(entry);
                     journal.lines.push(i as u64 + 1);
                 }
-                Line::Simd(level) if i > 0 => journal.mixed_simd.push(level),
                 _ => {
                     let problem = "expected the plan on the first line and only there";
                     return Err(Error::data(path, place, problem));

@@ -204,8 +204,6 @@ pub struct Manifest {
     pub version: u32,
     /// What was done.
     pub plan: Plan,
-    /// SIMD levels of resumed runs other than the plan's, with `--allow-mixed`.
-    pub mixed_simd: Vec<String>,
     /// What came out.
     pub totals: Totals,
     /// Number of token strings.

@@ -7,15 +7,9 @@ use serde_json::Value;
 use super::manifest::{InputDigest, Plan};
 use crate::error::{Error, Place, Result};
 
-/// The SIMD level to record if it is all that differs; an error for anything else that
-/// decides the bytes. The names by which model and licence go do not: digests tell models
-/// apart, and the folder may have been renamed.
-pub(super) fn compare(
-    dir: &Path,
-    old: &Plan,
-    new: &Plan,
-    allow_mixed: bool,
-) -> Result<Option<String>> {
+/// An error for anything that differs and decides the bytes. The names by which model and
+/// licence go do not: digests tell models apart, and the folder may have been renamed.
+pub(super) fn compare(dir: &Path, old: &Plan, new: &Plan) -> Result<()> {
     let mut new = new.clone();
     if let (Some(old), Some(new)) = (&old.encoding, &mut new.encoding) {
         new.model.name.clone_from(&old.model.name);
@@ -25,7 +19,7 @@ pub(super) fn compare(
     // other texts of the same files.
     let input = std::mem::replace(&mut new.input, old.input.clone());
     let doc_base = std::mem::replace(&mut new.doc_base, old.doc_base);
-    let level = compare_flags(dir, old, &new, allow_mixed)?;
+    compare_flags(dir, old, &new)?;
     if input != old.input {
         return Err(other_input(&differing(old.input.as_ref(), input.as_ref())));
     }
@@ -33,35 +27,23 @@ pub(super) fn compare(
         let problem = format!("expected to begin at document {}, found {doc_base}", old.doc_base);
         return Err(Error::data(dir, Place::File, problem).hint(SAME_FLAGS));
     }
-    Ok(level)
+    Ok(())
 }
 
 const SAME_FLAGS: &str = "resume with the flags and model it was started with";
 
-fn compare_flags(dir: &Path, old: &Plan, new: &Plan, allow_mixed: bool) -> Result<Option<String>> {
+fn compare_flags(dir: &Path, old: &Plan, new: &Plan) -> Result<()> {
     let json =
         |plan: &Plan| serde_json::to_value(plan).map_err(|e| Error::Internal(format!("plan: {e}")));
-    let (old, mut new) = (json(old)?, json(new)?);
-    let level = new["encoding"]["simd"].clone();
-    if new["encoding"].is_object() && old["encoding"].is_object() {
-        new["encoding"]["simd"] = old["encoding"]["simd"].clone();
-    }
-    let refuse = |(field, was, is): (String, Value, Value), hint: &str| {
-        let problem = format!("the store was started with {field} = {was}, found {is}");
-        Err(Error::data(dir, Place::File, problem).hint(hint))
+    let Some((field, was, is)) = difference(&json(old)?, &json(new)?, String::new()) else {
+        return Ok(());
     };
-    if let Some(found) = difference(&old, &new, String::new()) {
-        return refuse(found, SAME_FLAGS);
-    }
-    let was = &old["encoding"]["simd"];
-    if level == *was {
-        return Ok(None);
-    }
-    if !allow_mixed {
-        let hint = "resume on the same kind of processor, or accept it with --allow-mixed";
-        return refuse(("encoding.simd".into(), was.clone(), level), hint);
-    }
-    Ok(level.as_str().map(str::to_owned))
+    let hint = match &*field {
+        "encoding.simd" => "resume on the same kind of processor",
+        _ => SAME_FLAGS,
+    };
+    let problem = format!("the store was started with {field} = {was}, found {is}");
+    Err(Error::data(dir, Place::File, problem).hint(hint))
 }
 
 /// What is not as it was in the input of a store.

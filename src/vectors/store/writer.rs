@@ -18,7 +18,6 @@ const PART_BYTES: u64 = 256 << 20;
 pub struct StoreWriter {
     dir: PathBuf,
     plan: Plan,
-    mixed_simd: Vec<String>,
     tokens: usize,
     tokens_digest: String,
     journal: File,
@@ -46,9 +45,8 @@ impl StoreWriter {
     /// none. A finished store comes back with [`StoreWriter::is_finished`].
     ///
     /// # Errors
-    /// A folder that is no store, a store made under another plan or damaged since; another
-    /// SIMD level unless `allow_mixed`.
-    pub fn resume(dir: &Path, plan: Plan, tokens: &TokenTable, allow_mixed: bool) -> Result<Self> {
+    /// A folder that is no store, a store made under another plan or damaged since.
+    pub fn resume(dir: &Path, plan: Plan, tokens: &TokenTable) -> Result<Self> {
         let path = dir.join(JOURNAL);
         if !path.exists() {
             if is_used(dir) {
@@ -67,7 +65,7 @@ impl StoreWriter {
             drop(journal);
             return Self::start(dir, plan, tokens);
         };
-        let level = compare(dir, &old, &plan, allow_mixed)?;
+        compare(dir, &old, &plan)?;
         let (bytes, digest) = tokens_file(tokens)?;
         if digest != tokens_digest {
             let problem = "expected the token strings the store was started with, found others";
@@ -78,19 +76,12 @@ impl StoreWriter {
         if std::fs::read(dir.join(TOKENS)).ok().as_ref() != Some(&bytes) {
             replace(dir, TOKENS, &bytes)?;
         }
-        let mut mixed_simd = read.mixed_simd;
         set_len(&journal, &path, read.len)?;
         journal.seek(SeekFrom::End(0)).map_err(|e| Error::io("write", &path, e))?;
-        let known = |l: &String| mixed_simd.contains(l);
-        if let Some(level) = level.filter(|l| !known(l)) {
-            append(&mut journal, &path, Line::Simd(level.clone()).text()?.as_bytes())?;
-            mixed_simd.push(level);
-        }
         let blocks = read.blocks;
         let mut writer = StoreWriter {
             dir: dir.to_owned(),
             plan: old,
-            mixed_simd,
             tokens: tokens.len(),
             tokens_digest,
             journal,
@@ -123,7 +114,6 @@ impl StoreWriter {
         Ok(StoreWriter {
             dir: dir.to_owned(),
             plan,
-            mixed_simd: Vec::new(),
             tokens: tokens.len(),
             tokens_digest,
             journal,
@@ -211,7 +201,6 @@ impl StoreWriter {
             version: Manifest::VERSION,
             totals: self.totals(),
             plan: self.plan,
-            mixed_simd: self.mixed_simd,
             tokens: self.tokens as u64,
             tokens_digest: self.tokens_digest,
             parts,

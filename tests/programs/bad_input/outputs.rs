@@ -77,9 +77,6 @@ fn limits_and_folders_that_do_not_do_are_refused() {
         let build = "build --input v.jsonl --output x.spx --order order.txt";
         shop.refuses(SPLINDEX, build, &[expected]);
     }
-    shop.file("q.tsv", "q\tfree text\n");
-    let build = "build --input v.jsonl --output x.spx --fidelity q.tsv";
-    shop.refuses(SPLINDEX, build, &["q.tsv:1:", "--fidelity takes"]);
 }
 
 #[test]

@@ -27,7 +27,6 @@ fn indexes_that_do_not_belong_together_are_not_merged() {
         ("auto", "--input b.jsonl", &["(--scale) 85.0"]),
         ("same", "--input same.jsonl --scale 3", &["document id \"a\" is also in a.spx"]),
         ("small", "--input b.jsonl --scale 3 --codec small", &["--codec \"fast\"", "\"small\""]),
-        ("dense", "--input b.jsonl --scale 3 --dense bytes", &["--dense"]),
         ("bits", "--input b.jsonl --scale 3 --bits 7", &["expected --bits 8", "found 7"]),
         ("top", "--input b.jsonl --scale 3 --top-per-doc 1", &["--top-per-doc 0", "found 1"]),
         ("least", "--input b.jsonl --scale 3 --min-impact 9", &["--min-impact 1", "found 9"]),

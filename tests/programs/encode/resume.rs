@@ -307,7 +307,7 @@ fn a_finished_store_of_other_input_is_refused_too() {
 }
 
 #[test]
-fn another_simd_level_needs_consent_and_is_recorded() {
+fn another_simd_level_is_refused() {
     let run = Run::new("a\triver\n");
     run.encode("store", &[]);
     std::fs::remove_file(run.path("store/manifest.json")).unwrap();
@@ -317,9 +317,7 @@ fn another_simd_level_needs_consent_and_is_recorded() {
         run.refused(&golden("bert"), "store", &["--resume"]),
         format!(
             "error: store: the store was started with encoding.simd = \"mmx\", found \
-             \"{level}\"; resume on the same kind of processor, or accept it with --allow-mixed"
+             \"{level}\"; resume on the same kind of processor"
         )
     );
-    run.encode("store", &["--resume", "--allow-mixed"]);
-    assert_eq!(run.manifest("store").mixed_simd, [level]);
 }

@@ -14,7 +14,6 @@ from measure import Engine, arguments  # noqa: E402
 
 LAYOUTS = {
     "fast": ["--codec", "fast"],
-    "fast, dense bytes": ["--codec", "fast", "--dense", "bytes"],
     "small": ["--codec", "small"],
 }
 

@@ -2,11 +2,11 @@
 
 use rayon::prelude::*;
 
-use super::Pool;
-use crate::error::Result;
-use crate::order::{BpOptions, bisect, identity, log_gap};
-use crate::progress::Progress;
-use crate::quantize::{Clipping, Quantizer};
+use splindex::error::Result;
+use splindex::order::{BpOptions, bisect, identity, log_gap};
+use splindex::progress::Progress;
+use splindex::quantize::{Clipping, Quantizer};
+use splindex::synth::Pool;
 
 /// Ranks whose document frequency is reported.
 pub const DF_RANKS: [usize; 6] = [1, 10, 100, 1_000, 5_000, 10_000];
@@ -16,7 +16,7 @@ pub const QUANTILES: [f64; 5] = [0.05, 0.25, 0.5, 0.75, 0.95];
 pub const RANGES: [usize; 3] = [8, 16, 64];
 
 /// Figures of a collection.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Stats {
     /// Number of documents.
     pub documents: u64,
@@ -41,7 +41,7 @@ pub struct Stats {
 }
 
 /// Means over the queries that match at least 100 documents.
-#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct QueryStats {
     /// Such queries.
     pub queries: u64,
@@ -120,14 +120,15 @@ fn quantiles<T: Copy + Default>(
 }
 
 /// Posting lists of (docid, impact).
-struct Inverted {
+pub struct Inverted {
     documents: usize,
     offsets: Vec<usize>,
     postings: Vec<(u32, u8)>,
 }
 
 impl Inverted {
-    fn new(pool: &Pool, quantizer: &Quantizer) -> Self {
+    /// Of all documents.
+    pub fn new(pool: &Pool, quantizer: &Quantizer) -> Self {
         let mut offsets = vec![0usize; pool.tokens().len() + 1];
         for doc in 0..pool.len() {
             pool.document(doc).0.iter().for_each(|&t| offsets[t as usize + 1] += 1);
@@ -198,7 +199,7 @@ impl Inverted {
     }
 
     /// Share of ranges whose summed maxima are no less than `threshold`.
-    fn survivors(&self, query: &[(u32, u32)], range: usize, threshold: u32) -> f64 {
+    pub fn survivors(&self, query: &[(u32, u32)], range: usize, threshold: u32) -> f64 {
         let ranges = self.documents.div_ceil(range);
         let mut bounds = vec![0u32; ranges];
         for &(term, weight) in query {
@@ -211,57 +212,5 @@ impl Inverted {
             }
         }
         bounds.iter().filter(|&&bound| bound >= threshold).count() as f64 / ranges as f64
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::vectors::{TokenTable, VectorRecord, VectorSource};
-
-    /// Document i of 128 has term 0 with weight i + 1, and term 1 + i / 64 with weight 1.
-    struct Ramp(u32, TokenTable);
-
-    impl VectorSource for Ramp {
-        fn read(&mut self, record: &mut VectorRecord) -> Result<bool> {
-            record.clear();
-            record.terms = vec![1 + self.0 / 64, 0];
-            record.weights = vec![1.0, (self.0 + 1) as f32];
-            self.0 += 1;
-            Ok(self.0 <= 128)
-        }
-
-        fn tokens(&self) -> &TokenTable {
-            &self.1
-        }
-    }
-
-    fn ramp() -> Pool {
-        Pool::read(&mut Ramp(0, TokenTable::from_tokens(["a", "b", "c"])), 1000).unwrap()
-    }
-
-    #[test]
-    fn figures_of_a_known_collection() {
-        let queries = vec![vec![("a".to_owned(), 2)], vec![("nothing".to_owned(), 1)]];
-        let stats = measure(ramp(), &queries, &crate::progress::Silent).unwrap();
-        assert_eq!((stats.documents, stats.postings, stats.terms), (128, 256, 3));
-        assert_eq!(stats.lengths, [2; 5]);
-        assert_eq!(stats.df_shares, [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
-        // Lists: 128 gaps of 1; 64 of 1; one of 65 and 63 of 1.
-        assert!((stats.gap_before - 65f64.log2() / 256.0).abs() < 1e-9);
-        assert_eq!(stats.long.queries, 1);
-        assert_eq!(stats.long.tenth, 119.0 / 128.0);
-        assert_eq!(stats.long.hundredth, 29.0 / 128.0);
-    }
-
-    #[test]
-    fn ranges_survive_if_their_maxima_reach_the_threshold() {
-        let pool = ramp();
-        let quantizer = Quantizer::auto(pool.weights(), 8).unwrap();
-        let inverted = Inverted::new(&pool, &quantizer);
-        // Maxima of term 0 in ranges of 16: 16, 32, … 128.
-        assert_eq!(inverted.survivors(&[(0, 2)], 16, 2 * 96), 3.0 / 8.0);
-        assert_eq!(inverted.survivors(&[(0, 2)], 16, 2 * 96 + 1), 2.0 / 8.0);
-        assert_eq!(inverted.survivors(&[(0, 1), (2, 100)], 64, 200), 1.0 / 2.0);
     }
 }
