@@ -53,7 +53,7 @@ pub enum Activation {
 pub struct ModelConfig {
     /// Tensor naming and embedding parts.
     pub architecture: Architecture,
-    /// Number of terms.
+    /// Rows of the embeddings and of the output: the tokenizer's terms, and padding after them.
     pub vocabulary: usize,
     /// Width of a token's state.
     pub hidden: usize,
@@ -83,10 +83,8 @@ pub struct ModelConfig {
 /// The fields of both families; each family uses its own subset.
 #[derive(Deserialize)]
 struct Raw {
-    #[serde(default)]
-    architectures: Vec<String>,
-    #[serde(default)]
-    model_type: String,
+    architectures: Option<Vec<String>>,
+    model_type: Option<String>,
     vocab_size: Option<usize>,
     max_position_embeddings: Option<usize>,
     position_embedding_type: Option<String>,
@@ -105,7 +103,7 @@ struct Raw {
     hidden_dim: Option<usize>,
     activation: Option<String>,
     // RoBERTa
-    pad_token_id: Option<u32>,
+    pad_token_id: Option<i64>,
     #[serde(flatten)]
     modern: RawModern,
 }
@@ -137,7 +135,13 @@ impl ModelConfig {
         }
         let hidden = pick(("hidden_size", raw.hidden_size), ("dim", raw.dim))?;
         let table = size("max_position_embeddings", raw.max_position_embeddings)?;
-        let pad = (architecture == Architecture::Roberta).then(|| raw.pad_token_id.unwrap_or(1));
+        let pad = match (architecture, raw.pad_token_id.unwrap_or(1)) {
+            (Architecture::Roberta, pad) => Some(u32::try_from(pad).map_err(|_| {
+                let problem = format!("expected \"pad_token_id\" to be a token's id, found {pad}");
+                Error::data(path, Place::File, problem)
+            })?),
+            _ => None,
+        };
         let act = match architecture {
             Architecture::DistilBert => &raw.activation,
             Architecture::ModernBert => &raw.modern.hidden_activation,
@@ -200,10 +204,8 @@ impl ModelConfig {
 }
 
 fn architecture(path: &Path, raw: &Raw) -> Result<Architecture> {
-    let found = match raw.architectures.first() {
-        Some(name) => name.as_str(),
-        None => raw.model_type.as_str(),
-    };
+    let first = raw.architectures.as_ref().and_then(|names| names.first());
+    let found = first.or(raw.model_type.as_ref()).map_or("", String::as_str);
     match found {
         "BertForMaskedLM" | "bert" => Ok(Architecture::Bert),
         "DistilBertForMaskedLM" | "distilbert" => Ok(Architecture::DistilBert),
