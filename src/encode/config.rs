@@ -297,6 +297,33 @@ mod tests {
     }
 
     #[test]
+    fn null_is_what_a_missing_field_is() {
+        let fields = |nulls: &str, kind: &str| {
+            format!(
+                r#"{{{nulls}"model_type":"{kind}","vocab_size":9,"hidden_size":8,
+                "num_hidden_layers":1,"num_attention_heads":1,"intermediate_size":8,
+                "max_position_embeddings":64}}"#
+            )
+        };
+        let nulls = r#""architectures":null,"id2label":null,"pad_token_id":null,"hidden_act":null,
+            "layer_norm_eps":null,"type_vocab_size":null,"position_embedding_type":null,
+            "norm_eps":null,"hidden_activation":null,"classifier_activation":null,
+            "local_attention":null,"global_attn_every_n_layers":null,"layer_types":null,
+            "rope_parameters":null,"global_rope_theta":null,"#;
+        for kind in ["bert", "roberta", "modernbert"] {
+            assert_eq!(parse(&fields(nulls, kind)).unwrap(), parse(&fields("", kind)).unwrap());
+        }
+        let empty = parse(&fields(r#""architectures":[],"pad_token_id":-1,"#, "bert")).unwrap();
+        assert_eq!(empty.architecture, Architecture::Bert);
+        let e = parse(&fields(r#""pad_token_id":-1,"#, "roberta")).unwrap_err().to_string();
+        assert!(e.ends_with("expected \"pad_token_id\" to be a token's id, found -1"), "{e}");
+        let e = parse(r#"{"architectures":null,"model_type":null}"#).unwrap_err().to_string();
+        assert!(e.contains("expected \"architectures\" with one of Bert"), "{e}");
+        let e = parse(&fields("", "bert").replace("9", "null")).unwrap_err().to_string();
+        assert!(e.contains("expected \"vocab_size\" to be a positive number, found none"), "{e}");
+    }
+
+    #[test]
     fn sizes_that_cannot_be_are_refused() {
         let e = parse(
             r#"{"model_type":"distilbert","vocab_size":10,"dim":130,"n_layers":2,"n_heads":4,

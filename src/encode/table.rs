@@ -178,6 +178,8 @@ mod tests {
     fn every_form_gives_the_same_weights() {
         let want = [0.0, 3.5, 0.25];
         assert_eq!(of("idf.json", br#"{"river": 3.5, "sea": 0.25, "other": 7}"#).unwrap(), want);
+        let nulls = br#"{"[UNK]": null, "river": 3.5, "sea": 0.25}"#;
+        assert_eq!(of("idf.json", nulls).unwrap(), want, "null is no weight");
         let text = b"river\t3.5\r\nother\t7\n\nsea\t0.25\n";
         assert_eq!(of("query_token_weights.txt", text).unwrap(), want);
         let header = r#"{"__metadata__":{"format":"pt"},
@@ -215,5 +217,9 @@ mod tests {
         assert!(e(&header("I64", "[1]", 8)).contains("found numbers of type I64"));
         assert!(e(&header("F32", "[1,2]", 8)).contains("found shape [1, 2] and 2 numbers"));
         assert!(e(&u64::MAX.to_le_bytes()).contains("found a short file"));
+        // Rows after the last token are padding, whatever is in them.
+        let header = r#"{"weight":{"dtype":"F32","shape":[5],"data_offsets":[0,20]}}"#;
+        let padded = tensor(header, &[1.0, 2.0, 3.0, f32::NAN, -1.0]);
+        assert_eq!(of("m.safetensors", &padded).unwrap(), [1.0, 2.0, 3.0]);
     }
 }

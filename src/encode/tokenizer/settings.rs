@@ -127,6 +127,8 @@ pub(super) struct Settings {
 const NAMES: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
+const EXTRA: &str = "extra_special_tokens";
+
 /// BERT's own names for those that it has.
 const BERT: [(&str, &str); 5] = [
     ("pad_token", "[PAD]"),
@@ -147,13 +149,16 @@ impl Settings {
             Settings { path: path.clone(), added_path: path.clone(), ..Settings::default() };
         let config = object(&path)?.unwrap_or_default();
         for (key, value) in config.iter().filter(|(_, value)| !value.is_null()) {
-            settings.option(key, value)?;
+            settings.option(&path, key, value)?;
         }
         settings.tokens(&path, &config)?;
         // Newer files hold the tokens themselves, and transformers looks at no others then.
-        if !config.contains_key("added_tokens_decoder") {
+        if config.get("added_tokens_decoder").is_none_or(Value::is_null) {
             let map = dir.join("special_tokens_map.json");
             if let Some(tokens) = object(&map)? {
+                for (key, value) in tokens.iter().filter(|(_, value)| !value.is_null()) {
+                    settings.option(&map, key, value)?;
+                }
                 settings.tokens(&map, &tokens)?;
             }
             settings.old_added(&dir.join("added_tokens.json"))?;
@@ -164,12 +169,10 @@ impl Settings {
         Ok(settings)
     }
 
-    fn option(&mut self, key: &str, value: &Value) -> Result<()> {
-        let path = self.path.clone();
-        let flag =
-            || value.as_bool().ok_or_else(|| wrong(&path, key, "true, false or null", value));
+    fn option(&mut self, path: &Path, key: &str, value: &Value) -> Result<()> {
+        let flag = || value.as_bool().ok_or_else(|| wrong(path, key, "true, false or null", value));
         match key {
-            "tokenizer_class" => self.class = Some(class(&path, key, value)?),
+            "tokenizer_class" => self.class = Some(class(path, key, value)?),
             "do_lower_case" => self.lower = Some(flag()?),
             "strip_accents" => self.strip = Some(flag()?),
             "tokenize_chinese_chars" => self.chinese = Some(flag()?),
@@ -180,20 +183,20 @@ impl Settings {
             "truncation_side" => match value.as_str() {
                 Some("left") => self.left = Some(true),
                 Some("right") => self.left = Some(false),
-                _ => return Err(wrong(&path, key, "\"left\" or \"right\"", value)),
+                _ => return Err(wrong(path, key, "\"left\" or \"right\"", value)),
             },
             "auto_map" => {
                 let problem =
                     "expected a tokenizer of transformers, found one of its own code (auto_map)";
                 return Err(
-                    Error::data(&path, Place::File, problem).hint("code of a model is not run")
+                    Error::data(path, Place::File, problem).hint("code of a model is not run")
                 );
             }
             _ if is_token(key, value) || HARMLESS.contains(&key) => (),
             _ => match FIXED.iter().find(|(name, _)| *name == key) {
                 Some((_, only)) if value.to_string() == *only => (),
                 Some((_, only)) => {
-                    return Err(wrong(&path, key, only, value).hint(
+                    return Err(wrong(path, key, only, value).hint(
                         "transformers' tokenizers in Python obey another value and those in Rust \
                          do not: remove it if the model was trained with the latter",
                     ));
@@ -201,7 +204,7 @@ impl Settings {
                 None => {
                     let problem = format!("the option {key:?} is not known, and may change tokens");
                     return Err(
-                        Error::data(&path, Place::File, problem).hint("remove it if it does not")
+                        Error::data(path, Place::File, problem).hint("remove it if it does not")
                     );
                 }
             },
@@ -211,64 +214,54 @@ impl Settings {
 
     /// Takes the special tokens of a file; what it names replaces what another named.
     fn tokens(&mut self, path: &Path, file: &Map<String, Value>) -> Result<()> {
-        let token = |key: &str, value: &Value| {
-            token(value).ok_or_else(|| wrong(path, key, "a token", value))
-        };
-        let mut own = Vec::new();
-        let mut list = None;
+        let (mut own, mut list) = (Vec::new(), Vec::new());
         for (key, value) in file {
+            let one =
+                |value: &Value| token(value).ok_or_else(|| wrong(path, key, "a token", value));
             match (key.as_str(), value) {
-                ("added_tokens_decoder", Value::Object(tokens)) => {
-                    for (id, value) in tokens {
-                        let id = id
-                            .parse()
-                            .map_err(|_| wrong(path, key, "ids", &Value::from(id.as_str())))?;
-                        let added =
-                            added(value).ok_or_else(|| wrong(path, key, "tokens", value))?;
-                        self.added.insert(id, added);
-                    }
-                }
-                ("added_tokens_decoder", Value::Null) => (),
-                ("added_tokens_decoder", _) => {
-                    return Err(wrong(path, key, "{id: token, …}", value));
-                }
                 (name, Value::Null) if NAMES.contains(&name) => {
                     self.named.insert(name.to_owned(), Named::Null);
                 }
+                (_, Value::Null) => (),
                 (name, value) if NAMES.contains(&name) => {
-                    self.named.insert(name.to_owned(), Named::Token(token(key, value)?));
+                    self.named.insert(name.to_owned(), Named::Token(one(value)?));
                 }
-                (
-                    "extra_special_tokens" | "model_specific_special_tokens",
-                    Value::Object(tokens),
-                ) => {
-                    for value in tokens.values() {
-                        own.push(token(key, value)?);
-                    }
+                ("added_tokens_decoder", value) => self.with_ids(path, key, value)?,
+                (EXTRA | "model_specific_special_tokens", Value::Object(tokens)) => {
+                    own.extend(tokens.values().map(one).collect::<Result<Vec<_>>>()?);
                 }
-                ("extra_special_tokens" | "additional_special_tokens", Value::Array(values)) => {
-                    let tokens =
-                        values.iter().map(|value| token(key, value)).collect::<Result<Vec<_>>>()?;
-                    if list.is_none() || key == "extra_special_tokens" && !tokens.is_empty() {
-                        list = Some(tokens);
-                    }
+                // Both names of one list; the newer, which comes later here, is the one that counts.
+                ("additional_special_tokens" | EXTRA, Value::Array(values)) => {
+                    let tokens = values.iter().map(one).collect::<Result<Vec<_>>>()?;
+                    list = if tokens.is_empty() { list } else { tokens };
                 }
-                (_, value) if is_token(key, value) => own.push(token(key, value)?),
+                (_, value) if is_token(key, value) => own.push(one(value)?),
                 _ => (),
             }
         }
-        self.extra.extend(own);
-        self.extra.extend(list.unwrap_or_default());
+        self.extra.extend(own.into_iter().chain(list));
+        Ok(())
+    }
+
+    /// `{id: token}`
+    fn with_ids(&mut self, path: &Path, key: &str, value: &Value) -> Result<()> {
+        let tokens = value.as_object().ok_or_else(|| wrong(path, key, "{id: token, …}", value))?;
+        for (id, value) in tokens {
+            let id = id.parse().map_err(|_| wrong(path, key, "ids", &Value::from(id.as_str())))?;
+            let added = added(value).ok_or_else(|| wrong(path, key, "tokens", value))?;
+            self.added.insert(id, added);
+        }
         Ok(())
     }
 
     /// `{token: id}`; those that are special tokens by name are found as they are.
     fn old_added(&mut self, path: &Path) -> Result<()> {
+        let Some(file) = object(path)? else { return Ok(()) };
         let special: BTreeSet<&str> = self.specials().map(|token| token.content.as_str()).collect();
         let mut added = BTreeMap::new();
-        for (token, id) in object(path)?.unwrap_or_default() {
-            let id = id.as_u64().and_then(|id| u32::try_from(id).ok());
-            let id = id.ok_or_else(|| wrong(path, &token, "an id", &Value::Null))?;
+        for (token, value) in file {
+            let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
+            let id = id.ok_or_else(|| wrong(path, &token, "an id", &value))?;
             let special = special.contains(token.as_str());
             added.insert(id, AddedToken::from(token, special));
         }

@@ -167,6 +167,22 @@ fn settings_that_the_tokenizer_cannot_have_are_refused() {
 }
 
 #[test]
+fn older_files_are_held_to_the_same() {
+    let said = |name: &str, content: &str| {
+        let e = load(&["bert/vocab.txt"], &[(name, content.to_owned())]).err()?.to_string();
+        Some(e.split_once(name).unwrap_or_else(|| panic!("no file: {e}")).1.to_owned())
+    };
+    let map = |content: &str| said("special_tokens_map.json", content).unwrap();
+    assert!(map(r#"{"own": 1}"#).contains("the option \"own\" is not known"));
+    assert!(map(r#"{"sep_token": {"content": 3}}"#).contains("expected a token for \"sep_token\""));
+    let added = |content: &str| said("added_tokens.json", content).unwrap();
+    assert!(added(r#"{"new one": "x"}"#).contains("expected an id for \"new one\", found \"x\""));
+    assert!(added(r#"{"new one": 400}"#).contains("\"new one\" to have the id 400, found 191"));
+    assert!(added("[1]").contains("expected the settings of a tokenizer"));
+    assert_eq!(said("special_tokens_map.json", r#"{"mask_token": null, "own": null}"#), None);
+}
+
+#[test]
 fn the_class_in_config_json_counts_where_the_tokenizer_names_none() {
     let japanese = r#"{"tokenizer_class": "BertJapaneseTokenizer"}"#.to_owned();
     let e =
