@@ -1,6 +1,8 @@
 //! What is fuzzed: everything that reads a file somebody else may have written. No input may
 //! panic, hang, or take memory out of proportion; errors are fine.
 //!
+//! Tokenizer files have a file of their own, `tokenizer.rs`.
+//!
 //! Used by the fuzz targets beside this file and, over `corpus/` and mutations of it, by
 //! `tests/engine/fuzz_corpus.rs`.
 

@@ -92,6 +92,14 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
     common.init_threads()?;
     check(args)?;
     let encoder = load(args, common)?;
+    if encoder.padding() > 0 && !common.quiet {
+        eprintln!(
+            "note: of the model's vocabulary, {} after the tokenizer's {} tokens have no token and \
+             are passed over as padding",
+            count(encoder.padding() as u64, "row", "rows"),
+            encoder.tokens().len(),
+        );
+    }
     let input = survey(args)?;
     let documents = input.as_ref().map(|i| i.documents);
     let range = range(args.shard, documents)?;

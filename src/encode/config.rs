@@ -53,7 +53,7 @@ pub enum Activation {
 pub struct ModelConfig {
     /// Tensor naming and embedding parts.
     pub architecture: Architecture,
-    /// Number of terms.
+    /// Rows of the embeddings and of the output: the tokenizer's terms, and padding after them.
     pub vocabulary: usize,
     /// Width of a token's state.
     pub hidden: usize,
@@ -83,10 +83,8 @@ pub struct ModelConfig {
 /// The fields of both families; each family uses its own subset.
 #[derive(Deserialize)]
 struct Raw {
-    #[serde(default)]
-    architectures: Vec<String>,
-    #[serde(default)]
-    model_type: String,
+    architectures: Option<Vec<String>>,
+    model_type: Option<String>,
     vocab_size: Option<usize>,
     max_position_embeddings: Option<usize>,
     position_embedding_type: Option<String>,
@@ -105,7 +103,7 @@ struct Raw {
     hidden_dim: Option<usize>,
     activation: Option<String>,
     // RoBERTa
-    pad_token_id: Option<u32>,
+    pad_token_id: Option<i64>,
     #[serde(flatten)]
     modern: RawModern,
 }
@@ -137,7 +135,13 @@ impl ModelConfig {
         }
         let hidden = pick(("hidden_size", raw.hidden_size), ("dim", raw.dim))?;
         let table = size("max_position_embeddings", raw.max_position_embeddings)?;
-        let pad = (architecture == Architecture::Roberta).then(|| raw.pad_token_id.unwrap_or(1));
+        let pad = match (architecture, raw.pad_token_id.unwrap_or(1)) {
+            (Architecture::Roberta, pad) => Some(u32::try_from(pad).map_err(|_| {
+                let problem = format!("expected \"pad_token_id\" to be a token's id, found {pad}");
+                Error::data(path, Place::File, problem)
+            })?),
+            _ => None,
+        };
         let act = match architecture {
             Architecture::DistilBert => &raw.activation,
             Architecture::ModernBert => &raw.modern.hidden_activation,
@@ -200,10 +204,8 @@ impl ModelConfig {
 }
 
 fn architecture(path: &Path, raw: &Raw) -> Result<Architecture> {
-    let found = match raw.architectures.first() {
-        Some(name) => name.as_str(),
-        None => raw.model_type.as_str(),
-    };
+    let first = raw.architectures.as_ref().and_then(|names| names.first());
+    let found = first.or(raw.model_type.as_ref()).map_or("", String::as_str);
     match found {
         "BertForMaskedLM" | "bert" => Ok(Architecture::Bert),
         "DistilBertForMaskedLM" | "distilbert" => Ok(Architecture::DistilBert),
@@ -292,6 +294,33 @@ mod tests {
             "num_attention_heads":1,"intermediate_size":8,"max_position_embeddings":2}"#,
         );
         assert!(e.unwrap_err().to_string().contains("less the padding token's id and 1"));
+    }
+
+    #[test]
+    fn null_is_what_a_missing_field_is() {
+        let fields = |nulls: &str, kind: &str| {
+            format!(
+                r#"{{{nulls}"model_type":"{kind}","vocab_size":9,"hidden_size":8,
+                "num_hidden_layers":1,"num_attention_heads":1,"intermediate_size":8,
+                "max_position_embeddings":64}}"#
+            )
+        };
+        let nulls = r#""architectures":null,"id2label":null,"pad_token_id":null,"hidden_act":null,
+            "layer_norm_eps":null,"type_vocab_size":null,"position_embedding_type":null,
+            "norm_eps":null,"hidden_activation":null,"classifier_activation":null,
+            "local_attention":null,"global_attn_every_n_layers":null,"layer_types":null,
+            "rope_parameters":null,"global_rope_theta":null,"#;
+        for kind in ["bert", "roberta", "modernbert"] {
+            assert_eq!(parse(&fields(nulls, kind)).unwrap(), parse(&fields("", kind)).unwrap());
+        }
+        let empty = parse(&fields(r#""architectures":[],"pad_token_id":-1,"#, "bert")).unwrap();
+        assert_eq!(empty.architecture, Architecture::Bert);
+        let e = parse(&fields(r#""pad_token_id":-1,"#, "roberta")).unwrap_err().to_string();
+        assert!(e.ends_with("expected \"pad_token_id\" to be a token's id, found -1"), "{e}");
+        let e = parse(r#"{"architectures":null,"model_type":null}"#).unwrap_err().to_string();
+        assert!(e.contains("expected \"architectures\" with one of Bert"), "{e}");
+        let e = parse(&fields("", "bert").replace("9", "null")).unwrap_err().to_string();
+        assert!(e.contains("expected \"vocab_size\" to be a positive number, found none"), "{e}");
     }
 
     #[test]

@@ -132,6 +132,7 @@ pub struct Encoder {
     side: Side,
     activated: Activated,
     max_length: usize,
+    padding: usize,
     options: EncoderOptions,
 }
 
@@ -142,10 +143,18 @@ enum Engine {
 }
 
 impl Engine {
-    fn load(config: &ModelConfig, weights: &Weights<'_>, arithmetic: Arithmetic) -> Result<Self> {
+    /// The model of the first `terms` rows of its vocabulary.
+    fn load(
+        config: &ModelConfig,
+        weights: &Weights<'_>,
+        terms: usize,
+        arithmetic: Arithmetic,
+    ) -> Result<Self> {
         let graph = match &config.modern {
-            Some(modern) => Graph::ModernBert(Box::new(ModernBert::load(config, modern, weights)?)),
-            None => Graph::Bert(Box::new(MaskedLm::load(config, weights)?)),
+            Some(modern) => {
+                Graph::ModernBert(Box::new(ModernBert::load(config, modern, weights, terms)?))
+            }
+            None => Graph::Bert(Box::new(MaskedLm::load(config, weights, terms)?)),
         };
         let Arithmetic::Kernels { screened } = arithmetic else {
             let projector = internal(|| graph.projector())?;
@@ -226,21 +235,21 @@ impl Encoder {
             Precision::F16 => DType::F16,
         };
         let weights = Weights::new(&checkpoint, dtype, device);
-        let engine = Engine::load(&config, &weights, arithmetic)?;
+        let engine = Engine::load(&config, &weights, tokenizer.tokens().len(), arithmetic)?;
         weights.require_all_read()?;
         let info = ModelInfo {
             name: info::name(root),
             architecture: config.architecture.name().into(),
             layers: config.layers,
             hidden: config.hidden,
-            vocabulary: config.vocabulary,
+            vocabulary: tokenizer.tokens().len(),
             config_digest: blake3::hash(&config_bytes).to_hex().to_string(),
             weights_digest: checkpoint.digest().into(),
             tokenizer_digest: tokenizer.digest().into(),
             licence: info::licence(root),
         };
-        let options = options.clone();
-        Ok(Encoder { tokenizer, engine, info, side, activated, max_length, options })
+        let (options, padding) = (options.clone(), config.vocabulary - tokenizer.tokens().len());
+        Ok(Encoder { tokenizer, engine, info, side, activated, max_length, padding, options })
     }
 
     /// One vector per text: (term id, weight > 0), sorted by term id. A text without
@@ -318,8 +327,16 @@ impl TextEncoder for Encoder {
         Ok(encoded)
     }
 
+    fn check(&self, text: &str) -> Result<()> {
+        self.tokenizer.encode(&self.side.prepared(text)).map(drop)
+    }
+
     fn tokens(&self) -> &TokenTable {
         self.tokenizer.tokens()
+    }
+
+    fn padding(&self) -> usize {
+        self.padding
     }
 
     fn info(&self) -> &ModelInfo {
@@ -353,15 +370,19 @@ fn max_length(side: &Side, config: &ModelConfig, options: &EncoderOptions) -> Re
     }
 }
 
-/// The tokenizer, which must have the model's terms.
+/// The tokenizer, whose tokens must all have a row in the model. Rows after the last token are
+/// padding, to a multiple of 8 or 64 say.
 fn tokenizer(side: &Side, config: &ModelConfig, max_length: usize) -> Result<TextTokenizer> {
     let tokenizer = TextTokenizer::load(&side.dir, max_length)?;
     let (expected, found) = (config.vocabulary, tokenizer.tokens().len());
-    if expected == found {
+    if found <= expected {
         return Ok(tokenizer);
     }
-    let problem =
-        format!("expected the {expected} tokens of config.json's vocab_size, found {found}");
+    let first = tokenizer.tokens().token(expected as u32);
+    let problem = format!(
+        "expected at most the {expected} tokens of config.json's vocab_size, found {found}: the \
+         model has no row for {first:?}"
+    );
     Err(Error::data(tokenizer.path(), Place::File, problem)
         .hint("use the tokenizer that the model was trained with"))
 }

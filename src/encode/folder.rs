@@ -84,8 +84,7 @@ struct PoolingConfig {
 #[derive(Deserialize, Default)]
 struct TransformerConfig {
     max_seq_length: Option<serde_json::Number>,
-    #[serde(default)]
-    do_lower_case: bool,
+    do_lower_case: Option<bool>,
     transformer_task: Option<String>,
 }
 
@@ -96,8 +95,7 @@ struct TokenizerConfig {
 
 #[derive(Deserialize, Default)]
 struct EncoderConfig {
-    #[serde(default)]
-    prompts: BTreeMap<String, Option<String>>,
+    prompts: Option<BTreeMap<String, Option<String>>>,
     default_prompt_name: Option<String>,
     max_active_dims: Option<usize>,
 }
@@ -134,7 +132,7 @@ fn plain(dir: &Path, kind: Kind, reader: &mut Reader) -> Result<Side> {
     };
     let config = reader.transformer(dir)?;
     let max_length = config.length(dir)?;
-    Ok(Side { max_length, lower_case: config.do_lower_case, ..Side::of(dir, part) })
+    Ok(Side { max_length, lower_case: config.lower_cases(), ..Side::of(dir, part) })
 }
 
 fn table_beside(dir: &Path) -> Option<PathBuf> {
@@ -196,7 +194,7 @@ fn from_modules(
         max_length,
         prompt: common.prompt(kind),
         top: common.max_active_dims,
-        lower_case: config.do_lower_case,
+        lower_case: config.lower_cases(),
         ..Side::of(from, part)
     })
 }
@@ -204,6 +202,10 @@ fn from_modules(
 const TRANSFORMER: &str = "sentence_bert_config.json";
 
 impl TransformerConfig {
+    fn lower_cases(&self) -> bool {
+        self.do_lower_case.unwrap_or(false)
+    }
+
     /// `max_seq_length`, if the file in `dir` has one that is a limit.
     fn length(&self, dir: &Path) -> Result<Option<usize>> {
         let Some(number) = &self.max_seq_length else { return Ok(None) };
@@ -229,9 +231,9 @@ impl EncoderConfig {
             Kind::Query => &["query"],
             Kind::Document => &["document", "passage", "corpus"],
         };
-        let named = |name: &&str| self.prompts.get(*name).cloned().flatten();
-        let named = names.iter().find_map(named);
-        let default = || self.prompts.get(self.default_prompt_name.as_ref()?).cloned().flatten();
+        let prompt = |name: &str| self.prompts.as_ref()?.get(name).cloned().flatten();
+        let named = names.iter().find_map(|name| prompt(name));
+        let default = || prompt(self.default_prompt_name.as_ref()?);
         named.or_else(default).unwrap_or_default()
     }
 }

@@ -159,3 +159,33 @@ fn what_is_not_supported_is_named() {
     let e = Folder::new(&[("modules.json", ROUTER)]).error(Kind::Document);
     assert!(e.ends_with("expected router_config.json for the Router, found none"), "{e}");
 }
+
+#[test]
+fn null_is_what_a_missing_field_is() {
+    let folder = Folder::new(&[
+        ("modules.json", SPLADE),
+        ("config.json", "{}"),
+        ("1_SpladePooling/config.json", r#"{"pooling_strategy":null,"activation_function":null}"#),
+        (
+            "sentence_bert_config.json",
+            r#"{"max_seq_length":null,"do_lower_case":null,"transformer_task":null}"#,
+        ),
+        ("tokenizer_config.json", r#"{"model_max_length":null}"#),
+        (
+            "config_sentence_transformers.json",
+            r#"{"prompts":null,"default_prompt_name":null,"max_active_dims":null}"#,
+        ),
+    ]);
+    let side = folder.side(Kind::Document);
+    assert_eq!(side.part, SidePart::Transformer(Activated::Once));
+    assert_eq!((side.prompt.as_str(), side.top, side.lower_case), ("", None, false));
+    assert_eq!(side.max_length, Some(usize::MAX));
+    let routes = ROUTES.replace(r#"{"default_route":"document"}"#, "null");
+    assert_ne!(routes, ROUTES);
+    let folder = Folder::new(&[
+        ("modules.json", ROUTER),
+        ("router_config.json", &routes),
+        ("document_1_SpladePooling/config.json", "{}"),
+    ]);
+    assert_eq!(folder.side(Kind::Document).part, SidePart::Transformer(Activated::Once));
+}

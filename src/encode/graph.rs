@@ -117,12 +117,14 @@ pub(super) struct MaskedLm {
 }
 
 impl MaskedLm {
-    /// Builds the graph from a checkpoint's tensors.
-    pub fn load(config: &ModelConfig, weights: &Weights<'_>) -> crate::Result<Self> {
+    /// Builds the graph from a checkpoint's tensors. Of the vocabulary it has the first `terms`
+    /// rows: those after the tokenizer's last token are padding.
+    pub fn load(config: &ModelConfig, weights: &Weights<'_>, terms: usize) -> crate::Result<Self> {
         let (h, eps) = (config.hidden, config.layer_norm_eps);
         let n = Names::of(config.architecture);
         let words = format!("{}.word_embeddings.weight", n.embeddings);
-        let word_embeddings = weights.first_of(&[&words, n.decoder], &[config.vocabulary, h])?;
+        let shape = [config.vocabulary, h];
+        let word_embeddings = first_rows(weights.first_of(&[&words, n.decoder], &shape)?, terms)?;
         let positions = format!("{}.position_embeddings.weight", n.embeddings);
         let rows = config.positions + config.pad.map_or(0, |pad| pad as usize + 1);
         let mut position_embeddings = weights.tensor(&positions, &[rows, h])?;
@@ -133,10 +135,11 @@ impl MaskedLm {
         }
         // A tied pair is stored once, under either name; a checkpoint with both means both.
         let decoder = match weights.has(n.decoder) {
-            true => weights.tensor(n.decoder, &[config.vocabulary, h])?,
+            true => first_rows(weights.tensor(n.decoder, &shape)?, terms)?,
             false => word_embeddings.clone(),
         };
-        let decoder_bias = weights.first_of(n.decoder_bias, &[config.vocabulary])?;
+        let bias = weights.first_of(n.decoder_bias, &[config.vocabulary])?;
+        let decoder_bias = first_rows(bias, terms)?;
         Ok(MaskedLm {
             embedding_norm: {
                 let (gamma, beta) = weights.norm(&format!("{}.LayerNorm", n.embeddings), h)?;
@@ -320,6 +323,11 @@ impl Names {
             Architecture::ModernBert => unreachable!("a graph of its own"),
         }
     }
+}
+
+/// The tensor without its rows from `rows` on.
+pub(super) fn first_rows(tensor: Tensor, rows: usize) -> crate::Result<Tensor> {
+    internal(|| tensor.narrow(0, 0, rows))
 }
 
 /// Runs tensor arithmetic on checked shapes: a failure is ours, not the caller's.

@@ -98,8 +98,20 @@ pub trait TextEncoder: Send + Sync {
     /// says whether to go on; if not, the result is [`crate::Error::Stopped`].
     fn encode_texts(&self, texts: &[&str], done: &Progress<'_>) -> Result<Vec<Encoded>>;
 
+    /// Whether a text can be tokenized: tells which of many made [`TextEncoder::encode_texts`]
+    /// fail.
+    ///
+    /// # Errors
+    /// What is wrong with the text, or with the tokenizer.
+    fn check(&self, text: &str) -> Result<()>;
+
     /// Token strings by term id.
     fn tokens(&self) -> &TokenTable;
+
+    /// Rows of the model's vocabulary after the last token, which are not read.
+    fn padding(&self) -> usize {
+        0
+    }
 
     /// What made the vectors.
     fn info(&self) -> &ModelInfo;

@@ -10,7 +10,7 @@ use candle_nn::{LayerNorm, Module, ops::softmax_last_dim, rotary_emb::rope};
 
 use super::config::ModelConfig;
 use super::config_modern::Modern;
-use super::graph::{Linear, Packed, internal};
+use super::graph::{Linear, Packed, first_rows, internal};
 use super::weights::Weights;
 
 /// A loaded checkpoint. Immutable, so threads share it.
@@ -57,20 +57,22 @@ struct Place {
 }
 
 impl ModernBert {
-    /// Builds the graph from a checkpoint's tensors.
+    /// Builds the graph from a checkpoint's tensors, with the first `terms` rows of the
+    /// vocabulary as in [`super::graph`].
     pub fn load(
         config: &ModelConfig,
         modern: &Modern,
         weights: &Weights<'_>,
+        terms: usize,
     ) -> crate::Result<Self> {
         let (h, shape) = (config.hidden, [config.vocabulary, config.hidden]);
         let (words, output) = ("model.embeddings.tok_embeddings.weight", "decoder.weight");
-        let embeddings = weights.first_of(&[words, output], &shape)?;
+        let embeddings = first_rows(weights.first_of(&[words, output], &shape)?, terms)?;
         let decoder = match weights.has(output) {
-            true => weights.tensor(output, &shape)?,
+            true => first_rows(weights.tensor(output, &shape)?, terms)?,
             false => embeddings.clone(),
         };
-        let bias = weights.or_zeros("decoder.bias", config.vocabulary)?;
+        let bias = first_rows(weights.or_zeros("decoder.bias", config.vocabulary)?, terms)?;
         let layers = modern.local.iter().enumerate();
         Ok(ModernBert {
             embedding_norm: norm(config, weights, "model.embeddings.norm")?,

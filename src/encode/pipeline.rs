@@ -94,7 +94,8 @@ pub fn encode_to_store(
 
 fn encode_block(records: &[TextRecord], job: &EncodeJob<'_>) -> Result<(Vec<VectorRecord>, u64)> {
     let texts: Vec<&str> = records.iter().map(|r| r.text.as_str()).collect();
-    let encoded = job.encoder.encode_texts(&texts, job.progress)?;
+    let encoded = job.encoder.encode_texts(&texts, job.progress);
+    let encoded = encoded.map_err(|error| of_document(error, records, job.encoder))?;
     let truncated = encoded.iter().filter(|e| e.truncated).count() as u64;
     let vectors = records.iter().zip(encoded).map(|(record, encoded)| {
         let kept = prune(encoded.terms, job.top, job.min_weight);
@@ -102,6 +103,20 @@ fn encode_block(records: &[TextRecord], job: &EncodeJob<'_>) -> Result<(Vec<Vect
         VectorRecord { id: record.id.clone(), terms, weights }
     });
     Ok((vectors.collect(), truncated))
+}
+
+/// The error with the document that it is about, if a text is to blame.
+fn of_document(error: Error, records: &[TextRecord], encoder: &dyn TextEncoder) -> Error {
+    if !error.is_one_record() {
+        return error;
+    }
+    match records.iter().find_map(|r| Some((r, encoder.check(&r.text).err()?))) {
+        Some((record, why)) => {
+            let problem = format!("document {:?} cannot be encoded: {why}", record.id);
+            Error::data(&record.path, record.place.clone(), problem)
+        }
+        None => error,
+    }
 }
 
 /// The stream, with account of what was taken from it.

@@ -92,6 +92,22 @@ impl TextEncoder for QueryEncoder {
         }
     }
 
+    fn check(&self, text: &str) -> Result<()> {
+        match &self.0 {
+            By::Table(table) => table.encode(text).map(drop),
+            #[cfg(feature = "encode")]
+            By::Model(encoder) => encoder.check(text),
+        }
+    }
+
+    fn padding(&self) -> usize {
+        match &self.0 {
+            By::Table(_) => 0,
+            #[cfg(feature = "encode")]
+            By::Model(encoder) => encoder.padding(),
+        }
+    }
+
     fn tokens(&self) -> &TokenTable {
         match &self.0 {
             By::Table(table) => table.tokenizer.tokens(),

@@ -13,14 +13,12 @@ use crate::vectors::store::Kind;
 struct RouterConfig {
     types: BTreeMap<String, String>,
     structure: BTreeMap<String, Vec<String>>,
-    #[serde(default)]
-    parameters: RouterParameters,
+    parameters: Option<RouterParameters>,
 }
 
 #[derive(Deserialize, Default)]
 struct RouterParameters {
     default_route: Option<String>,
-    #[serde(default)]
     route_mappings: Option<BTreeMap<String, String>>,
 }
 
@@ -51,7 +49,9 @@ impl RouterConfig {
     /// The route that SparseEncoder takes for texts of this kind.
     fn route(&self, kind: Kind) -> Option<&str> {
         let task = task(kind);
-        let mappings = self.parameters.route_mappings.as_ref();
+        let parameters = self.parameters.as_ref();
+        let mappings = parameters.and_then(|p| p.route_mappings.as_ref());
+        let default = parameters.and_then(|p| p.default_route.as_deref());
         // Keys are Python tuples in print: ('query', 'text').
         let mapped = [
             format!("('{task}', 'text')"),
@@ -60,7 +60,7 @@ impl RouterConfig {
             "(None, None)".into(),
         ];
         let mapped = mapped.iter().find_map(|key| mappings?.get(key)).map(String::as_str);
-        let named = [Some(task), Some("text"), self.parameters.default_route.as_deref()];
+        let named = [Some(task), Some("text"), default];
         mapped
             .into_iter()
             .chain(named.into_iter().flatten())

@@ -16,13 +16,15 @@ use crate::vectors::TokenTable;
 /// A malformed table, a negative or infinite weight, none of the tokenizer's tokens.
 pub(super) fn read(path: &Path, bytes: &[u8], tokens: &TokenTable) -> Result<Vec<f32>> {
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-    let weights = match extension {
+    let mut weights = match extension {
         "json" => by_token(path, json(path, bytes)?, tokens)?,
         "txt" => by_token(path, tabbed(path, bytes)?, tokens)?,
         "safetensors" => safetensors(path, bytes)?,
         _ => archive(path, bytes)?,
     };
-    if weights.len() != tokens.len() {
+    // Rows after the last token are padding.
+    weights.truncate(tokens.len());
+    if weights.len() < tokens.len() {
         let problem = format!(
             "expected a weight for each of the tokenizer's {} tokens, found {}",
             tokens.len(),
@@ -41,7 +43,7 @@ pub(super) fn read(path: &Path, bytes: &[u8], tokens: &TokenTable) -> Result<Vec
 
 const SAME_MODEL: &str = "the table and the tokenizer must come from the same model";
 
-fn json(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, f64>> {
+fn json(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, Option<f64>>> {
     serde_json::from_slice(bytes).map_err(|e| {
         let line = Place::Line(e.line() as u64);
         Error::data(path, line, format!("expected {{token: weight, …}}, found {e}"))
@@ -49,7 +51,7 @@ fn json(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, f64>> {
 }
 
 /// token<TAB>weight
-fn tabbed(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, f64>> {
+fn tabbed(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, Option<f64>>> {
     let mut table = BTreeMap::new();
     for (i, line) in bytes.split(|&b| b == b'\n').enumerate() {
         let text = std::str::from_utf8(line).ok().map(|l| l.strip_suffix('\r').unwrap_or(l));
@@ -57,23 +59,29 @@ fn tabbed(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, f64>> {
             continue;
         }
         let pair = text.and_then(|l| l.rsplit_once('\t'));
-        let Some((token, weight)) = pair.and_then(|(t, w)| Some((t, w.trim().parse().ok()?)))
+        let Some((token, weight)) =
+            pair.and_then(|(t, w)| Some((t, w.trim().parse::<f64>().ok()?)))
         else {
             let found = String::from_utf8_lossy(line);
             let problem = format!("expected token<TAB>weight, found {found:?}");
             return Err(Error::data(path, Place::Line(i as u64 + 1), problem));
         };
-        table.insert(token.to_owned(), weight);
+        table.insert(token.to_owned(), Some(weight));
     }
     Ok(table)
 }
 
-fn by_token(path: &Path, table: BTreeMap<String, f64>, tokens: &TokenTable) -> Result<Vec<f32>> {
+/// A token whose weight is null has none.
+fn by_token(
+    path: &Path,
+    table: BTreeMap<String, Option<f64>>,
+    tokens: &TokenTable,
+) -> Result<Vec<f32>> {
     let mut weights = vec![0.0; tokens.len()];
     let mut known = false;
     for (token, weight) in table {
         if let Some(id) = tokens.get(&token) {
-            weights[id as usize] = weight as f32;
+            weights[id as usize] = weight.unwrap_or(0.0) as f32;
             known = true;
         }
     }
@@ -170,6 +178,8 @@ mod tests {
     fn every_form_gives_the_same_weights() {
         let want = [0.0, 3.5, 0.25];
         assert_eq!(of("idf.json", br#"{"river": 3.5, "sea": 0.25, "other": 7}"#).unwrap(), want);
+        let nulls = br#"{"[UNK]": null, "river": 3.5, "sea": 0.25}"#;
+        assert_eq!(of("idf.json", nulls).unwrap(), want, "null is no weight");
         let text = b"river\t3.5\r\nother\t7\n\nsea\t0.25\n";
         assert_eq!(of("query_token_weights.txt", text).unwrap(), want);
         let header = r#"{"__metadata__":{"format":"pt"},
@@ -207,5 +217,9 @@ mod tests {
         assert!(e(&header("I64", "[1]", 8)).contains("found numbers of type I64"));
         assert!(e(&header("F32", "[1,2]", 8)).contains("found shape [1, 2] and 2 numbers"));
         assert!(e(&u64::MAX.to_le_bytes()).contains("found a short file"));
+        // Rows after the last token are padding, whatever is in them.
+        let header = r#"{"weight":{"dtype":"F32","shape":[5],"data_offsets":[0,20]}}"#;
+        let padded = tensor(header, &[1.0, 2.0, 3.0, f32::NAN, -1.0]);
+        assert_eq!(of("m.safetensors", &padded).unwrap(), [1.0, 2.0, 3.0]);
     }
 }

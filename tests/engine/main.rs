@@ -7,6 +7,8 @@ mod corruption;
 mod exact;
 mod fuzz_corpus;
 mod hybrid;
+#[path = "../mutations/mod.rs"]
+mod mutations;
 #[path = "../random/mod.rs"]
 mod random;
 mod scale;

@@ -72,9 +72,9 @@ fn every_fault_of_a_model_directory_has_its_message() {
     );
     restore("config.json");
 
-    edit(&file("vocab.txt"), "river\n", "");
+    edit(&file("vocab.txt"), "river\n", "river\none more\n");
     let e = refused();
-    assert!(e.starts_with("error: model/vocab.txt: expected the "), "{e}");
+    assert!(e.starts_with("error: model/vocab.txt: expected at most the 191 tokens "), "{e}");
     assert!(e.ends_with("use the tokenizer that the model was trained with"), "{e}");
     std::fs::remove_file(file("vocab.txt")).unwrap();
     assert_eq!(
@@ -257,4 +257,45 @@ fn a_length_beyond_the_models_positions_is_refused() {
     command.arg("--input").arg(run.path("texts.tsv")).arg("--output").arg(run.path("store"));
     let output = command.output().unwrap();
     assert_eq!(message(&output), "error: --max-length 65 is more than the model's 64 positions");
+}
+
+#[test]
+fn a_tokenizer_that_contradicts_itself_is_an_error_without_a_panic_in_sight() {
+    let run = Run::new("d1\tcost \u{a3}5\n");
+    let model = run.path("model");
+    copy_folder(&golden("distilbert"), &model);
+    let path = model.join("tokenizer.json");
+    let golden = std::fs::read_to_string(&path).unwrap();
+    let mut file: serde_json::Value = serde_json::from_str(&golden).unwrap();
+    file["normalizer"] = serde_json::json!({"type": "Precompiled", "precompiled_charsmap": null});
+    std::fs::write(&path, file.to_string()).unwrap();
+    let e = run.refused(&model, "store", &[]);
+    let start = "error: model/tokenizer.json: expected a normalizer that runs, found Precompiled: ";
+    assert!(e.starts_with(start) && e.lines().count() == 1, "{e}");
+
+    let mut file: serde_json::Value = serde_json::from_str(&golden).unwrap();
+    file["post_processor"]["special_tokens"]["[CLS]"]["ids"] = serde_json::json!([9999]);
+    std::fs::write(&path, file.to_string()).unwrap();
+    assert_eq!(
+        run.refused(&model, "store", &[]),
+        "error: model/tokenizer.json: expected the post_processor's token \"[CLS]\" in the \
+         vocabulary with the id 9999, found the id 2; the tokenizer contradicts itself: fetch it \
+         again from where the model comes from"
+    );
+}
+
+#[test]
+fn rows_without_a_token_are_told_of_once() {
+    let run = Run::new("a\triver\n");
+    let model = model_copy(&run);
+    let list = std::fs::read_to_string(model.join("vocab.txt")).unwrap();
+    let all: Vec<&str> = list.lines().collect();
+    std::fs::write(model.join("vocab.txt"), all[..all.len() - 3].join("\n")).unwrap();
+    let output = run.command(&model, "store", &[]).output().unwrap();
+    assert!(output.status.success(), "{}", message(&output));
+    let said = message(&output);
+    let note = "note: of the model's vocabulary, 3 rows after the tokenizer's 188 tokens have no \
+                token and are passed over as padding";
+    assert!(said.contains(note), "{said}");
+    assert_eq!(run.manifest("store").plan.encoding.unwrap().model.vocabulary, 188);
 }

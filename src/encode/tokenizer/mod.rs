@@ -1,16 +1,37 @@
 //! Text to token ids, as the model was trained to see it.
+//!
+//! ```text
+//! tokenizer.json ─► audit::read ────┐
+//! vocab.txt ──────► vocabulary ─────┴─► apply (settings) ─► audit::tokens ─► TextTokenizer
+//! tokenizer_config.json … ─► settings ──┘
+//! ```
+//!
+//! What bounds the time of a regular expression in `tokenizer.json`: parts without look-around and
+//! back references run in linear time; for the others the crate's engine gives up a match after
+//! 1,000,000 steps back, and the crate then leaves the rest of that text in one piece. So no text
+//! hangs, and only a hostile expression ever gets there: GPT-2's, with its one look-ahead, steps back
+//! once for each run of white space.
 
 use std::path::{Path, PathBuf};
 
-use tokenizers::models::wordpiece::WordPiece;
-use tokenizers::normalizers::BertNormalizer;
-use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
-use tokenizers::processors::bert::BertProcessing;
-use tokenizers::{AddedToken, Encoding, Tokenizer, TruncationParams};
+use tokenizers::{Encoding, Tokenizer, TruncationDirection, TruncationParams};
 
+use self::caught::caught;
+use self::settings::{Class, Settings};
 use super::cut;
 use crate::error::{Error, Place, Result};
 use crate::vectors::TokenTable;
+
+mod apply;
+mod audit;
+mod caught;
+mod settings;
+mod vocabulary;
+
+#[cfg(test)]
+mod audit_tests;
+#[cfg(test)]
+mod settings_tests;
 
 /// Bytes of a text that are tokenized first, for each token that is kept. Word pieces of
 /// English take 5 with their space, so texts that are cut are nearly always cut here.
@@ -40,36 +61,50 @@ pub struct TokenIds {
 }
 
 impl TextTokenizer {
-    /// Reads `tokenizer.json`, or else builds BERT's tokenizer from `vocab.txt`
-    /// (`tokenizer_config.json` may say `"do_lower_case": false`).
+    /// Reads `tokenizer.json`, or else builds BERT's tokenizer from `vocab.txt`, with the settings
+    /// of `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` beside it.
     ///
     /// `max_length` counts special tokens; at least 3.
+    ///
+    /// # Errors
+    /// A missing, malformed or inconsistent file; a class or an option that is not known.
     pub fn load(dir: &Path, max_length: usize) -> Result<Self> {
         if max_length < 3 {
             let problem = format!("--max-length must be at least 3, found {max_length}");
             return Err(Error::Usage(problem));
         }
         let (json, vocabulary) = (dir.join("tokenizer.json"), dir.join("vocab.txt"));
-        let (path, bytes, mut inner) = if json.exists() {
-            let bytes = super::info::read(&json)?;
-            let inner = Tokenizer::from_bytes(&bytes).map_err(|e| malformed(&json, &e))?;
-            (json, bytes, inner)
-        } else if vocabulary.exists() {
-            let bytes = super::info::read(&vocabulary)?;
-            let inner = from_vocabulary(dir, &vocabulary, &bytes)?;
-            (vocabulary, bytes, inner)
-        } else {
-            let problem = "expected tokenizer.json or vocab.txt in the model directory, found none";
-            return Err(Error::data(dir, Place::File, problem)
-                .hint("copy it from where the model comes from"));
+        let (path, from_json) = match (json.exists(), vocabulary.exists()) {
+            (true, _) => (json, true),
+            (false, true) => (vocabulary, false),
+            (false, false) => {
+                let problem =
+                    "expected tokenizer.json or vocab.txt in the model directory, found none";
+                return Err(Error::data(dir, Place::File, problem)
+                    .hint("copy it from where the model comes from"));
+            }
         };
-        let truncation = TruncationParams { max_length, ..TruncationParams::default() };
-        inner.with_truncation(Some(truncation)).map_err(|e| malformed(&path, &e))?;
-        inner.with_padding(None);
-        let tokens = token_table(&path, &inner)?;
-        let digest = blake3::hash(&bytes).to_hex().to_string();
-        let first = cut::keeps_tokens(&inner).then(|| max_length.saturating_mul(FIRST_BYTES));
-        Ok(TextTokenizer { inner, path, digest, tokens, first })
+        let bytes = super::info::read(&path)?;
+        let settings = Settings::read(dir)?;
+        let (mut inner, mut changes) = match from_json {
+            true => {
+                let mut inner = audit::read(&path, &bytes)?;
+                let changes = apply::to_file(&path, &mut inner, &settings)?;
+                (inner, changes)
+            }
+            false => {
+                require_bert(&settings)?;
+                (vocabulary::tokenizer(&path, &bytes, &settings)?, apply::of_vocabulary(&settings))
+            }
+        };
+        changes.extend(apply::tokens(&mut inner, &settings)?);
+        truncate(&mut inner, &settings, max_length, &mut changes)?;
+        let tokens = audit::tokens(&path, &inner)?;
+        let whole =
+            inner.get_truncation().is_some_and(|t| t.direction == TruncationDirection::Left);
+        let cuts = !whole && cut::keeps_tokens(&inner);
+        let first = cuts.then(|| max_length.saturating_mul(FIRST_BYTES));
+        Ok(TextTokenizer { inner, path, digest: digest(&bytes, &changes), tokens, first })
     }
 
     /// The token strings by id.
@@ -77,7 +112,8 @@ impl TextTokenizer {
         &self.tokens
     }
 
-    /// blake3 of the file the tokenizer came from, in hexadecimal.
+    /// blake3 of the file the tokenizer came from and of what settings change in it, in
+    /// hexadecimal.
     pub fn digest(&self) -> &str {
         &self.digest
     }
@@ -111,11 +147,18 @@ impl TextTokenizer {
         Ok(TokenIds { has_content: !ids.is_empty(), truncated, ids })
     }
 
+    fn failed(&self, text: &str, error: &str) -> Error {
+        let start: String = text.chars().take(40).collect();
+        let problem = format!("expected tokens of the text that begins {start:?}, found: {error}");
+        Error::data(&self.path, Place::File, problem)
+            .hint("the tokenizer cannot read this text: take it out, or change it")
+    }
+
     /// The text's tokens up to the limit. Overflowing, if the text has more: of a long text,
     /// then, only a part is tokenized, the smallest of doubling ones that overflows.
     fn first_tokens(&self, text: &str, specials: bool) -> Result<Encoding> {
         let encode = |text: &str| {
-            self.inner.encode_fast(text, specials).map_err(|e| malformed(&self.path, &e))
+            caught(|| self.inner.encode_fast(text, specials)).map_err(|e| self.failed(text, &e))
         };
         let mut at_least = self.first.unwrap_or(usize::MAX);
         while let Some(end) = cut::before_space(text, at_least) {
@@ -133,54 +176,53 @@ fn malformed(path: &Path, error: &dyn std::fmt::Display) -> Error {
     Error::data(path, Place::File, format!("expected a tokenizer, found: {error}"))
 }
 
-/// Tokens that BERT's tokenizer finds in a text as they are, whatever it makes of signs and
-/// case; a list of pieces may leave out those that it can do without.
-const BERT_SPECIALS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
-
-/// BERT's tokenizer over a word-piece list, one piece a line.
-fn from_vocabulary(dir: &Path, path: &Path, bytes: &[u8]) -> Result<Tokenizer> {
-    let pieces = WordPiece::read_bytes(bytes).map_err(|e| malformed(path, &e))?;
-    let special = |token: &str| match pieces.get(token) {
-        Some(&id) => Ok((token.to_owned(), id)),
-        None => Err(Error::data(path, Place::File, format!("expected a line {token}, found none"))),
-    };
-    let (cls, sep, _) = (special("[CLS]")?, special("[SEP]")?, special("[UNK]")?);
-    let specials = BERT_SPECIALS.into_iter().filter(|&token| pieces.contains_key(token));
-    let specials: Vec<AddedToken> = specials.map(|token| AddedToken::from(token, true)).collect();
-    let model = WordPiece::builder()
-        .vocab(pieces)
-        .unk_token("[UNK]".into())
-        .build()
-        .map_err(|e| malformed(path, &e))?;
-    let mut tokenizer = Tokenizer::new(model);
-    let normalizer = BertNormalizer::new(true, true, None, lower_cases(dir)?);
-    tokenizer.with_normalizer(Some(normalizer)).map_err(|e| malformed(path, &e))?;
-    tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
-    tokenizer.with_post_processor(Some(BertProcessing::new(sep, cls)));
-    tokenizer.add_special_tokens(specials).map_err(|e| malformed(path, &e))?;
-    Ok(tokenizer)
+/// A list of word pieces makes BERT's tokenizer only.
+fn require_bert(settings: &Settings) -> Result<()> {
+    match settings.class {
+        None | Some(Class::Bert) => Ok(()),
+        Some(_) => {
+            let problem = "expected BERT's tokenizer_class for vocab.txt, found another";
+            Err(Error::data(&settings.path, Place::File, problem)
+                .hint("its tokenizer needs the file tokenizer.json"))
+        }
+    }
 }
 
-/// `do_lower_case` of `tokenizer_config.json`; true if the file or the field is missing.
-fn lower_cases(dir: &Path) -> Result<bool> {
-    let path = dir.join("tokenizer_config.json");
-    if !path.exists() {
-        return Ok(true);
+/// Cuts at our length, whatever the file says of lengths and padding.
+fn truncate(
+    inner: &mut Tokenizer,
+    settings: &Settings,
+    max_length: usize,
+    changes: &mut Vec<String>,
+) -> Result<()> {
+    let specials = audit::special_tokens(inner);
+    if specials >= max_length {
+        let problem = format!(
+            "--max-length must be at least {}, found {max_length}: the tokenizer puts {specials} \
+             special tokens around a text",
+            specials + 1
+        );
+        return Err(Error::Usage(problem));
     }
-    let config: serde_json::Value =
-        serde_json::from_slice(&super::info::read(&path)?).map_err(|e| malformed(&path, &e))?;
-    Ok(config.get("do_lower_case").and_then(|v| v.as_bool()).unwrap_or(true))
+    let own = inner.get_truncation().map(|t| t.direction == TruncationDirection::Left);
+    let left = settings.left.or(own).unwrap_or(false);
+    if left && own != Some(true) {
+        changes.push("truncation_side left".into());
+    }
+    let direction = if left { TruncationDirection::Left } else { TruncationDirection::Right };
+    let truncation = TruncationParams { max_length, direction, ..TruncationParams::default() };
+    inner.with_truncation(Some(truncation)).map_err(|e| Error::Internal(e.to_string()))?;
+    inner.with_padding(None);
+    Ok(())
 }
 
-fn token_table(path: &Path, tokenizer: &Tokenizer) -> Result<TokenTable> {
-    let mut pairs: Vec<(u32, String)> =
-        tokenizer.get_vocab(true).into_iter().map(|(token, id)| (id, token)).collect();
-    pairs.sort_unstable();
-    if let Some((i, (id, token))) = pairs.iter().enumerate().find(|(i, (id, _))| *i as u32 != *id) {
-        let problem = format!("expected token ids 0, 1, 2, …, found {token:?} with id {id} at {i}");
-        return Err(Error::data(path, Place::File, problem));
+fn digest(bytes: &[u8], changes: &[String]) -> String {
+    let mut hash = blake3::Hasher::new();
+    hash.update(bytes);
+    for change in changes {
+        hash.update(change.as_bytes()).update(b"\0");
     }
-    Ok(TokenTable::from_tokens(pairs.into_iter().map(|(_, token)| token)))
+    hash.finalize().to_hex().to_string()
 }
 
 #[cfg(test)]
@@ -265,6 +307,27 @@ mod tests {
             assert_eq!(plain.encode(text).unwrap(), json.encode(text).unwrap(), "{text}");
             assert_eq!(plain.distinct_pieces(text).unwrap(), json.distinct_pieces(text).unwrap());
         }
+    }
+
+    #[test]
+    fn a_word_list_is_read_as_python_reads_it() {
+        let of = |list: &str| TextTokenizer::load(dir(list).path(), 6);
+        let windows = of(&(PIECES.replace('\n', "\r\n") + "\r\n\r\n")).unwrap();
+        assert_eq!(windows.tokens().len(), 8, "empty lines at the end are no tokens");
+        assert_eq!(windows.encode("river").unwrap().ids, [2, 4, 3]);
+        let wide = of(&PIECES.replace("water", "water\u{3000}")).unwrap();
+        assert_eq!(wide.tokens().token(7), "water\u{3000}", "white space is part of a piece");
+        let e = |list: &str| of(list).err().unwrap().to_string();
+        let twice = e(&format!("{PIECES}river\n"));
+        assert!(
+            twice.contains("vocab.txt:9: expected a new token, found \"river\" of line 5 again")
+        );
+        assert!(e(&format!("\u{FEFF}{PIECES}")).contains("vocab.txt:1: expected the first token"));
+        assert!(
+            e(&PIECES.replace("\nflow\n", "\rflow\n")).contains("vocab.txt:5: expected one token")
+        );
+        assert!(e("").ends_with("expected a line [CLS], found none"));
+        assert!(e(&PIECES.replace("[UNK]", "x")).ends_with("expected a line [UNK], found none"));
     }
 
     #[test]
