@@ -15,7 +15,7 @@ fn splindex(dir: &Path, arguments: &str) -> Command {
 }
 
 fn done(dir: &Path, arguments: &str) {
-    common::programs::succeeds(dir, SPLINDEX, arguments);
+    crate::common::succeeds(dir, SPLINDEX, arguments);
 }
 
 /// A store of 60,000 documents, 8.8 million postings.

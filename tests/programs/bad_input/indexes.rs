@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::common::{Folder, SPLINDEX};
 use super::{index, spoil};
+use crate::common::{Folder, SPLINDEX};
 
 #[test]
 fn files_that_are_no_index_are_refused() {

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::{Folder, QUERY, SPLINDEX};
 use super::index;
+use crate::common::{Folder, QUERY, SPLINDEX};
 
 #[test]
 fn vectors_that_are_not_sound_are_refused_with_their_line() {

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::common::{Folder, QUERY, SPLINDEX};
 use super::index;
+use crate::common::{Folder, QUERY, SPLINDEX};
 
 #[test]
 fn the_older_output_survives_a_failed_build() {

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::{Folder, SPLINDEX};
 use super::spoil;
+use crate::common::{Folder, SPLINDEX};
 
 #[test]
 fn indexes_that_do_not_belong_together_are_not_merged() {

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::common::{Folder, QUERY};
 use super::index;
+use crate::common::{Folder, QUERY};
 
 #[test]
 fn query_files_that_are_not_sound_are_refused_with_their_line() {
