@@ -31,6 +31,73 @@ impl Table {
         (0..self.header.len()).map(column).collect()
     }
 
+    /// The table for a terminal of `width` columns. One that is wider has headers of several
+    /// lines; if that is not enough, the columns behind the first, flush left, go on below.
+    pub fn within(&self, width: usize) -> String {
+        if total(&self.widths()) <= width {
+            return self.to_string();
+        }
+        let widths = self.narrow_widths();
+        if total(&widths) <= width {
+            return self.wrapped(&widths);
+        }
+        let (keys, others) = (0..self.left, self.left..self.header.len());
+        let mut parts: Vec<Vec<usize>> = Vec::new();
+        for column in others {
+            let with = |part: &[usize]| {
+                let columns = keys.clone().chain(part.iter().copied()).chain([column]);
+                total(&columns.map(|c| widths[c]).collect::<Vec<_>>())
+            };
+            match parts.last_mut() {
+                Some(part) if with(part) <= width => part.push(column),
+                _ => parts.push(vec![column]),
+            }
+        }
+        if parts.len() < 2 {
+            return self.wrapped(&widths);
+        }
+        let part = |part: &Vec<usize>| {
+            let columns: Vec<usize> = keys.clone().chain(part.iter().copied()).collect();
+            let cells = |row: &Vec<String>| columns.iter().map(|&c| row[c].clone()).collect();
+            let rows = self.rows.iter().map(cells).collect();
+            Table { left: self.left, header: cells(&self.header), rows }.within(width)
+        };
+        parts.iter().map(part).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Widths with headers broken at every space where cells are narrower.
+    fn narrow_widths(&self) -> Vec<usize> {
+        let column = |c: usize| {
+            let words = self.header[c].split(' ').map(|word| word.chars().count());
+            let cells = self.rows.iter().map(|row| row[c].chars().count());
+            words.chain(cells).max().unwrap_or(0)
+        };
+        (0..self.header.len()).map(column).collect()
+    }
+
+    /// With headers of as many lines as `widths` need, their last ones above the cells.
+    fn wrapped(&self, widths: &[usize]) -> String {
+        let headers: Vec<Vec<String>> =
+            self.header.iter().zip(widths).map(|(text, &width)| wrap(text, width)).collect();
+        let lines = headers.iter().map(Vec::len).max().unwrap_or(0);
+        let header = (0..lines).map(|line| {
+            let cell = |header: &Vec<String>| {
+                let above = lines - header.len();
+                line.checked_sub(above).map_or(String::new(), |at| header[at].clone())
+            };
+            headers.iter().map(cell).collect()
+        });
+        let header: Vec<Vec<String>> = header.collect();
+        let rows = header.iter().chain(&self.rows);
+        rows.map(|row| format!("{}\n", self.line(row, widths))).collect()
+    }
+
+    fn line(&self, row: &[String], widths: &[usize]) -> String {
+        let pad = |(c, (cell, width)): (usize, (&String, &usize))| pad(cell, *width, c < self.left);
+        let cells: Vec<String> = row.iter().zip(widths).enumerate().map(pad).collect();
+        cells.join(GAP).trim_end().to_owned()
+    }
+
     /// A Markdown table.
     pub fn to_markdown(&self) -> String {
         let align = (0..self.header.len()).map(|c| if c < self.left { "---" } else { "--:" });
@@ -64,13 +131,32 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let widths = self.widths();
         for row in [&self.header].into_iter().chain(&self.rows) {
-            let pad =
-                |(c, (cell, width)): (usize, (&String, &usize))| pad(cell, *width, c < self.left);
-            let cells: Vec<String> = row.iter().zip(&widths).enumerate().map(pad).collect();
-            writeln!(f, "{}", cells.join("  ").trim_end())?;
+            writeln!(f, "{}", self.line(row, &widths))?;
         }
         Ok(())
     }
+}
+
+/// Between two columns.
+const GAP: &str = "  ";
+
+fn total(widths: &[usize]) -> usize {
+    widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1)
+}
+
+/// Lines of at most `width` characters, or of one word.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 fn pad(text: &str, width: usize, left: bool) -> String {
@@ -115,6 +201,23 @@ mod tests {
     #[test]
     fn columns_line_up_in_characters() {
         assert_eq!(table().to_string(), "name      µs\na|b     1.00\n<c>   12,345\n");
+    }
+
+    #[test]
+    fn a_wide_table_gets_headers_of_several_lines_then_parts() {
+        let mut table = Table::new(["system", "MRR@10", "latency (retrieval), µs"], 1);
+        table.row(["BM25", "0.7318", "3.64"]);
+        assert_eq!(table.within(39), table.to_string());
+        let wrapped = "                     latency\n                (retrieval),\n\
+                       system  MRR@10            µs\nBM25    0.7318          3.64\n";
+        assert_eq!(table.within(38), wrapped);
+        assert_eq!(table.within(28), wrapped);
+        let parts = "system  MRR@10\nBM25    0.7318\n\n\
+                     \u{20}            latency\n        (retrieval),\n\
+                     system            µs\nBM25            3.64\n";
+        assert_eq!(table.within(27), parts);
+        // What cannot be parted any more is as wide as it is.
+        assert_eq!(table.within(5), parts);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::space::Space;
 use super::summary::Summary;
 use super::throughput::{Throughput, throughput};
 use crate::error::Result;
+use crate::format::SectionKind;
 use crate::index::Index;
 use crate::progress::Progress;
 use crate::query::{Algorithm, Approximation, Counters, Query, SimdLevel, with_picks};
@@ -96,6 +97,9 @@ pub struct IndexReport {
     pub content_id: String,
     /// Documents.
     pub documents: u64,
+    /// Equal where the documents are: their number, length and checksum of their ids.
+    #[serde(skip)]
+    pub collection: (u64, u64, u32),
     /// Terms.
     pub terms: u64,
     /// Layout of posting lists.
@@ -281,6 +285,7 @@ fn index_report(subject: &Subject<'_>) -> Result<IndexReport> {
         name: name.clone(),
         content_id: index.content_id(),
         documents: meta.documents,
+        collection: collection(index),
         terms: meta.terms,
         codec: meta.codec.name(),
         reordered: meta.reordered,
@@ -289,6 +294,13 @@ fn index_report(subject: &Subject<'_>) -> Result<IndexReport> {
         encoding: Summary::of_nanos(encoding),
         queries: ids.iter().zip(queries).zip(encoding).map(facts).collect(),
     })
+}
+
+/// What [`IndexReport::collection`] says; ids are stored in input order.
+fn collection(index: &Index) -> (u64, u64, u32) {
+    let names = index.sections().find(|(kind, _)| *kind == SectionKind::Names);
+    let (len, crc) = names.map_or((0, 0), |(_, section)| (section.len.get(), section.crc.get()));
+    (index.meta().documents, len, crc)
 }
 
 #[cfg(test)]

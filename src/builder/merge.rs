@@ -323,7 +323,7 @@ fn bisect(lists: &mut Union<'_>, progress: &dyn Progress) -> Result<Bisected> {
     let bp = BpOptions::default();
     let documents = lists.documents();
     let kept = lists.ordered();
-    progress.begin("reading", 2 * kept as u64);
+    progress.begin("merging", 2 * kept as u64);
     let (mut block, mut list, mut since) = (Block::default(), Gathered::default(), 0);
     let forward = ForwardIndex::transpose(documents, &lists.frequencies, |term, each| {
         lists.gather(term, &mut block, &mut list)?;

@@ -4,21 +4,22 @@ use super::common::unique;
 use crate::error::{Error, Result};
 use crate::query::Approximation;
 
+/// Said of each option: a heading of the whole struct would go on to what follows it.
+const HEADING: &str =
+    "Approximate answers (off by default, marked in summaries, TREC tags and reports)";
+
 /// Settings; `bench` takes lists and measures every combination.
 #[derive(Debug, Clone, Default, clap::Args)]
-#[command(
-    next_help_heading = "Approximate answers (off by default, marked in summaries, TREC tags and reports)"
-)]
 pub struct ApproximateArgs {
     /// Search with the N heaviest terms of each query
-    #[arg(long, value_name = "N", value_delimiter = ',')]
+    #[arg(long, value_name = "N", value_delimiter = ',', help_heading = HEADING)]
     max_query_terms: Vec<usize>,
     /// Search with the heaviest terms that hold this share of the query's largest score
-    #[arg(long, value_name = "SHARE", value_delimiter = ',')]
+    #[arg(long, value_name = "SHARE", value_delimiter = ',', help_heading = HEADING)]
     query_mass: Vec<f64>,
     /// Give this many candidates of a shortened query (k, if that is more) their scores for
     /// the whole query
-    #[arg(long, value_name = "N", value_delimiter = ',')]
+    #[arg(long, value_name = "N", value_delimiter = ',', help_heading = HEADING)]
     rescore: Vec<usize>,
 }
 

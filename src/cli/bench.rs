@@ -7,14 +7,15 @@ use std::time::Duration;
 use super::approximate::ApproximateArgs;
 use super::common::unique;
 use super::progress::Bars;
-use super::{Common, out};
+use super::{Common, columns, model_not_needed, out};
 use crate::bench::suite::{self, EncodedQueries, Inputs, Suite};
 use crate::bench::{Plan, Report, Subject, check_load, default_cpu, report, run as measure};
 use crate::error::{Error, Result};
 use crate::index::{Index, Load};
-use crate::query::file::{QueryFile, QueryKind};
+use crate::progress::Progress;
+use crate::query::file::{QueryFile, QueryKind, Sidecars, read_queries_with};
 use crate::query::{Algorithm, SimdLevel};
-use crate::retrieve::TEXT_SCALE;
+use crate::retrieve::{QuerySide, TEXT_SCALE};
 
 /// Measure queries: latency, throughput, space; or a suite's quality, latency and size
 #[derive(Debug, clap::Args)]
@@ -44,58 +45,71 @@ pub struct BenchArgs {
     /// Index files
     #[arg(value_name = "INDEX.spx", required_unless_present = "suite")]
     indexes: Vec<PathBuf>,
-    /// Texts, token:weight lists, repeated tokens or JSON Lines
-    #[arg(long, value_name = "FILE", required_unless_present = "suite")]
+    /// Texts, token:weight lists, repeated tokens, JSON Lines, or a matrix (.npz, .csr)
+    #[arg(long, value_name = "FILE", required_unless_present = "suite", help_heading = "Queries")]
     queries: Option<PathBuf>,
+    /// Ids of the rows of a matrix of queries, one a line [default: NAME-ids.txt beside it, else
+    /// row numbers]
+    #[arg(long, value_name = "FILE", requires = "queries", help_heading = "Queries")]
+    ids: Option<PathBuf>,
+    /// Tokens of its columns, one a line [default: NAME-tokens.txt, else column numbers]
+    #[arg(long, value_name = "FILE", requires = "queries", help_heading = "Queries")]
+    vocabulary: Option<PathBuf>,
     /// How to read the queries: auto, text, weighted or repeated
-    #[arg(long, value_name = "KIND", default_value = "auto")]
+    #[arg(long, value_name = "KIND", default_value = "auto", help_heading = "Queries")]
     query_kind: QueryKind,
     /// Factor of query weights that are not all integers
-    #[arg(long, value_name = "S", default_value_t = TEXT_SCALE)]
+    #[arg(long, value_name = "S", default_value_t = TEXT_SCALE, help_heading = "Queries")]
     query_scale: f64,
     /// Model directory, or hub id (naver/splade-v3), that turns query texts into weighted tokens: a
     /// model or a table of token weights; BM25 indexes need none
-    #[arg(long, value_name = "DIR|HUB_ID")]
+    #[arg(long, value_name = "DIR|HUB_ID", help_heading = "Queries")]
     query_model: Option<PathBuf>,
     /// Weight h of the learned part in hybrid indexes: BM25 + h · learned [default: 0.5]
-    #[arg(long, value_name = "H")]
+    #[arg(long, value_name = "H", help_heading = "Queries")]
     hybrid_weight: Option<f64>,
     /// Results a query, several separated by commas
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "10,1000")]
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = "10,1000",
+        help_heading = "Search"
+    )]
     k: Vec<usize>,
     /// Algorithms separated by commas (auto, exhaustive, wand, block_max_wand, maxscore,
     /// block_max_maxscore, windowed, range_pruned), or all that the index has the sections for
     /// (but auto, which picks one of them)
-    #[arg(long, value_name = "all|LIST", default_value = "auto")]
+    #[arg(long, value_name = "all|LIST", default_value = "auto", help_heading = "Search")]
     algorithm: String,
     /// Counted passes over the queries
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, help_heading = "Search")]
     runs: usize,
     /// Core of the measuring thread, or none [default: the last]
-    #[arg(long, value_name = "N|none")]
+    #[arg(long, value_name = "N|none", help_heading = "Search")]
     cpu: Option<String>,
     /// Best instruction set to use: scalar, neon, avx2 or avx512 [default: this machine's best]
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", help_heading = "Search")]
     simd: Option<SimdLevel>,
     /// How index bytes get into memory: mmap, populate or ram
-    #[arg(long, value_name = "HOW", default_value = "mmap")]
+    #[arg(long, value_name = "HOW", default_value = "mmap", help_heading = "Search")]
     load: Load,
     /// Compare every list with the exhaustive one
-    #[arg(long)]
+    #[arg(long, help_heading = "More measures")]
     recall: bool,
     #[command(flatten)]
     approximate: ApproximateArgs,
     /// Count postings, blocks, windows and ranges, scored and skipped: means a query
-    #[arg(long)]
+    #[arg(long, help_heading = "More measures")]
     counters: bool,
     /// Judgements: adds the paper's table for these indexes
-    #[arg(long, value_name = "QRELS")]
+    #[arg(long, value_name = "QRELS", help_heading = "More measures")]
     qrels: Option<PathBuf>,
     /// Also an open loop with so many queries a second
-    #[arg(long, value_name = "QPS")]
+    #[arg(long, value_name = "QPS", help_heading = "More measures")]
     rate: Option<f64>,
     /// Seconds of an open loop and of a throughput measurement
-    #[arg(long, value_name = "S", default_value_t = 5.0)]
+    #[arg(long, value_name = "S", default_value_t = 5.0, help_heading = "More measures")]
     seconds: f64,
     /// Write JSON, Markdown, CSV and an HTML page with plots into this directory
     #[arg(long, value_name = "DIR")]
@@ -125,7 +139,10 @@ pub fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode> {
 fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Common) -> Result<()> {
     let plan = plan(args, cpu, common)?;
     let mut inputs = Inputs::default();
-    let file = inputs.queries(queries, args.query_kind)?;
+    let sidecars =
+        Sidecars { ids: args.ids.clone(), vocabulary: args.vocabulary.clone(), tmp: None };
+    let file = read_queries_with(queries, args.query_kind, &sidecars)?;
+    let file = inputs.keep_queries(queries, args.query_kind, file);
     // Faults of what is used last are said before minutes of measuring.
     if let Some(qrels) = &args.qrels {
         check_exact(&plan)?;
@@ -136,10 +153,18 @@ fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Comm
     if let (Some(h), false) = (args.hybrid_weight, indexes.iter().any(|i| i.meta().is_hybrid())) {
         return Err(Error::Usage(format!("--hybrid-weight {h}: none of the indexes is hybrid")));
     }
+    if args.query_model.is_some() && !common.quiet && indexes.iter().all(QuerySide::needs_no_model)
+    {
+        model_not_needed(&indexes[0]);
+    }
     let bars = Bars::new(common);
-    let named = names(&args.indexes).into_iter().zip(&indexes);
-    let subjects = named.map(|(name, index)| subject(name, index, &file, args, cpu));
-    let measured = measure(&subjects.collect::<Result<Vec<_>>>()?, &plan, &bars)?;
+    bars.begin("encoding", indexes.len() as u64);
+    let mut subjects = Vec::with_capacity(indexes.len());
+    for (name, index) in names(&args.indexes).into_iter().zip(&indexes) {
+        subjects.push(subject(name, index, &file, args, cpu)?);
+        bars.advance(1);
+    }
+    let measured = measure(&subjects, &plan, &bars)?;
     bars.finish();
     if let Some(dir) = &args.report {
         report::write(&measured, dir)?;
@@ -178,7 +203,7 @@ fn subject<'a>(
     cpu: Option<usize>,
 ) -> Result<Subject<'a>> {
     let model = args.query_model.as_deref();
-    let side = suite::query_side(index, model, hybrid_weight(index, args))?;
+    let side = QuerySide::load(index, model, hybrid_weight(index, args))?;
     let EncodedQueries { prepared, encoding } =
         suite::encode_all(&side, file, args.query_scale, args.runs, cpu)?;
     let (ids, queries) = prepared.into_iter().map(|p| (p.id, p.query)).unzip();
@@ -193,14 +218,18 @@ fn print_measured(measured: &Report, common: &Common) -> Result<()> {
         out!("{json}");
         return Ok(());
     }
-    out!("{}\n\n{}", report::protocol(measured), report::latency_table(measured));
+    let width = columns();
+    out!("{}\n\n{}", report::protocol(measured), report::latency_table(measured).within(width));
     if let Some(load) = report::load_table(measured) {
-        out!("{load}");
+        if let Some(arrivals) = report::arrivals(measured) {
+            out!("{arrivals}\n");
+        }
+        out!("{}", load.within(width));
     }
     if let Some(work) = report::work_table(measured) {
-        out!("{work}");
+        out!("{}", work.within(width));
     }
-    out!("{}\n{}", report::space_table(measured), report::machine(measured));
+    out!("{}\n{}", report::space_table(measured).within(width), report::machine(measured));
     Ok(())
 }
 
@@ -253,7 +282,7 @@ fn run_suite(
             .map_err(|e| Error::Internal(format!("the report does not encode: {e}")))?;
         out!("{json}");
     } else {
-        out!("\n{}\n{}", measured.table(), measured.protocol());
+        out!("\n{}\n{}", measured.table().within(columns()), measured.protocol());
     }
     if args.suite.is_some() {
         told_where(args, common);

@@ -1,11 +1,10 @@
-//! What every command shares: its common flags, progress bars, exit codes.
+//! What every command shares: its common flags, numbers for people, exit codes.
 
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
-use indicatif::{ProgressBar, ProgressStyle};
-
 use crate::error::{Error, Result};
+use crate::index::Index;
 use crate::vectors::store::Shard;
 
 /// Flags of every command.
@@ -14,7 +13,7 @@ pub struct Common {
     /// Worker threads [default: all cores; search answers on one]
     #[arg(long, value_name = "N", global = true)]
     pub threads: Option<usize>,
-    /// No progress bars and no summary
+    /// No progress and no summary
     #[arg(long, global = true)]
     pub quiet: bool,
     /// Machine-readable result on standard output
@@ -51,28 +50,22 @@ pub fn parse<C: clap::CommandFactory + clap::FromArgMatches>() -> C {
     C::from_arg_matches(&command.get_matches()).unwrap_or_else(|e| e.exit())
 }
 
-/// A progress bar on standard error; hidden when quiet or not a terminal.
-/// `len` 0 means unknown: a spinner with a count and a rate.
-pub fn progress(common: &Common, what: &'static str, len: u64) -> ProgressBar {
-    if common.quiet || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let (bar, template) = if len == 0 {
-        (ProgressBar::new_spinner(), "{msg:>10} {spinner} {human_pos} ({per_sec}) {elapsed}")
-    } else {
-        (
-            ProgressBar::new(len),
-            "{msg:>10} {wide_bar} {human_pos}/{human_len} ({per_sec}, {eta} left)",
-        )
-    };
-    bar.set_style(ProgressStyle::with_template(template).expect("a fixed template"));
-    bar.set_message(what);
-    bar
-}
-
 /// "1 query", "7 queries".
 pub(crate) fn count(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
+}
+
+/// Columns of the terminal that results go to; 100 in files and pipes, where nobody knows.
+pub(crate) fn columns() -> usize {
+    let terminal = std::io::stdout().is_terminal();
+    let size = terminal.then(|| console::Term::stdout().size_checked()).flatten();
+    size.map_or(100, |(_, columns)| usize::from(columns))
+}
+
+/// Says that a query model was given for nothing.
+pub(crate) fn model_not_needed(index: &Index) {
+    let index = index.path().display();
+    eprintln!("{index}: BM25 analyses texts itself, --query-model is not needed");
 }
 
 /// The values of a list, each once, in the order of their first appearance.

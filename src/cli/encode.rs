@@ -100,7 +100,7 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
             encoder.tokens().len(),
         );
     }
-    let input = survey(args)?;
+    let input = survey(args, common)?;
     let documents = input.as_ref().map(|i| i.documents);
     let range = range(args.shard, documents)?;
     let mut plan = plan(args, &*encoder, range.as_ref().map_or(0, |r| r.start));
@@ -126,7 +126,7 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
     };
     let records = CorpusReader::open(&args.input, args.fields.as_ref())?;
     let report = encode_to_store(records, store, &job);
-    bar.finish_and_clear();
+    bar.finish();
     if let Err(Error::Stopped) = report {
         let dir = args.output.display();
         eprintln!("stopped: {dir} is unfinished; the same command with --resume continues it");
@@ -182,13 +182,15 @@ fn load(args: &EncodeArgs, common: &Common) -> Result<Box<dyn TextEncoder>> {
 
 /// What the input holds; none if it cannot be read twice. Costs a reading, finds a bad record
 /// before hours of encoding, and lets a store know its input before its first block.
-fn survey(args: &EncodeArgs) -> Result<Option<InputDigest>> {
+fn survey(args: &EncodeArgs, common: &Common) -> Result<Option<InputDigest>> {
     let mut records = CorpusReader::open(&args.input, args.fields.as_ref())?;
     if records.bytes_total().is_none() {
         return Ok(None);
     }
     let mut digest = blake3::Hasher::new();
+    let bar = progress(common, "counting", 0);
     for record in &mut records {
+        bar.inc(1);
         match record {
             Err(error) if args.skip_bad && error.is_one_record() => (),
             Err(error) => return Err(error),

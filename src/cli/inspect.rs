@@ -4,13 +4,14 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Common, count, human_bytes, out};
+use super::{Common, count, human_bytes, out, waiting};
 use crate::error::{Error, Place, Result};
 use crate::format::terms::KTH;
 use crate::index::{Index, TermId};
 use crate::output::{OutputFile, refuse_inputs};
+use crate::page::inspect::{model_facts, page};
 
 /// Show what is in an index file: the whole, a term's list, a document's terms
 #[derive(Debug, clap::Args)]
@@ -29,7 +30,8 @@ pub struct InspectArgs {
     /// Terms of the document with this id, heaviest first (reads every list)
     #[arg(long, value_name = "ID")]
     doc: Option<String>,
-    /// Write a page with plots of lists, impacts and bytes (reads every list)
+    /// Write a page with the model, the longest lists, and plots of lists, impacts and bytes (reads
+    /// every list)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["term", "doc"])]
     html: Option<PathBuf>,
 }
@@ -41,8 +43,10 @@ pub fn run(args: &InspectArgs, common: &Common) -> Result<ExitCode> {
     if let Some(html) = &args.html {
         refuse_inputs(html, &[&args.index])?;
         let mut file = OutputFile::create(html)?;
-        let page = crate::page::inspect::page(&index, &index.statistics()?);
-        file.write_all(page.as_bytes()).map_err(|e| Error::io("write", html, e))?;
+        let bar = waiting(common, "counting");
+        let html_page = page(&index, &index.statistics()?);
+        bar.finish();
+        file.write_all(html_page.as_bytes()).map_err(|e| Error::io("write", html, e))?;
         file.publish()?;
     }
     match (&args.term, &args.doc) {
@@ -89,8 +93,8 @@ fn whole(index: &Index, common: &Common) -> Result<()> {
     out!("made by     {} from {}", provenance.tool, provenance.inputs.join(", "));
     if let Some(model) = provenance.model {
         out!("model");
-        for line in facts("", &model) {
-            out!("{line}");
+        for (name, value) in model_facts(&model) {
+            out!("  {name:<18} {value}");
         }
     }
     out!("sections");
@@ -99,21 +103,6 @@ fn whole(index: &Index, common: &Common) -> Result<()> {
         out!("  {label:<14} {:>12}  {share:.3} bytes a posting", human_bytes(len));
     }
     Ok(())
-}
-
-/// What the manifest of the vectors says of their making, a line for each fact.
-fn facts(name: &str, value: &Value) -> Vec<String> {
-    let text = match value {
-        Value::Object(map) => {
-            return map.iter().flat_map(|(name, value)| facts(name, value)).collect();
-        }
-        Value::Null => return Vec::new(),
-        Value::Bool(flag) => (if *flag { "yes" } else { "no" }).to_owned(),
-        Value::String(text) if text.is_empty() => return Vec::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    vec![format!("  {:<18} {text}", name.replace('_', " "))]
 }
 
 fn terms(index: &Index, token: &str, common: &Common) -> Result<()> {

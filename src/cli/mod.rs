@@ -15,10 +15,8 @@ pub mod demo;
 #[cfg(feature = "encode")]
 pub mod encode;
 pub mod eval;
-mod explain;
 pub mod inspect;
 pub mod merge;
-mod no_terms;
 pub mod search;
 #[cfg(feature = "serve")]
 pub mod serve;
@@ -28,5 +26,6 @@ mod stop;
 pub mod synth;
 pub mod verify;
 
-pub use common::{Common, exit, human_bytes, parse, print, progress};
-pub(crate) use common::{count, out};
+pub use common::{Common, exit, human_bytes, parse, print};
+pub(crate) use common::{columns, count, model_not_needed, out};
+pub use progress::{Bar, progress, waiting};

@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal;
 
-use super::{Common, count, out};
+use super::{Common, count, model_not_needed, out};
 use crate::error::{Error, Result};
-use crate::index::Load;
+use crate::index::{Index, Load};
+use crate::retrieve::QuerySide;
 use crate::serve::http::{Limits, router};
 use crate::serve::{ServeOptions, Service};
 
@@ -95,6 +96,12 @@ pub fn run(args: &ServeArgs, common: &Common) -> Result<ExitCode> {
         queue: args.queue,
     };
     let service = Arc::new(Service::start(options)?);
+    if let (Some(_), false) = (&args.query_model, common.quiet)
+        && let Ok(index) = Index::open(&args.index)
+        && QuerySide::needs_no_model(&index)
+    {
+        model_not_needed(&index);
+    }
     // Connections cost microseconds of one core, queries have threads of their own.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

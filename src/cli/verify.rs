@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{Common, human_bytes, out};
+use super::{Common, human_bytes, out, waiting};
 use crate::error::{Error, Result};
 use crate::index::Index;
 
@@ -48,7 +48,9 @@ pub fn run(args: &VerifyArgs, common: &Common) -> Result<ExitCode> {
                 continue;
             }
         };
+        let bar = waiting(common, "verifying");
         let report = if args.deep { index.verify_deep() } else { index.verify() };
+        bar.finish();
         sound &= report.faults.is_empty();
         if common.json {
             let json = serde_json::json!({

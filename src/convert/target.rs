@@ -39,7 +39,7 @@ impl Target {
             Some(Format::Index) => Err(Error::Usage(
                 "convert writes vectors; `splindex build` makes an index of them".into(),
             )),
-            None => Err(Error::Usage(format!(
+            Some(Format::Npy) | None => Err(Error::Usage(format!(
                 "the name {} tells no format: give --to jsonl, ciff, npz, csr, pisa or store",
                 path.display()
             ))),

@@ -1,9 +1,15 @@
-//! The page of one index: its facts, and how lists, impacts and bytes are distributed.
+//! The page of one index: its facts and its model, how lists, impacts and bytes are
+//! distributed, and which lists are the longest.
+
+use serde_json::Value;
 
 use super::plot::{Axis, Chart, Series};
 use super::{document, gallery, section, wide};
-use crate::index::{Index, Statistics};
+use crate::index::{Index, ListStatistics, Statistics, TermId};
 use crate::table::{Table, escape, group};
+
+/// Lists that the page names.
+const LONGEST: usize = 20;
 
 /// Points of the df curve.
 const CURVE_POINTS: usize = 200;
@@ -45,6 +51,7 @@ pub(crate) fn page(index: &Index, statistics: &Statistics) -> String {
     let body = [
         format!("<h1>{}</h1>\n<p>content id {}</p>\n", escape(&name), index.content_id()),
         wide(&facts(index, statistics)),
+        model(index).map_or(String::new(), |model| format!("<h2>Model</h2>\n{}", wide(&model))),
         gallery(
             "Lists and impacts",
             "Length of each term's list, terms by rank; where the postings are, lists in classes of \
@@ -64,6 +71,7 @@ pub(crate) fn page(index: &Index, statistics: &Statistics) -> String {
             &[bits],
         ),
         format!("<h2>List lengths</h2>\n{}", wide(&class_table(&classes))),
+        format!("<h2>Longest lists</h2>\n{}", wide(&longest(index, statistics))),
         format!("<h2>Sections</h2>\n{}", wide(&sections(index))),
     ];
     document(&format!("splindex: {name}"), &body.concat())
@@ -84,10 +92,10 @@ fn classes(statistics: &Statistics) -> Vec<Class> {
     classes
 }
 
-type Value = fn(&Class, u64) -> f64;
+type Measure = fn(&Class, u64) -> f64;
 
 /// One line a value over the classes that have lists, at the middle of each class.
-fn by_class(title: &str, y: Axis, classes: &[Class], values: &[(&str, Value)]) -> Chart {
+fn by_class(title: &str, y: Axis, classes: &[Class], values: &[(&str, Measure)]) -> Chart {
     let all: u64 = classes.iter().map(|c| c.postings).sum();
     let series = values.iter().enumerate().map(|(colour, (name, value))| {
         let used = classes.iter().enumerate().filter(|(_, c)| c.lists > 0);
@@ -144,7 +152,7 @@ fn plain(points: Vec<(f64, f64)>, dots: bool) -> Series {
 
 fn facts(index: &Index, statistics: &Statistics) -> Table {
     let meta = index.meta();
-    let sum = |f: fn(&crate::index::ListStatistics) -> f64| -> f64 {
+    let sum = |f: fn(&ListStatistics) -> f64| -> f64 {
         statistics.lists.iter().map(f).sum::<f64>() / meta.postings.max(1) as f64
     };
     let mut table = Table::new(["index", ""], 2);
@@ -165,6 +173,66 @@ fn facts(index: &Index, statistics: &Statistics) -> Table {
         ("made by", index.provenance().tool),
     ] {
         table.row([name.to_owned(), value]);
+    }
+    table
+}
+
+/// What the manifest of the vectors says of their making; nothing for BM25.
+fn model(index: &Index) -> Option<Table> {
+    let facts = model_facts(&index.provenance().model?);
+    let mut table = Table::new(["model", ""], 2);
+    for (name, value) in facts {
+        table.row([name, value]);
+    }
+    Some(table)
+}
+
+/// Names and values of a JSON object, those of objects in it included; what is null or an empty
+/// text is left out.
+pub(crate) fn model_facts(model: &Value) -> Vec<(String, String)> {
+    fn add(facts: &mut Vec<(String, String)>, name: &str, value: &Value) {
+        let text = match value {
+            Value::Object(map) => {
+                return map.iter().for_each(|(name, value)| add(facts, name, value));
+            }
+            Value::Null => return,
+            Value::Bool(flag) => (if *flag { "yes" } else { "no" }).to_owned(),
+            Value::String(text) if text.is_empty() => return,
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        facts.push((name.replace('_', " "), text));
+    }
+    let mut facts = Vec::new();
+    add(&mut facts, "", model);
+    facts
+}
+
+/// The terms that stand in the most documents, and what their lists take.
+fn longest(index: &Index, statistics: &Statistics) -> Table {
+    let mut terms: Vec<TermId> = (0..statistics.lists.len() as TermId).collect();
+    let list = |term: TermId| statistics.lists[term as usize];
+    terms.sort_by_key(|&term| (std::cmp::Reverse(list(term).df), term));
+    terms.truncate(LONGEST);
+    let hybrid = index.meta().is_hybrid();
+    let mut header = vec!["token"];
+    header.extend(hybrid.then_some("field"));
+    header.extend(["documents", "share, %", "bytes", "bits a posting", "largest impact"]);
+    let mut table = Table::new(header, 1 + usize::from(hybrid));
+    for term in terms {
+        let (field, token) = index.lexicon().token(term);
+        let ListStatistics { df, bytes, .. } = list(term);
+        let share = 100.0 * f64::from(df) / f64::from(index.documents().max(1));
+        let mut row = vec![token.to_owned()];
+        row.extend(hybrid.then(|| index.meta().field_name(field).to_owned()));
+        row.extend([
+            group(df.into()),
+            format!("{share:.1}"),
+            group(bytes),
+            format!("{:.2}", 8.0 * bytes as f64 / f64::from(df.max(1))),
+            index.term(term).max_impact.to_string(),
+        ]);
+        table.row(row);
     }
     table
 }
@@ -207,7 +275,10 @@ fn sections(index: &Index) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
     use crate::builder::{BuildOptions, Collection, build};
+    use crate::format::Provenance;
     use crate::progress::Silent;
 
     #[test]
@@ -221,7 +292,11 @@ mod tests {
         }
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("<x>.spx");
-        build(&collection, None, &BuildOptions::default(), &path, &Silent).unwrap();
+        let model =
+            json!({"model": {"name": "<tiny>", "licence": ""}, "top": null, "max_length": 256});
+        let provenance = Provenance { model: Some(model), ..Provenance::default() };
+        let options = BuildOptions { provenance, ..BuildOptions::default() };
+        build(&collection, None, &options, &path, &Silent).unwrap();
         let index = Index::open(&path).unwrap();
         let statistics = index.statistics().unwrap();
         let classes = classes(&statistics);
@@ -231,5 +306,14 @@ mod tests {
         let page = page(&index, &statistics);
         crate::page::check(&page);
         assert!(page.contains("&lt;x&gt;.spx") && page.matches("<svg").count() == 4);
+        for (name, value) in [("name", "&lt;tiny&gt;"), ("max length", "256")] {
+            let row = format!("<td class=\"left\">{name}</td><td class=\"left\">{value}</td>");
+            assert!(page.contains(&row), "{row}");
+        }
+        assert!(!page.contains(">licence<") && !page.contains(">top<"));
+        let lists = page.split("<h2>Longest lists</h2>").nth(1).unwrap();
+        let first = lists.find("<td class=\"left\">&lt;0&gt;</td><td>100</td><td>100.0</td>");
+        let second = lists.find("<td class=\"left\">&lt;1&gt;</td><td>50</td><td>50.0</td>");
+        assert!(first.unwrap() < second.unwrap());
     }
 }

@@ -189,36 +189,102 @@ impl Chart {
         );
     }
 
-    /// Labels beside points; one that would lie on another moves down or up.
+    /// Labels beside points, where they lie on no point and on no other label.
     fn labels(&self, svg: &mut String, x: &Scale, y: &Scale) {
-        let mut taken: Vec<(f64, f64, f64)> = Vec::new();
+        let dots = self.series.iter().filter(|s| s.dots).flat_map(|s| &s.points);
+        let mut taken: Vec<Area> =
+            dots.map(|&(px, py)| Area::around((x.at(px), y.at(py)), (5.0, 5.0))).collect();
         for series in &self.series {
             let (Some(label), Some(&(px, py))) = (&series.label, series.points.last()) else {
                 continue;
             };
-            let (at, width) = (x.at(px), 6.3 * label.chars().count() as f64);
-            let left = at + 9.0 + width > WIDTH - 2.0;
-            let start = if left { at - 9.0 - width } else { at + 9.0 };
-            let free = |y: f64| {
-                taken
-                    .iter()
-                    .all(|&(s, w, t)| (y - t).abs() >= 12.0 || start + width < s || s + w < start)
+            let dot = (x.at(px), y.at(py));
+            let half = (0.5 * LETTER * label.chars().count() as f64, 7.0);
+            let free = |middle: &(f64, f64)| {
+                let area = Area::around(*middle, half);
+                area.is_in_plot() && taken.iter().all(|other| !area.meets(other))
             };
-            let wanted = y.at(py) + 4.0;
-            let moves = (0..40)
-                .map(|i| wanted + 6.0 * f64::from((i + 1) / 2) * [1.0, -1.0][i as usize % 2]);
-            let inside = |y: &f64| (TOP..HEIGHT - BOTTOM).contains(y);
-            let place = moves.filter(inside).find(|&y| free(y)).unwrap_or(wanted);
-            taken.push((start, width, place));
-            let (anchor, tx) = if left { ("end", at - 9.0) } else { ("start", at + 9.0) };
+            let beside = (dot.0 + 8.0 + half.0, dot.1);
+            let middle = places(dot, half).find(free).unwrap_or(beside);
+            taken.push(Area::around(middle, half));
+            // Far from its point a label needs a line to it.
+            let (dx, dy) = ((middle.0 - dot.0).abs() - half.0, (middle.1 - dot.1).abs() - half.1);
+            if dx.max(dy) > 12.0 {
+                let (from_x, from_y) = dot;
+                let to_x = from_x.clamp(middle.0 - half.0, middle.0 + half.0);
+                let to_y = from_y.clamp(middle.1 - half.1, middle.1 + half.1);
+                add(
+                    svg,
+                    format_args!(
+                        "<path class=\"grid\" d=\"M{from_x:.1} {from_y:.1}L{to_x:.1} {to_y:.1}\"/>"
+                    ),
+                );
+            }
             add(
                 svg,
                 format_args!(
-                    "<text class=\"tick\" x=\"{tx:.1}\" y=\"{place:.1}\" text-anchor=\"{anchor}\">{}</text>",
+                    "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+                    middle.0,
+                    middle.1 + 4.0,
                     escape(label)
                 ),
             );
         }
+    }
+}
+
+/// Width of a letter, in the mean.
+const LETTER: f64 = 6.5;
+
+/// Where the middle of a label may lie, the best place first: right or left of its point,
+/// below or above it, then further away.
+fn places(dot: (f64, f64), half: (f64, f64)) -> impl Iterator<Item = (f64, f64)> {
+    let (side, below) = (8.0 + half.0, 8.0 + half.1);
+    (0..20).flat_map(move |i| {
+        let away = 8.0 * f64::from(i);
+        [
+            (side, away),
+            (side, -away),
+            (-side, away),
+            (-side, -away),
+            (0.0, below + away),
+            (0.0, -below - away),
+        ]
+        .map(|(dx, dy)| (dot.0 + dx, dot.1 + dy))
+    })
+}
+
+/// A rectangle of the picture.
+#[derive(Debug, Clone, Copy)]
+struct Area {
+    left: f64,
+    top: f64,
+    right: f64,
+    bottom: f64,
+}
+
+impl Area {
+    fn around(middle: (f64, f64), half: (f64, f64)) -> Self {
+        Area {
+            left: middle.0 - half.0,
+            top: middle.1 - half.1,
+            right: middle.0 + half.0,
+            bottom: middle.1 + half.1,
+        }
+    }
+
+    fn meets(&self, other: &Area) -> bool {
+        self.left < other.right
+            && other.left < self.right
+            && self.top < other.bottom
+            && other.top < self.bottom
+    }
+
+    fn is_in_plot(&self) -> bool {
+        self.left >= LEFT
+            && self.right <= WIDTH - 2.0
+            && self.top >= TOP
+            && self.bottom <= HEIGHT - BOTTOM
     }
 }
 
@@ -330,6 +396,42 @@ mod tests {
                 assert!(svg.contains("&lt;t&gt;") && svg.contains("x &lt; y"));
             }
         }
+    }
+
+    #[test]
+    fn labels_lie_on_no_point_and_on_no_label() {
+        let axis = Axis { label: "", log: false, from_zero: false };
+        let series = |i: u32, label: &str| Series {
+            name: label.into(),
+            colour: 0,
+            // Three indexes of nearly the same size and speed.
+            points: vec![(1.0 + f64::from(i) / 1000.0, 5.0 + f64::from(i) / 500.0)],
+            line: false,
+            dots: true,
+            label: Some(label.into()),
+        };
+        let far = Series { points: vec![(2.0, 9.0)], label: None, ..series(0, "far") };
+        let names = ["passages-fast", "passages-small", "passages-small-40"];
+        let series = (0..).zip(names).map(|(i, name)| series(i, name)).chain([far]).collect();
+        let chart = Chart { title: String::new(), x: axis, y: axis, series };
+        let svg = chart.svg(Extent::of(std::slice::from_ref(&chart)));
+        let number = |text: &str, name: &str| -> f64 {
+            let value = text.split(&format!(" {name}=\"")).nth(1).unwrap();
+            value.split('"').next().unwrap().parse().unwrap()
+        };
+        let mut areas: Vec<Area> = Vec::new();
+        for dot in svg.split("<circle").skip(1) {
+            areas.push(Area::around((number(dot, "cx"), number(dot, "cy")), (4.0, 4.0)));
+        }
+        for name in names {
+            let text = svg.split("<text").find(|t| t.contains(&format!(">{name}</text>"))).unwrap();
+            let half = (0.5 * LETTER * name.len() as f64, 6.0);
+            let area = Area::around((number(text, "x"), number(text, "y") - 4.0), half);
+            assert!(areas.iter().all(|other| !area.meets(other)), "{name}: {svg}");
+            areas.push(area);
+        }
+        // Those that are far from their points have a line to them.
+        assert!(svg.matches("<path class=\"grid\" d=\"M").count() > 0);
     }
 
     #[test]

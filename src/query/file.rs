@@ -1,4 +1,4 @@
-//! Query files: texts, weighted tokens, repeated tokens, JSON Lines.
+//! Query files: texts, weighted tokens, repeated tokens, JSON Lines, vectors.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,8 +9,12 @@ use std::str::FromStr;
 use super::MAX_QUERY_WEIGHT;
 use crate::corpus::{BytesRead, IdSet, Lines, check_id};
 use crate::error::{Error, Place, Result};
+use crate::vectors::inputs::{Queries, open_queries};
 
 mod json;
+mod vectors;
+
+pub use crate::vectors::sparse::Sidecars;
 
 /// What a query file holds; text and repeated tokens cannot be told apart by content.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,12 +70,12 @@ pub enum QueryBody {
     Weighted(Vec<(String, f64)>),
 }
 
-/// One query and its line.
+/// One query and its place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueryInput {
     /// Query id, unique in the file.
     pub id: String,
-    /// Line in the file, from 1.
+    /// Line in the file, or record of a file of vectors, from 1.
     pub line: u64,
     /// What it asks.
     pub body: QueryBody,
@@ -88,6 +92,15 @@ pub struct QueryFile {
     pub path: PathBuf,
     /// The queries.
     pub queries: Vec<QueryInput>,
+    /// Whether it holds vectors: its queries are records, not lines.
+    pub vectors: bool,
+}
+
+impl QueryFile {
+    /// The place of a query's [`line`](QueryInput::line), for errors.
+    pub fn place(&self, line: u64) -> Place {
+        if self.vectors { Place::Record(line) } else { Place::Line(line) }
+    }
 }
 
 /// A query ready for integer scoring.
@@ -109,8 +122,36 @@ pub struct IntegerQuery {
 /// twice, a malformed token list or JSON object, a weight that is negative or not finite.
 /// Under `Auto`, a file of which half the words or more are `token:weight` holds token
 /// lists: what else stands there is an error, not text.
+///
+/// Vectors are read as [`open_vectors_with`](crate::vectors::inputs::open_vectors_with) reads
+/// them: a SciPy `.npz` or big-ann `.csr` matrix, a row a query, with the ids and tokens beside
+/// it; a store that `encode --kind query` made; a folder of JSON files.
 pub fn read_queries(path: &Path, kind: QueryKind) -> Result<QueryFile> {
-    parse_lines(path, Lines::open(path, &BytesRead::default())?, kind)
+    read_queries_with(path, kind, &Sidecars::default())
+}
+
+/// As [`read_queries`], with other ids and tokens of a matrix.
+///
+/// # Errors
+/// Also `sidecars` for a file of lines.
+pub fn read_queries_with(path: &Path, kind: QueryKind, sidecars: &Sidecars) -> Result<QueryFile> {
+    match open_queries(path, sidecars)? {
+        Queries::Vectors(sources) => vectors::read(path, sources, kind),
+        Queries::Lines(Some(read)) => parse_lines(path, Lines::new(path, read), kind),
+        Queries::Lines(None) => parse_lines(path, Lines::open(path, &BytesRead::default())?, kind),
+    }
+}
+
+/// A file of one query with the id 1, which asks `text`; `name` is what errors call it.
+///
+/// # Errors
+/// A text that `kind` cannot read.
+pub fn one_query(name: &Path, text: &str, kind: QueryKind) -> Result<QueryFile> {
+    let body = QueryBody::Text(text.to_owned());
+    let queries = vec![QueryInput { id: "1".into(), line: 1, body, bm25: None }];
+    let mut file = QueryFile { path: name.to_owned(), queries, vectors: false };
+    interpret(&mut file, kind)?;
+    Ok(file)
 }
 
 /// As [`read_queries`], from bytes that are there already; `name` is what errors call them.
@@ -142,7 +183,7 @@ fn parse_lines(path: &Path, mut lines: Lines, kind: QueryKind) -> Result<QueryFi
     if raw.is_empty() {
         return Err(Error::data(path, Place::File, "expected at least one query, found none"));
     }
-    let mut file = QueryFile { path: path.to_owned(), queries: raw };
+    let mut file = QueryFile { path: path.to_owned(), queries: raw, vectors: false };
     if is_json == Some(false) {
         interpret(&mut file, kind)?;
     }
@@ -259,7 +300,7 @@ pub fn integer_weights(file: &QueryFile, scale: f64) -> Result<Vec<IntegerQuery>
             let (line, problem) = broken_list(file).unwrap_or_else(|| {
                 (query.line, "expected weighted tokens, found a text query".into())
             });
-            Err(Error::data(&file.path, Place::Line(line), problem).hint(
+            Err(Error::data(&file.path, file.place(line), problem).hint(
                 "text needs a BM25 index or a query model; weighted lines are token:weight …",
             ))
         }
@@ -270,7 +311,7 @@ pub fn integer_weights(file: &QueryFile, scale: f64) -> Result<Vec<IntegerQuery>
         .into_iter()
         .map(|(query, tokens)| {
             let (terms, dropped) = integer_terms(tokens, scale)
-                .map_err(|problem| Error::data(&file.path, Place::Line(query.line), problem))?;
+                .map_err(|problem| Error::data(&file.path, file.place(query.line), problem))?;
             Ok(IntegerQuery { id: query.id.clone(), line: query.line, terms, dropped })
         })
         .collect()

@@ -23,6 +23,11 @@ pub struct Rounding {
 }
 
 impl Rounding {
+    /// What the halvings left of a weight of 1.
+    pub(super) fn unit(self) -> f64 {
+        0.5f64.powi(self.halvings as i32)
+    }
+
     /// The worse of both.
     pub fn max(self, other: Self) -> Self {
         Rounding {

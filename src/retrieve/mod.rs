@@ -40,6 +40,16 @@ pub struct Prepared {
     /// What rounding did to the weights for a hybrid index; nothing for others, whose
     /// weights are integers by rule, but for BM25 texts so long that they were halved.
     pub rounding: Rounding,
+    /// The integer score of 1.0: a score divided by it is the sum of query weight × document
+    /// weight, of BM25 Lucene's score.
+    pub unit: f64,
+}
+
+impl Prepared {
+    /// An integer score in the units of the weights that it comes from.
+    pub fn weighed(&self, score: u32) -> f64 {
+        f64::from(score) / self.unit
+    }
 }
 
 /// Model weights become integers as `round(100 · w)`, whatever `--query-scale` says.
@@ -82,13 +92,13 @@ impl QuerySide {
 
     /// As [`of_index`](Self::of_index), with the model in folder `model` for texts and
     /// [`weighing`](Self::weighing) `hybrid_weight`, where they are given; the time of a
-    /// query is that of one thread.
+    /// query is that of one thread. A BM25 index analyses texts itself and
+    /// [needs no model](Self::needs_no_model): it is not read.
     ///
     /// # Errors
-    /// Those of loading the model and of weighing; the index is BM25; a program without
-    /// encoders.
+    /// Those of loading the model and of weighing; a program without encoders.
     pub fn load(index: &Index, model: Option<&Path>, hybrid_weight: Option<f64>) -> Result<Self> {
-        let side = match model {
+        let side = match model.filter(|_| !Self::needs_no_model(index)) {
             None => Self::of_index(index),
             #[cfg(feature = "tokenize")]
             Some(dir) => {
@@ -106,6 +116,11 @@ impl QuerySide {
             Some(h) => side.weighing(h),
             None => Ok(side),
         }
+    }
+
+    /// Whether texts are asked of `index` without a query model: of a BM25 index.
+    pub fn needs_no_model(index: &Index) -> bool {
+        matches!(index.meta().fields[0].kind, FieldKind::Bm25 { .. })
     }
 
     /// Texts go through `encoder`; in a hybrid index, those of the learned part.
@@ -147,6 +162,11 @@ impl QuerySide {
     /// Whether queries may be texts.
     pub fn takes_texts(&self) -> bool {
         !matches!(self.texts, Texts::Unsupported)
+    }
+
+    /// Whether h is 0: a hybrid index answers as BM25.
+    pub fn is_weighed_as_bm25(&self) -> bool {
+        self.hybrid.as_ref().is_some_and(|hybrid| hybrid.weight == 0.0)
     }
 
     /// Sets h, the weight of the learned part of a hybrid index, instead of
@@ -193,7 +213,7 @@ impl QuerySide {
         if let (Texts::Unsupported, None, Some((line, problem))) =
             (&self.texts, &self.hybrid, broken_list(file))
         {
-            return Err(Error::data(&file.path, Place::Line(line), problem)
+            return Err(Error::data(&file.path, file.place(line), problem)
                 .hint("most other lines are lists of token:weight; texts need --query-model DIR"));
         }
         let prepare = |query: &QueryInput| {
@@ -205,7 +225,7 @@ impl QuerySide {
                 }
                 (QueryBody::Weighted(tokens), _) => self.prepare_tokens(&query.id, tokens, scale),
             };
-            prepared.map_err(|e| at_line(e, &file.path, query.line))
+            prepared.map_err(|e| at_place(e, file, query.line))
         };
         file.queries.iter().map(prepare).collect()
     }
@@ -221,14 +241,22 @@ impl QuerySide {
 
     fn prepare_tokens(&self, id: &str, tokens: &[(String, f64)], scale: f64) -> Result<Prepared> {
         let (terms, dropped) = integer_terms(tokens, scale).map_err(Error::Usage)?;
-        let query = self.query(&terms)?;
-        Ok(Prepared {
-            id: id.to_owned(),
-            query,
-            dropped,
-            encoding: Duration::ZERO,
-            rounding: Rounding::default(),
-        })
+        self.prepare_terms(id, &terms, dropped, Duration::ZERO, scale)
+    }
+
+    /// Terms with integer weights that are `scale` times those asked for.
+    fn prepare_terms(
+        &self,
+        id: &str,
+        terms: &[(String, u32)],
+        dropped: u32,
+        encoding: Duration,
+        scale: f64,
+    ) -> Result<Prepared> {
+        let query = self.query(terms)?;
+        let (id, rounding) = (id.to_owned(), Rounding::default());
+        let unit = scale * self.index.meta().fields[0].scale;
+        Ok(Prepared { id, query, dropped, encoding, rounding, unit })
     }
 
     /// Prepares one text.
@@ -244,14 +272,7 @@ impl QuerySide {
         }
         let tokens = self.encode(text)?;
         let (terms, dropped) = integer_terms(&tokens, TEXT_SCALE).map_err(Error::Usage)?;
-        let encoding = start.elapsed();
-        Ok(Prepared {
-            id: id.to_owned(),
-            query: self.query(&terms)?,
-            dropped,
-            encoding,
-            rounding: Rounding::default(),
-        })
+        self.prepare_terms(id, &terms, dropped, start.elapsed(), TEXT_SCALE)
     }
 
     fn prepare_hybrid(&self, query: &QueryInput) -> Result<Prepared> {
@@ -275,7 +296,8 @@ impl QuerySide {
         };
         let (terms, dropped, rounding) =
             hybrid::query(&self.index, *weight, &Parts { learned, bm25 })?;
-        Ok(Prepared { id: query.id.clone(), query: terms, dropped, encoding, rounding })
+        let (id, unit) = (query.id.clone(), rounding.unit() * self.index.meta().hybrid_constant);
+        Ok(Prepared { id, query: terms, dropped, encoding, rounding, unit })
     }
 
     /// A text through the model: tokens with the weights that it gives.
@@ -301,7 +323,9 @@ impl QuerySide {
     ) -> Result<Prepared> {
         let part: Part<'_> = (0, stems, &bm25::query_weight);
         let (query, dropped, rounding) = fit(&self.index, &[part])?;
-        Ok(Prepared { id: id.to_owned(), query, dropped, encoding, rounding })
+        let scale = bm25::QUERY_SCALE * self.index.meta().fields[0].scale;
+        let (id, unit) = (id.to_owned(), rounding.unit() * scale);
+        Ok(Prepared { id, query, dropped, encoding, rounding, unit })
     }
 
     /// The stems of a text with idf · qtf; with 1 where the index has no such term, so that
@@ -353,10 +377,10 @@ const NO_LEARNED_PART: &str = "the index is hybrid and the query has no learned 
 const NO_BM25_PART: &str = "the index is hybrid and the query has no BM25 part; give texts and \
      --query-model DIR, or JSON Lines with a vector and a text or bm25";
 
-/// A usage error about one query becomes an error about its line.
-fn at_line(error: Error, path: &Path, line: u64) -> Error {
+/// A usage error about one query becomes an error about its place.
+fn at_place(error: Error, file: &QueryFile, line: u64) -> Error {
     match error {
-        Error::Usage(problem) => Error::data(path, Place::Line(line), problem),
+        Error::Usage(problem) => Error::data(&file.path, file.place(line), problem),
         other => other,
     }
 }

@@ -73,8 +73,43 @@ pub(crate) enum Format {
     Npz,
     /// A big-ann-benchmarks matrix.
     Csr,
+    /// A dense NumPy array.
+    Npy,
     /// An index of ours.
     Index,
+}
+
+/// A file of queries, by its first bytes.
+pub(crate) enum Queries {
+    /// Lines: texts, token lists or JSON. What was read of an input that cannot be opened
+    /// again comes with them.
+    Lines(Option<Box<dyn BufRead + Send>>),
+    /// Vectors: a store, a matrix, a CIFF file, or a folder of JSON files.
+    Vectors(Vec<Box<dyn VectorSource>>),
+}
+
+/// Looks at the queries in `path`, and opens them if they are vectors.
+///
+/// # Errors
+/// An index, a dense array, and what opening says; ids or a vocabulary for lines.
+pub(crate) fn open_queries(path: &Path, sidecars: &Sidecars) -> Result<Queries> {
+    if path.is_dir() {
+        return Ok(Queries::Vectors(open_vectors_with(&[path.to_owned()], sidecars)?.sources));
+    }
+    let input = Input::open(path)?;
+    match input.format {
+        Format::Jsonl if sidecars.ids.is_some() || sidecars.vocabulary.is_some() => {
+            let problem = "expected a matrix (.npz or .csr), as --ids and --vocabulary belong to \
+                           one, found text";
+            Err(Error::data(path, Place::File, problem).hint("leave them out"))
+        }
+        Format::Jsonl => Ok(Queries::Lines(input.bytes)),
+        Format::Index => {
+            let problem = "expected queries, found an index";
+            Err(Error::data(path, Place::File, problem).hint("give the file of queries"))
+        }
+        _ => Ok(Queries::Vectors(open_inputs(vec![input], sidecars)?.0)),
+    }
 }
 
 /// Opens documents: [`open_documents`], with ids and vocabulary of matrices looked for beside
@@ -180,7 +215,13 @@ fn open_files(
     sidecars: &Sidecars,
 ) -> Result<(Vec<Box<dyn VectorSource>>, usize)> {
     check_inputs(paths)?;
-    let inputs = paths.iter().map(|path| Input::open(path)).collect::<Result<Vec<_>>>()?;
+    open_inputs(paths.iter().map(|path| Input::open(path)).collect::<Result<_>>()?, sidecars)
+}
+
+fn open_inputs(
+    inputs: Vec<Input>,
+    sidecars: &Sidecars,
+) -> Result<(Vec<Box<dyn VectorSource>>, usize)> {
     let matrices = inputs.iter().filter(|i| matches!(i.format, Format::Npz | Format::Csr)).count();
     if sidecars.ids.is_some() && matrices != 1 {
         return Err(ids_without_matrix(matrices));
@@ -204,6 +245,13 @@ fn open_files(
             Format::Ciff => Box::new(Transposed::new(Ciff::open(reread(input)?)?)),
             Format::Npz => Box::new(open_npz(&reread(input)?, sidecars)?),
             Format::Csr => Box::new(open_csr(&reread(input)?, sidecars)?),
+            Format::Npy => {
+                let problem = "expected a sparse matrix, found a dense NumPy array";
+                return Err(Error::data(&input.path, Place::File, problem).hint(
+                    "save it in compressed rows: scipy.sparse.save_npz(\"x.npz\", \
+                     scipy.sparse.csr_matrix(array))",
+                ));
+            }
             Format::Index => {
                 let problem = "expected vectors, found an index";
                 return Err(Error::data(&input.path, Place::File, problem).hint(
@@ -260,6 +308,8 @@ fn recognise(path: &Path, head: &[u8]) -> Format {
         Format::Index
     } else if head.starts_with(b"PK\x03\x04") {
         Format::Npz
+    } else if head.starts_with(b"\x93NUMPY") {
+        Format::Npy
     } else if let [Some(rows), Some(_), Some(nnz)] = counts
         && csr_len(rows, nnz).is_some()
     {
@@ -282,6 +332,7 @@ pub(crate) fn by_name(path: &Path) -> Option<Format> {
         "ciff" => Some(Format::Ciff),
         "npz" => Some(Format::Npz),
         "csr" => Some(Format::Csr),
+        "npy" => Some(Format::Npy),
         "spx" => Some(Format::Index),
         _ => None,
     }
@@ -297,6 +348,7 @@ mod tests {
         let csr = [67_843u64, 30_522, 17, 0].map(u64::to_le_bytes).concat();
         for (head, format) in [
             (&b"PK\x03\x04"[..], Format::Npz),
+            (b"\x93NUMPY\x01\x00", Format::Npy),
             (b"\x89SPX\r\n\x1a\n", Format::Index),
             (b"\x2b\x08\x01\x10\x07\x18\x02", Format::Ciff),
             (b"\x9a\x01\x08\x01\x10\x07\x18\x02", Format::Ciff),

@@ -44,6 +44,41 @@ fn every_command_has_an_example_whose_flags_exist() {
     }
 }
 
+/// `heading: --option --option …` for each heading of a help text, in its order.
+fn headings(help: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    // What comes behind the options is examples.
+    for line in help.lines().take_while(|line| !line.starts_with("Example")) {
+        let start = line.trim_start();
+        let indent = line.len() - start.len();
+        if indent == 0 && line.ends_with(':') {
+            found.push(line.to_owned());
+        } else if (2..=6).contains(&indent) && start.starts_with('-') {
+            let long = start.split([' ', ',']).find(|word| word.starts_with("--"));
+            let Some((heading, long)) = found.last_mut().zip(long) else { continue };
+            heading.push(' ');
+            heading.push_str(long);
+        }
+    }
+    found.retain(|heading| heading.contains(" --"));
+    found
+}
+
+#[test]
+fn every_option_stands_under_its_heading() {
+    let mut listed = String::new();
+    for (name, program) in PROGRAMS {
+        for command in commands(program) {
+            listed += &format!("{name} {command}\n");
+            for heading in headings(&stdout(program, &[&command, "--help"])) {
+                listed += &format!("  {heading}\n");
+            }
+        }
+    }
+    let expected = include_str!("headings.txt");
+    assert_eq!(listed, expected, "tests/programs/headings.txt lists headings and options");
+}
+
 #[test]
 fn help_of_algorithms_names_them_all() {
     for command in ["search", "bench", "serve"] {

@@ -185,3 +185,197 @@ fn a_query_model_that_did_not_encode_the_documents_is_told() {
     };
     assert!(told("roberta") && !told("distilbert"));
 }
+
+fn out(shop: &Folder, arguments: &[&str]) -> (String, String) {
+    let mut command = std::process::Command::new(QUERY);
+    let output = command.current_dir(shop.path("")).args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let (out, err) = (text(output.stdout), text(output.stderr));
+    assert!(output.status.success(), "{arguments:?}: {err}");
+    (out, err)
+}
+
+#[test]
+fn one_question_needs_no_file() {
+    let shop = indexes();
+    shop.file("q.tsv", "1\tred apples\n");
+    shop.file("w.tsv", "1\tmoon:2 car:1\n");
+    for (index, question, file) in
+        [("bm25.spx", "red apples", "q.tsv"), ("docs.spx", "moon:2 car:1", "w.tsv")]
+    {
+        let (expected, _) = out(&shop, &["search", index, "--queries", file]);
+        let (run, _) = out(&shop, &["search", index, question]);
+        assert!(run.lines().count() > 1 && run == expected, "{index}: {run}");
+        // Words may stand there without quotes.
+        let words: Vec<&str> = ["search", index].into_iter().chain(question.split(' ')).collect();
+        assert_eq!(out(&shop, &words).0, expected);
+    }
+    // A text with a colon is a text where texts are answered.
+    let (run, _) = out(&shop, &["search", "bm25.spx", "apple:1 moon:2"]);
+    assert_eq!(run.lines().count(), 4, "{run}");
+}
+
+#[test]
+fn a_question_that_cannot_be_answered_says_what_is_missing() {
+    let shop = indexes();
+    for (words, expected) in [
+        (
+            "docs.spx red apple",
+            &["docs.spx is no BM25 index", "--query-model DIR", "\"whale:2 b"][..],
+        ),
+        (
+            "hybrid.spx red apple",
+            &["hybrid.spx is no BM25 index", "--query-model DIR", "JSON Lines"],
+        ),
+        ("docs.spx red:1 apple:x", &["the question:1: expected token:weight, found \"apple:x\""]),
+        ("bm25.spx", &["nothing is asked", "--queries FILE"]),
+        ("docs.spx red --texts absent.tsv --format jsonl", &["--texts", "--format jsonl"]),
+        ("docs.spx red:1 --texts -", &["expected a file of texts"]),
+        ("docs.spx red:1 --texts absent.tsv", &["absent.tsv: no such file"]),
+    ] {
+        shop.refuses(QUERY, &format!("search {words}"), expected);
+    }
+    // With weight 0 of the learned part a text is enough.
+    out(&shop, &["search", "hybrid.spx", "red apple", "--hybrid-weight", "0"]);
+}
+
+#[test]
+fn texts_stand_beside_their_scores() {
+    let shop = indexes();
+    let words = ["search", "docs.spx", "apple:2 red:1.5", "--texts", "t.tsv"];
+    let (table, _) = out(&shop, &words);
+    let lines: Vec<&str> = table.lines().collect();
+    // Weights of documents are 1 to 6, kept as they are; those of the query are times 100.
+    let expected = [
+        "query 1: apple:2 red:1.5",
+        "rank    score  integer  document  text",
+        "   1  12.0000    1,200  d5        apple moon",
+        "   2   4.5000      450  d2        red car",
+        "   3   3.5000      350  d0        red apple",
+    ];
+    assert_eq!(lines, expected);
+    // Whole weights need no second number.
+    let (table, _) = out(&shop, &["search", "docs.spx", "apple:2", "--texts", "t.tsv"]);
+    assert_eq!(table.lines().nth(2), Some("   1     12  d5        apple moon"), "{table}");
+    // BM25 of Lucene: idf · tf (k1 + 1) / (tf + k1 …), the second decimal rounded by impacts.
+    let (table, _) = out(&shop, &["search", "bm25.spx", "moon", "--texts", "t.tsv"]);
+    let score: f64 =
+        table.lines().nth(2).unwrap().split_whitespace().nth(1).unwrap().parse().unwrap();
+    let idf = (1.0 + (6.0 - 2.0 + 0.5) / (2.0 + 0.5_f64)).ln();
+    let length = 0.9 * (0.6 + 0.4 * 1.0 / (12.0 / 6.0 - 1.0 / 6.0));
+    assert!((score - idf * 1.9 / (1.0 + length)).abs() < 0.01, "{table}");
+    shop.file("less.tsv", "d5\tapple\u{1b}[2J  moon\n");
+    let (table, told) = out(&shop, &["search", "docs.spx", "apple:2", "--texts", "less.tsv"]);
+    assert!(table.contains("d5        apple [2J moon\n"), "{table}");
+    assert!(table.contains("d0        (no text of this id)\n"), "{table}");
+    assert!(told.contains("less.tsv: 1 of 2 documents have no text there"), "{told}");
+    let (nothing, _) = out(&shop, &["search", "docs.spx", "pear:1", "--texts", "t.tsv"]);
+    assert!(nothing.contains("nothing found: none of its tokens is in the index (1 token)"));
+}
+
+#[test]
+fn explained_scores_stand_in_the_units_of_the_weights() {
+    let shop = indexes();
+    let words = ["search", "docs.spx", "apple:2 red:1.5", "--explain", "--k", "1"];
+    let (text, _) = out(&shop, &[&words[..], &["--texts", "t.tsv"]].concat());
+    assert!(text.contains("    1  d5  1200  = 12.0000\n       apple moon\n"), "{text}");
+    let (text, _) = out(&shop, &["search", "docs.spx", "apple:2", "--explain", "--k", "1"]);
+    assert!(text.contains("    1  d5  12\n"), "{text}");
+}
+
+#[test]
+fn rows_of_a_matrix_are_queries() {
+    let shop = indexes();
+    let queries = [r#"{"id":"q7","vector":{"moon":1.5}}"#, r#"{"id":"q8","vector":{"car":2}}"#];
+    shop.file("q.jsonl", queries.join("\n"));
+    let (expected, _) = out(&shop, &["search", "docs.spx", "--queries", "q.jsonl"]);
+    assert!(
+        expected.starts_with("q7 Q0 d5 1 ") && expected.contains("\nq8 Q0 d3 1 "),
+        "{expected}"
+    );
+    for name in ["q.npz", "q.csr"] {
+        shop.succeeds(&format!("convert --input q.jsonl --output {name} --quiet"));
+        // Ids and tokens are found beside it.
+        assert_eq!(out(&shop, &["search", "docs.spx", "--queries", name]).0, expected);
+        fs::rename(shop.path("q-ids.txt"), shop.path("ids")).unwrap();
+        fs::rename(shop.path("q-tokens.txt"), shop.path("tokens")).unwrap();
+        let words = ["search", "docs.spx", "--queries", name, "--vocabulary", "tokens"];
+        let named = out(&shop, &[&words[..], &["--ids", "ids"]].concat()).0;
+        assert_eq!(named, expected);
+        let numbered = expected.replace("q7 ", "0 ").replace("q8 ", "1 ");
+        assert_eq!(out(&shop, &words).0, numbered, "ids are row numbers");
+        let (nothing, told) = out(&shop, &["search", "docs.spx", "--queries", name]);
+        assert!(nothing.is_empty() && told.contains("without --vocabulary FILE"), "{told}");
+        let bench = ["bench", "docs.spx", "--runs", "1", "--cpu", "none", "--queries", name];
+        let (table, _) = out(&shop, &[&bench[..], &["--vocabulary", "tokens"]].concat());
+        assert!(table.contains("docs"), "{table}");
+    }
+    shop.succeeds("convert --input q.jsonl --output store --to store --quiet");
+    assert_eq!(out(&shop, &["search", "docs.spx", "--queries", "store"]).0, expected);
+}
+
+#[test]
+fn what_is_no_file_of_queries_is_called_what_it_is() {
+    let shop = indexes();
+    shop.file("x.npy", b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'fortran_order': False}");
+    shop.file("q.tsv", "1\tred\n");
+    shop.file("q.jsonl", r#"{"id":"q","vector":{"moon":1.5}}"#);
+    shop.succeeds("convert --input q.jsonl --output q.npz --quiet");
+    for (words, expected) in [
+        ("x.npy", &["x.npy: expected a sparse matrix, found a dense NumPy array", "save_npz"][..]),
+        ("bm25.spx", &["bm25.spx: expected queries, found an index"]),
+        ("q.tsv --ids q.tsv", &["q.tsv: expected a matrix", "--ids"]),
+        ("q.npz --query-kind text", &["q.npz: --query-kind text reads lines", "vectors"]),
+    ] {
+        shop.refuses(QUERY, &format!("search docs.spx --queries {words}"), expected);
+    }
+    let words = "build --input x.npy --output x.spx";
+    shop.refuses(crate::common::SPLINDEX, words, &["x.npy: expected a sparse matrix", "save_npz"]);
+}
+
+#[test]
+fn a_bm25_index_passes_over_the_query_model() {
+    let shop = indexes();
+    shop.file("q.tsv", "q\tred apples\n");
+    let (expected, _) = found(&shop, "bm25.spx --queries q.tsv");
+    // It is not even read.
+    let (documents, told) = found(&shop, "bm25.spx --queries q.tsv --query-model absent");
+    assert_eq!(documents, expected);
+    assert_eq!(told.matches("--query-model is not needed").count(), 1, "{told}");
+    let words = "search docs.spx --queries q.tsv --query-model absent";
+    shop.refuses(QUERY, words, &["absent"]);
+}
+
+#[test]
+fn a_terminal_shows_a_table_of_ten_and_a_pipe_gets_a_run_of_all() {
+    let shop = Folder::new();
+    let text = |i: usize| {
+        format!("d{i}\tthe whale {} of many words that go on and on\n", "sea ".repeat(i))
+    };
+    shop.file("t.tsv", (0..30).map(text).collect::<String>());
+    shop.succeeds("build --bm25 --input t.tsv --output x.spx --quiet");
+    let piped = out(&shop, &["search", "x.spx", "whale"]).0;
+    assert_eq!(piped.lines().count(), 30);
+    assert!(piped.starts_with("1 Q0 d0 1 "), "{piped}");
+    // Python, which the tests need anyway, gives the program a terminal of 60 columns.
+    let spawn = "import fcntl, os, pty, struct, sys, termios
+pid, terminal = pty.fork()
+if pid == 0:
+    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack('HHHH', 24, 60, 0, 0))
+    os.execv(sys.argv[1], sys.argv[1:])
+try:
+    while data := os.read(terminal, 65536):
+        sys.stdout.buffer.write(data)
+except OSError:
+    pass
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))";
+    let mut python = std::process::Command::new("python3");
+    python.args(["-c", spawn, QUERY, "search", "x.spx", "whale", "--texts", "t.tsv", "--quiet"]);
+    let output = python.current_dir(shop.path("")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let shown = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = shown.lines().map(str::trim_end).collect();
+    assert_eq!(lines.len(), 12, "{shown}");
+    assert!(lines[2].starts_with("   1  0.") && lines[2].ends_with("…"), "{shown}");
+    assert!(lines.iter().all(|line| line.chars().count() <= 60), "{shown}");
+}

@@ -142,37 +142,67 @@ fn by_k(report: &Report) -> Section {
     }
 }
 
+/// Indexes of the same documents are compared by their bytes: what one encoding makes of a
+/// document may be few large postings or many small ones. Those of other documents can only
+/// be compared by bytes a posting.
 fn pareto(report: &Report) -> Section {
     let mut ks: Vec<usize> = report.cases.iter().map(|case| case.k).collect();
     ks.sort_unstable();
     ks.dedup();
+    let same = report.indexes.windows(2).all(|pair| pair[0].collection == pair[1].collection);
+    let (unit, label) = if same { size_unit(report) } else { (1.0, "bytes a posting") };
+    let size = |index: &IndexReport| match same {
+        true => index.space.file_bytes as f64 / unit,
+        false => index.space.bytes_per_posting,
+    };
     let chart = |k: usize| {
-        let cases = report.cases.iter().filter(|case| case.k == k);
-        let series = cases.map(|case| {
+        let cases = || report.cases.iter().filter(|case| case.k == k);
+        let fastest = |case: &CaseReport| {
+            let of_index = cases().filter(|other| other.index == case.index);
+            let best = of_index.min_by(|a, b| a.best.mean.total_cmp(&b.best.mean));
+            best.is_some_and(|best| std::ptr::eq(best, case))
+        };
+        let series = cases().map(|case| {
             let index = &report.indexes[case.index];
             Series {
-                name: format!("{}, {}", index.name, case.algorithm),
+                name: format!("{}, {}", index.name, case.described()),
                 colour: colour(report, case),
-                points: vec![(index.space.bytes_per_posting, case.best.mean)],
+                points: vec![(size(index), case.best.mean)],
                 line: false,
                 dots: true,
-                label: Some(index.name.clone()),
+                // All points of an index stand above each other: one name is enough.
+                label: fastest(case).then(|| index.name.clone()),
             }
         });
-        Chart {
-            title: format!("k = {k}"),
-            x: Axis { label: "bytes a posting", log: false, from_zero: false },
-            y: LATENCY,
-            series: series.collect(),
-        }
+        let x = Axis { label, log: false, from_zero: same };
+        Chart { title: format!("k = {k}"), x, y: LATENCY, series: series.collect() }
     };
     let charts =
         if report.indexes.len() > 1 { ks.into_iter().map(chart).collect() } else { vec![] };
     Section {
         title: "Bytes and latency",
-        explanation: "Mean latency against bytes a posting (lists and their directories). What \
-                      has nothing further down and left of it is worth having.",
+        explanation: match same {
+            true => {
+                "Mean latency against the size of the index file; all indexes hold the same \
+                 documents. What has nothing further down and left of it is worth having."
+            }
+            false => {
+                "Mean latency against bytes a posting (lists and their directories), as the \
+                 indexes hold different documents. What has nothing further down and left of it \
+                 is worth having."
+            }
+        },
         charts,
+    }
+}
+
+/// Bytes of a unit in which the largest index is a number of few digits, and its axis.
+fn size_unit(report: &Report) -> (f64, &'static str) {
+    let largest = report.indexes.iter().map(|index| index.space.file_bytes).max().unwrap_or(0);
+    match largest {
+        1_000_000_000.. => (1e9, "index file, GB"),
+        1_000_000.. => (1e6, "index file, MB"),
+        _ => (1e3, "index file, KB"),
     }
 }
 
@@ -192,6 +222,25 @@ mod tests {
         let counts: Vec<usize> = sections(&report).iter().map(|s| s.charts.len()).collect();
         assert_eq!(counts, [2, 2, 4, 4]);
         assert_eq!(algorithms(&report), ["auto", "wand"]);
+    }
+
+    #[test]
+    fn indexes_of_the_same_documents_are_compared_by_their_bytes() {
+        let mut report = sample_report();
+        let axis = |report: &Report| {
+            let chart = &pareto(report).charts[0];
+            (chart.x.label, chart.series[0].points[0].0)
+        };
+        let bytes = report.indexes[0].space.file_bytes as f64;
+        assert_eq!(axis(&report), ("index file, KB", bytes / 1e3));
+        // One name an index, whatever the number of algorithms.
+        let charts = pareto(&report).charts;
+        let mut names: Vec<_> = charts[0].series.iter().filter_map(|s| s.label.clone()).collect();
+        names.sort();
+        assert_eq!(names, ["<two>", "one"]);
+        report.indexes[1].collection.0 += 1;
+        let expected = report.indexes[0].space.bytes_per_posting;
+        assert_eq!(axis(&report), ("bytes a posting", expected));
     }
 
     #[test]

@@ -23,10 +23,11 @@ pub(super) fn page(report: &Report) -> String {
         parts.concat()
     );
     if let Some(load) = super::load_table(report) {
+        let arrivals = super::arrivals(report).map(|line| format!("{line}. ")).unwrap_or_default();
         body.push_str(&format!(
-            "<h2>Under load</h2>\n<p>Open: queries arrive as a Poisson process, and latency counts \
-             from arrival, waiting in line included. All busy: every thread answers as fast as it \
-             can. Times in µs.</p>\n{}",
+            "<h2>Under load</h2>\n<p>{}All busy: every thread answers as fast as it can. Times in \
+             µs.</p>\n{}",
+            escape(&arrivals),
             wide(&load)
         ));
     }

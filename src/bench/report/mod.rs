@@ -66,7 +66,7 @@ pub fn load_table(report: &Report) -> Option<Table> {
         };
         if let Some(open) = &case.open_loop {
             let full = if open.saturated() { ", saturated" } else { "" };
-            let load = format!("open, {}/s{full}", micros(open.rate));
+            let load = format!("open, Poisson {}/s{full}", micros(open.rate));
             row(load, open.threads, open.achieved, &open.latency);
         }
         if let Some(busy) = &case.throughput {
@@ -74,6 +74,18 @@ pub fn load_table(report: &Report) -> Option<Table> {
         }
     }
     any.then_some(table)
+}
+
+/// What the arrivals of the open loops were, one line, if there are any.
+pub fn arrivals(report: &Report) -> Option<String> {
+    // All cases have the same: their seed is fixed.
+    let open = report.cases.iter().find_map(|case| case.open_loop.as_ref())?;
+    Some(format!(
+        "open loop: Poisson arrivals, {}/s in the mean, of which this run drew {}/s; latency counts \
+         from arrival, waiting in line included",
+        micros(open.rate),
+        micros(open.offered)
+    ))
 }
 
 /// Mean work of a query in every case, where it was counted.
@@ -171,13 +183,15 @@ pub fn machine(report: &Report) -> String {
 
 /// All of it in Markdown.
 pub fn markdown(report: &Report) -> String {
+    let arrivals = arrivals(report).map(|line| format!("\n{line}.\n"));
     let optional = [load_table(report), work_table(report)];
     let optional: String =
         optional.iter().flatten().map(|table| format!("\n{}", table.to_markdown())).collect();
     format!(
-        "{}.\n\n{}{optional}\n{}\n{}.\n",
+        "{}.\n\n{}{}{optional}\n{}\n{}.\n",
         protocol(report),
         latency_table(report).to_markdown(),
+        arrivals.unwrap_or_default(),
         space_table(report).to_markdown(),
         machine(report),
     )
@@ -322,9 +336,11 @@ mod tests {
     fn the_load_table_is_there_only_with_loads() {
         let mut report = sample_report();
         assert_eq!(load_table(&report).unwrap().to_string().lines().count(), 1 + 2 * 8);
+        assert!(arrivals(&report).unwrap().contains("Poisson arrivals, 500/s in the mean"));
+        assert!(markdown(&report).contains("Poisson arrivals, 500/s in the mean"));
         for case in &mut report.cases {
             (case.open_loop, case.throughput) = (None, None);
         }
-        assert_eq!(load_table(&report), None);
+        assert_eq!((load_table(&report), arrivals(&report)), (None, None));
     }
 }

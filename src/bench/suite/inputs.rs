@@ -24,9 +24,14 @@ impl Inputs {
         if let Some((_, _, file)) = known {
             return Ok(Rc::clone(file));
         }
-        let file = Rc::new(read_queries(path, kind)?);
+        Ok(self.keep_queries(path, kind, read_queries(path, kind)?))
+    }
+
+    /// Keeps the queries that were read from `path`.
+    pub fn keep_queries(&mut self, path: &Path, kind: QueryKind, file: QueryFile) -> Rc<QueryFile> {
+        let file = Rc::new(file);
         self.queries.push((path.to_owned(), kind, Rc::clone(&file)));
-        Ok(file)
+        file
     }
 
     /// The judgements of a file, of `queries`.

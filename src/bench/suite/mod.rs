@@ -12,4 +12,4 @@ mod run;
 pub use file::{Row, Suite};
 pub use inputs::Inputs;
 pub use report::{SuiteReport, SuiteRow};
-pub use run::{EncodedQueries, encode_all, query_side, run};
+pub use run::{EncodedQueries, encode_all, run};

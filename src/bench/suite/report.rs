@@ -8,7 +8,7 @@ use super::super::machine::Machine;
 use super::super::report::{make_dir, passes, publish, utc};
 use super::super::summary::Summary;
 use crate::error::{Error, Result};
-use crate::eval::Measure;
+use crate::eval::{Evaluation, Measure};
 use crate::page;
 use crate::table::{Table, escape, group, micros};
 
@@ -59,6 +59,9 @@ pub struct SuiteRow {
     /// Id of the first document of each query, in file order: an example for people.
     #[serde(skip)]
     pub first: Vec<Option<String>>,
+    /// Each query's scores, to compare systems by.
+    #[serde(skip)]
+    pub evaluation: Option<Evaluation>,
 }
 
 /// What a row of the table shows.

@@ -1,6 +1,5 @@
 //! Measuring a suite's rows.
 
-use std::path::Path;
 use std::rc::Rc;
 
 use super::super::answers::answers;
@@ -12,7 +11,6 @@ use super::inputs::Inputs;
 use super::report::{SuiteReport, SuiteRow, label};
 use crate::error::Result;
 use crate::eval::{Measure, Options, Qrels, Run, evaluate, parse_measures};
-use crate::format::FieldKind;
 use crate::index::Index;
 use crate::progress::Progress;
 use crate::query::file::QueryFile;
@@ -51,17 +49,6 @@ pub fn encode_all(
         }
         Ok(EncodedQueries { prepared, encoding: best })
     })
-}
-
-/// The query side of an index: a BM25 index analyses texts itself, another takes the
-/// model, if there is one.
-pub fn query_side(
-    index: &Index,
-    model: Option<&Path>,
-    hybrid_weight: Option<f64>,
-) -> Result<QuerySide> {
-    let bm25 = matches!(index.meta().fields[0].kind, FieldKind::Bm25 { .. });
-    QuerySide::load(index, model.filter(|_| !bm25), hybrid_weight)
 }
 
 /// Measures every row; `inputs` are the queries and judgements that were read already.
@@ -154,7 +141,7 @@ impl<'a> Ready<'a> {
         cpu: Option<usize>,
     ) -> Result<Self> {
         let algorithm = row.algorithm.as_ref().unwrap_or(&suite.algorithm).parse()?;
-        let side = query_side(index, row.query_model.as_deref(), row.hybrid_weight)?;
+        let side = QuerySide::load(index, row.query_model.as_deref(), row.hybrid_weight)?;
         let scale = row.query_scale.unwrap_or(TEXT_SCALE);
         let EncodedQueries { prepared, encoding } =
             encode_all(&side, &file, scale, suite.runs, cpu)?;
@@ -174,12 +161,12 @@ impl<'a> Ready<'a> {
         let ranking = |hits: &Vec<Hit>| -> Vec<&str> {
             hits.iter().map(|hit| names.get(hit.ordinal)).collect()
         };
-        let quality = match &self.qrels {
+        let evaluation = match &self.qrels {
             None => None,
             Some(qrels) => {
                 let rankings = self.ids.iter().cloned().zip(lists.iter().map(ranking));
                 let run = Run::from_rankings(rankings);
-                Some(evaluate(qrels, &run, measures, Options::default())?.means)
+                Some(evaluate(qrels, &run, measures, Options::default())?)
             }
         };
         let first = |hits: &Vec<Hit>| Some(names.get(hits.first()?.ordinal).to_owned());
@@ -190,20 +177,21 @@ impl<'a> Ready<'a> {
             query_side: self.query_side.into(),
             algorithm: self.algorithm.name(),
             queries: self.queries.len(),
-            quality,
+            quality: evaluation.as_ref().map(|evaluation| evaluation.means.clone()),
             retrieval,
             encoding: encoded.then(|| Summary::of_nanos(&self.encoding)),
             bytes: self.index.file_len(),
             documents: self.index.meta().documents,
             content_id: self.index.content_id(),
             first: lists.iter().map(first).collect(),
+            evaluation,
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     use super::*;
     use crate::progress::Silent;

@@ -84,27 +84,29 @@ pub struct BuildArgs {
     pub(super) bm25_args: Bm25Args,
 }
 
+/// Said of each option: a heading of the whole struct would go on to what follows it.
+const BM25: &str = "BM25 (with --bm25 or --hybrid-text)";
+
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "BM25 (with --bm25 or --hybrid-text)")]
 pub(super) struct Bm25Args {
     /// Term frequency saturation
-    #[arg(long, value_name = "K1", default_value_t = 0.9, requires = "texts")]
+    #[arg(long, value_name = "K1", default_value_t = 0.9, requires = "texts", help_heading = BM25)]
     pub(super) k1: f64,
     /// Length normalisation
-    #[arg(long, value_name = "B", default_value_t = 0.4, requires = "texts")]
+    #[arg(long, value_name = "B", default_value_t = 0.4, requires = "texts", help_heading = BM25)]
     pub(super) b: f64,
     /// Mean document length in tokens: auto, or a number, which shards share
-    #[arg(long, value_name = "auto|X", default_value = "auto", requires = "texts")]
+    #[arg(long, value_name = "auto|X", default_value = "auto", requires = "texts", help_heading = BM25)]
     pub(super) avgdl: AvgDl,
     /// Stemmer: english or none
-    #[arg(long, value_name = "NAME", default_value = "english", requires = "texts")]
+    #[arg(long, value_name = "NAME", default_value = "english", requires = "texts", help_heading = BM25)]
     pub(super) stemmer: Stemmer,
     /// Stop words: english or none
-    #[arg(long, value_name = "NAME", default_value = "english", requires = "texts")]
+    #[arg(long, value_name = "NAME", default_value = "english", requires = "texts", help_heading = BM25)]
     pub(super) stopwords: StopWords,
     /// TSV columns (from 1) or JSON fields that make the text, joined by a space [default: column
     /// 2; "title", then "contents" or "text"]
-    #[arg(long, value_name = "LIST", requires = "texts")]
+    #[arg(long, value_name = "LIST", requires = "texts", help_heading = BM25)]
     pub(super) fields: Option<Fields>,
 }
 

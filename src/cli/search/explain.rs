@@ -6,6 +6,8 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::shown;
+use super::texts::{Texts, cut};
 use crate::error::{Error, Result};
 use crate::index::Index;
 use crate::query::{Contribution, Explainer, Hit};
@@ -18,28 +20,48 @@ pub(super) struct Explanations<'a, W> {
     index: &'a Index,
     explainer: Explainer,
     json: bool,
+    /// Columns of the terminal.
+    width: Option<usize>,
 }
 
 impl<'a, W: Write> Explanations<'a, W> {
-    pub(super) fn new(out: W, path: &'a Path, index: &'a Index, json: bool) -> Self {
-        Explanations { out, path, index, explainer: Explainer::new(index), json }
+    pub(super) fn new(
+        out: W,
+        path: &'a Path,
+        index: &'a Index,
+        json: bool,
+        width: Option<usize>,
+    ) -> Self {
+        Explanations { out, path, index, explainer: Explainer::new(index), json, width }
     }
 
-    pub(super) fn query(&mut self, query: &Prepared, hits: &[Hit]) -> Result<()> {
+    pub(super) fn query(
+        &mut self,
+        query: &Prepared,
+        hits: &[Hit],
+        texts: Option<&Texts>,
+    ) -> Result<()> {
         let mut text = String::new();
         if !self.json {
             let (terms, unknown) = (query.query.terms.len(), query.query.unknown);
-            let unknown = super::count(unknown.into(), "unknown token", "unknown tokens");
-            let terms = super::count(terms as u64, "term", "terms");
+            let unknown = super::super::count(unknown.into(), "unknown token", "unknown tokens");
+            let terms = super::super::count(terms as u64, "term", "terms");
             line(&mut text, format_args!("query {}: {terms}, {unknown}", query.id));
         }
         for (rank, &hit) in (1..).zip(hits) {
-            self.hit(&mut text, query, rank, hit)?;
+            self.hit(&mut text, query, rank, hit, texts)?;
         }
         self.out.write_all(text.as_bytes()).map_err(|e| Error::io("write", self.path, e))
     }
 
-    fn hit(&self, text: &mut String, query: &Prepared, rank: usize, hit: Hit) -> Result<()> {
+    fn hit(
+        &self,
+        text: &mut String,
+        query: &Prepared,
+        rank: usize,
+        hit: Hit,
+        texts: Option<&Texts>,
+    ) -> Result<()> {
         let parts = self.explainer.explain(&query.query, hit)?;
         let (names, lexicon) = (self.index.names(), self.index.lexicon());
         let (document, score) = (names.get(hit.ordinal), hit.score);
@@ -59,6 +81,10 @@ impl<'a, W: Write> Explanations<'a, W> {
         }
         let fields = self.fields(query, &parts);
         line(text, format_args!("{rank:>5}  {document}  {score}{fields}"));
+        if let Some(texts) = texts {
+            let width = self.width.unwrap_or(usize::MAX).saturating_sub(7);
+            line(text, format_args!("       {}", cut(texts.get(document), width)));
+        }
         for part in parts {
             let share = 100.0 * f64::from(part.score()) / f64::from(score.max(1));
             let ((field, token), weight, impact) =
@@ -79,21 +105,25 @@ impl<'a, W: Write> Explanations<'a, W> {
         Ok(())
     }
 
-    /// What each field of a hybrid index gave to a score; nothing for others.
+    /// The score in the units of the weights; of a hybrid index, with what each field gave.
     fn fields(&self, query: &Prepared, parts: &[Contribution]) -> String {
         let (meta, lexicon) = (self.index.meta(), self.index.lexicon());
-        if !meta.is_hybrid() {
-            return String::new();
-        }
         let of = |field: u8| -> u32 {
             let field = parts.iter().filter(|part| lexicon.token(part.term).0 == field);
             field.map(Contribution::score).sum()
         };
-        let (learned, bm25) = (of(0), of(1));
-        let unit = meta.hybrid_constant * 0.5f64.powi(query.rounding.halvings as i32);
-        let [sum, learned, bm25] =
-            [learned + bm25, learned, bm25].map(|score| f64::from(score) / unit);
-        format!("  = {sum:.4} (BM25 {bm25:.4}, h · learned {learned:.4})")
+        let [learned, bm25] = [of(0), of(1)];
+        let weighed = |score| shown::score(query, score);
+        match meta.is_hybrid() {
+            true => format!(
+                "  = {} (BM25 {}, h · learned {})",
+                weighed(learned + bm25),
+                weighed(bm25),
+                weighed(learned)
+            ),
+            false if query.unit == 1.0 => String::new(),
+            false => format!("  = {}", weighed(learned)),
+        }
     }
 
     pub(super) fn finish(mut self) -> Result<()> {

@@ -1,18 +1,16 @@
 //! Why no query of a search has a term, said in a warning.
 
-use std::path::Path;
-
+use crate::index::Index;
 use crate::query::file::{QueryBody, QueryFile};
 use crate::retrieve::Prepared;
 
 /// What is wrong if no query has a term of the index: tokens that it does not know, or
 /// weights that × `scale` rounded to 0.
 pub(super) fn warning(
-    index: &Path,
+    index: &Index,
     file: &QueryFile,
     queries: &[Prepared],
     scale: f64,
-    hybrid: bool,
 ) -> Option<String> {
     if queries.is_empty() || queries.iter().any(|q| !q.query.terms.is_empty()) {
         return None;
@@ -22,14 +20,18 @@ pub(super) fn warning(
     if dropped == 0 || unknown {
         let rounded = match dropped {
             0 => String::new(),
-            n => format!(" ({} of weight 0)", super::count(n, "token is", "tokens are")),
+            n => format!(" ({} of weight 0)", super::super::count(n, "token is", "tokens are")),
+        };
+        let columns = match file.vectors {
+            true => "; columns of a matrix are numbers without --vocabulary FILE",
+            false => "",
         };
         return Some(format!(
-            "no query has a term that the index knows; are its tokens those of {}?{rounded}",
-            index.display()
+            "no query has a term that the index knows; are its tokens those of {}?{rounded}{columns}",
+            index.path().display()
         ));
     }
-    let largest = largest_weight(file).filter(|_| !hybrid);
+    let largest = largest_weight(file).filter(|_| !index.meta().is_hybrid());
     Some(match largest.filter(|&largest| largest > 0.0) {
         Some(largest) => format!(
             "all query weights × --query-scale {scale} rounded to 0; give a larger one, such as \
