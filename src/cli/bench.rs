@@ -141,6 +141,7 @@ fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Comm
     let subjects = named.map(|(name, index)| subject(name, index, &file, args, cpu));
     let measured = measure(&subjects.collect::<Result<Vec<_>>>()?, &plan, &bars)?;
     bars.finish();
+    bars.notes(&file.notes);
     if let Some(dir) = &args.report {
         report::write(&measured, dir)?;
     }

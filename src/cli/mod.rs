@@ -28,5 +28,5 @@ mod stop;
 pub mod synth;
 pub mod verify;
 
-pub use common::{Common, exit, human_bytes, parse, print, progress};
+pub use common::{Common, exit, human_bytes, notes, parse, print, progress};
 pub(crate) use common::{count, out};

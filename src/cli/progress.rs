@@ -24,6 +24,11 @@ impl<'a> Bars<'a> {
         self.current().finish_and_clear();
     }
 
+    /// Says what is to be said of lines that were read otherwise than they may be meant.
+    pub fn notes(&self, notes: &[String]) {
+        self.current().suspend(|| super::notes(self.common, notes));
+    }
+
     fn current(&self) -> std::sync::MutexGuard<'_, ProgressBar> {
         self.bar.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

@@ -37,9 +37,9 @@ index takes texts with --query-model, or JSON Lines with `vector` and either `te
 ({stem: weight}); it scores BM25 + h · learned, with query weights as they are given. Of such lines
 a BM25 index takes `bm25` or `text`, a learned one `vector`: one file asks all three.
 
-Scores are integers. trec_eval reads them as 32-bit floats and orders equal ones by document id,
-so a TREC run lowers the later ones of equal scores by the least possible step: its order is ours.
---format jsonl keeps the exact integers.")]
+Scores are integers. trec_eval orders equal ones by document id and up to version 9 (pytrec_eval)
+reads them as 32-bit floats, so a TREC run lowers the later ones of equal scores by the least
+possible step: its order is ours, to every version. --format jsonl keeps the exact integers.")]
 pub struct SearchArgs {
     /// The index file
     #[arg(value_name = "INDEX.spx")]
@@ -117,6 +117,7 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
         Ok(())
     })?;
     bar.finish_and_clear();
+    super::notes(common, &file.notes);
     let hybrid = index.meta().is_hybrid();
     let asked = queries.iter().map(|q| &q.query);
     let picked = args.algorithm.picked(&index, asked, args.k, &approximation);
