@@ -222,12 +222,12 @@ impl<'a> Union<'a> {
         loop {
             let heads = lexicons.iter().zip(&next).filter(|(l, n)| **n < l.len());
             let Some(key) = heads.map(|(lexicon, &n)| lexicon.key(n)).min() else { break };
-            let mut df = 0;
+            let mut df = 0u32;
             for (part, lexicon) in lexicons.iter().enumerate() {
                 let has = next[part] < lexicon.len() && lexicon.key(next[part]) == key;
                 union.terms[part].push(if has { next[part] } else { ABSENT });
                 if has {
-                    df += indexes[part].term(next[part]).df.get();
+                    df = indexes[part].term(next[part]).df.get().saturating_add(df);
                     next[part] += 1;
                 }
             }

@@ -38,7 +38,7 @@ pub(super) fn sort_shards(indexes: &mut [Index]) -> Result<()> {
             return Err(Error::data(index.path(), Place::File, problem)
                 .hint("give every shard of the collection once"));
         }
-        next = shard.index + 1;
+        next = shard.index.saturating_add(1);
         expected += index.meta().documents;
     }
     if next != count {

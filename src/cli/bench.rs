@@ -166,6 +166,7 @@ fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Comm
     }
     let measured = measure(&subjects, &plan, &bars)?;
     bars.finish();
+    bars.notes(&file.notes);
     if let Some(dir) = &args.report {
         report::write(&measured, dir)?;
     }

@@ -103,6 +103,13 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
+/// Says on standard error what is to be said of an input that was read to its end.
+pub fn notes(common: &Common, notes: &[String]) {
+    if !common.quiet {
+        notes.iter().for_each(|note| eprintln!("note: {note}"));
+    }
+}
+
 /// As `println!`, through [`print`]: no panic when the reader goes away.
 macro_rules! out {
     ($($text:tt)*) => { $crate::cli::print(&format!("{}\n", format_args!($($text)*)))? };

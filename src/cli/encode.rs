@@ -43,8 +43,8 @@ pub struct EncodeArgs {
     /// max_seq_length, or else 256]
     #[arg(long, value_name = "N")]
     max_length: Option<usize>,
-    /// TSV columns (from 1) or JSON fields that make the text, joined by a space [default: column
-    /// 2; "title", then "contents" or "text"]
+    /// TSV columns (from 1) or JSON fields that make the text, joined by a space [default: all
+    /// behind the first tab; "title", then "contents" or "text"]
     #[arg(long, value_name = "LIST")]
     fields: Option<Fields>,
     /// cpu or cuda:N
@@ -125,6 +125,7 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
         },
     };
     let records = CorpusReader::open(&args.input, args.fields.as_ref())?;
+    let notes = records.notes().clone();
     let report = encode_to_store(records, store, &job);
     bar.finish();
     if let Err(Error::Stopped) = report {
@@ -133,6 +134,7 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
         return Ok(stop.exit_code());
     }
     let report = report?;
+    super::notes(common, &notes.all());
     print(&report, started.elapsed(), args, common)?;
     Ok(ExitCode::SUCCESS)
 }

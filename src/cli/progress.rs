@@ -216,6 +216,14 @@ impl<'a> Bars<'a> {
     pub fn finish(&self) {
         *lock(&self.bar) = Bar::Hidden;
     }
+
+    /// Says what is to be said of lines that were read otherwise than they may be meant.
+    pub fn notes(&self, notes: &[String]) {
+        match &*lock(&self.bar) {
+            Bar::Drawn(bar) => bar.suspend(|| super::notes(self.common, notes)),
+            Bar::Hidden | Bar::Lines(_) => super::notes(self.common, notes),
+        }
+    }
 }
 
 impl Progress for Bars<'_> {

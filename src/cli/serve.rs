@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::index::{Index, Load};
 use crate::retrieve::QuerySide;
 use crate::serve::http::{Limits, router};
+use crate::serve::listen::Listening;
 use crate::serve::{ServeOptions, Service};
 
 /// Answer queries over HTTP
@@ -29,8 +30,10 @@ GET  /metrics              counts and latencies, for Prometheus
 Further parameters: kind (as --query-kind of search) and algorithm: auto, exhaustive, wand,
 block_max_wand, maxscore, block_max_maxscore, windowed or range_pruned. Results and ties are
 those of search. A body is at most 4 MiB, packed and unpacked, and all its queries ask for at
-most a million results. An error is JSON, {\"error\": …}, with status 400 for a request in
-error, 413 for one too large, and 503 with Retry-After where too many wait (--queue).
+most a million results, a URL is at most 65,534 bytes, headers are at most 100 lines. Every error
+is JSON, {\"error\": …}, and counted in /metrics: status 400 for a request in error, 413, 414 and
+431 for a body, a URL and headers that are too large, 503 with Retry-After where too many wait
+(--queue).
 
 SIGHUP opens the file again: publish a new index by rename, then send it; requests go on
 being answered meanwhile, and an index that cannot be opened changes nothing. SIGTERM and
@@ -140,9 +143,10 @@ async fn listen(args: &ServeArgs, common: &Common, service: Arc<Service>) -> Res
         );
     }
     let limits = Limits { k: args.k, max_k: args.max_k };
+    let listening = Listening::new(listener, Arc::clone(&service));
     let app = router(service, limits);
     let first = async move { stop.next().await };
-    let server = axum::serve(listener, app).with_graceful_shutdown(first);
+    let server = axum::serve(listening, app).with_graceful_shutdown(first);
     tokio::select! {
         served = server => served.map_err(failed),
         () = drained(&mut drain) => Ok(()),

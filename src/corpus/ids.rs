@@ -61,15 +61,45 @@ impl Hasher for DigestBits {
 }
 
 /// What is wrong with `id` as a document or query id, if anything. Ids are columns of run
-/// files, so they hold no tab or line end; spaces are left to the run's format.
+/// files, so they hold no tab or line end; spaces are left to the run's format. Nor do they
+/// hold characters that nobody sees: such an id is never equal to what looks the same in
+/// another file, and a measure falls without a word.
 pub(crate) fn check_id(id: &str) -> Result<(), String> {
     if id.is_empty() {
         return Err("expected an id, found an empty one".into());
     }
+    if id.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return Ok(());
+    }
     if id.chars().any(char::is_control) {
         return Err(format!("expected an id without control characters, found {id:?}"));
     }
+    if let Some(c) = unseen(id) {
+        return Err(format!(
+            "expected an id of visible characters, found U+{:04X} in {id:?}",
+            u32::from(c)
+        ));
+    }
     Ok(())
+}
+
+/// The first character of an id that cannot be seen.
+fn unseen(id: &str) -> Option<char> {
+    let anywhere = |c: char| {
+        matches!(
+            c,
+            // Soft hyphen, zero width space, byte order mark; marks of direction; separators,
+            // joiners and operators without width; annotation marks.
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
+                | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+        )
+    };
+    // Between letters these have a meaning (titles in Persian, emoji), at an end they have none.
+    let at_an_end =
+        |c: &char| matches!(c, '\u{200c}' | '\u{200d}') || (c.is_whitespace() && !c.is_ascii());
+    let ends = id.chars().next().into_iter().chain(id.chars().next_back());
+    id.chars().find(|&c| anywhere(c)).or_else(|| ends.into_iter().find(at_an_end))
 }
 
 #[cfg(test)]
@@ -92,5 +122,18 @@ mod tests {
         for bad in ["", "a\tb", "a\nb", "\0"] {
             assert!(check_id(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn an_id_can_be_seen() {
+        for good in ["é", "دانش\u{200c}نامه", "👩\u{200d}🚀", "❤\u{fe0f}", "a\u{a0}b"]
+        {
+            assert_eq!(check_id(good), Ok(()), "{good:?}");
+        }
+        for bad in ["\u{feff}d2", "d\u{200b}1", "d1\u{200e}", "d\u{ad}1", "d1\u{a0}", "\u{200c}d"] {
+            assert!(check_id(bad).unwrap_err().contains("visible characters, found U+"), "{bad:?}");
+        }
+        let message = check_id("d\u{200b}1").unwrap_err();
+        assert!(message.ends_with("found U+200B in \"d\\u{200b}1\""), "{message}");
     }
 }

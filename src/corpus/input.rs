@@ -4,11 +4,13 @@
 //! unpacked without renaming and a compressed pipe both read as they should.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::sniff;
+use super::unpack::{Packing, Peeked, Trailing, Unpacker};
 use crate::error::{Error, Place, Result};
 
 /// The path that means standard input.
@@ -69,43 +71,30 @@ pub fn open_counted(path: &Path, count: &BytesRead) -> Result<Box<dyn BufRead + 
     decompress(Counting { inner, count: count.clone() }).map_err(|e| Error::io("read", path, e))
 }
 
-fn decompress(mut raw: impl Read + Send + 'static) -> io::Result<Box<dyn BufRead + Send>> {
-    let (head, packing) = Packing::of(&mut raw)?;
-    let raw = BufReader::with_capacity(BUFFER, Cursor::new(head).chain(raw));
-    Ok(match packing {
-        Packing::Gzip => {
-            let unpacked = flate2::bufread::MultiGzDecoder::new(raw);
-            Box::new(BufReader::with_capacity(BUFFER, unpacked))
-        }
-        Packing::Zstd => {
-            let unpacked = zstd::stream::read::Decoder::with_buffer(raw)?;
-            Box::new(BufReader::with_capacity(BUFFER, unpacked))
-        }
+fn decompress(raw: impl Read + Send + 'static) -> io::Result<Box<dyn BufRead + Send>> {
+    let mut raw = Peeked::new(BufReader::with_capacity(BUFFER, raw));
+    Ok(match Packing::of(raw.peek(sniff::HEAD)?) {
         Packing::None => Box::new(raw),
+        packing => Box::new(BufReader::with_capacity(BUFFER, Unpacker::new(raw, packing)?)),
     })
 }
 
-/// How an input is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Packing {
-    None,
-    Gzip,
-    Zstd,
-}
-
-impl Packing {
-    /// Takes the first four bytes, or what there is, and what they mean.
-    pub(crate) fn of(raw: &mut impl Read) -> io::Result<(Vec<u8>, Self)> {
-        let mut head = Vec::with_capacity(4);
-        raw.take(4).read_to_end(&mut head)?;
-        let packing = match head[..] {
-            [0x1f, 0x8b, ..] => Packing::Gzip,
-            // A frame, or a skippable frame before it (parallel zstd writes those).
-            [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Packing::Zstd,
-            _ => Packing::None,
-        };
-        Ok((head, packing))
+/// A read error at `place`: damage that a decompressor found has no system error number.
+pub(crate) fn unreadable(path: &Path, place: Place, error: io::Error) -> Error {
+    if error.raw_os_error().is_some() {
+        return Error::io("read", path, error);
     }
+    let trailing = error.get_ref().is_some_and(|inner| inner.is::<Trailing>());
+    if trailing {
+        return Error::data(path, Place::File, format!("expected its end, found {error}"))
+            .hint("cut them off (head -c -N), or copy or pack the file again")
+            .ends_input();
+    }
+    let hint = match error.kind() {
+        io::ErrorKind::UnexpectedEof => "the file ends too early: copy or make it again",
+        _ => "the file is damaged: copy or make it again",
+    };
+    Error::data(path, place, format!("cannot decompress: {error}")).hint(hint).ends_input()
 }
 
 /// Refuses, before anything is read, an empty list, inputs that are not there,
@@ -146,7 +135,7 @@ fn directory(path: &Path) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Cursor, Write};
 
     use super::*;
 
@@ -171,14 +160,6 @@ mod tests {
     }
 
     #[test]
-    fn concatenated_members_read_as_one() {
-        let gz = [gzip(b"ab"), gzip(b"cd")].concat();
-        let zst = [zstd::encode_all(&b"ab"[..], 1), zstd::encode_all(&b"cd"[..], 1)];
-        assert_eq!(read_back(&gz).unwrap(), b"abcd");
-        assert_eq!(read_back(&zst.map(Result::unwrap).concat()).unwrap(), b"abcd");
-    }
-
-    #[test]
     fn inputs_shorter_than_a_magic_number_are_plain() {
         for text in [&b""[..], b"a", b"ab", b"abc"] {
             assert_eq!(read_back(text).unwrap(), text);
@@ -186,11 +167,26 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_stream_is_an_error_not_a_short_read() {
+    fn each_cause_of_an_unreadable_packed_file_has_its_own_words() {
+        let says = |packed: &[u8]| {
+            let error = read_back(packed).unwrap_err();
+            unreadable(Path::new("x"), Place::Line(3), error).to_string()
+        };
         let text = b"some text that is long enough to be cut somewhere".repeat(20);
         for packed in [gzip(&text), zstd::encode_all(&text[..], 1).unwrap()] {
-            assert!(read_back(&packed[..packed.len() - 5]).is_err());
+            let cut = says(&packed[..packed.len() - 5]);
+            assert!(cut.starts_with("x:3: cannot decompress: "), "{cut}");
+            assert!(cut.ends_with("the file ends too early: copy or make it again"), "{cut}");
+            let tail = says(&[&packed[..], b"tail"].concat());
+            assert!(
+                tail.starts_with("x: expected its end, found 4 bytes after the last "),
+                "{tail}"
+            );
         }
+        let mut packed = gzip(&text);
+        let crc = packed.len() - 8;
+        packed[crc] ^= 1;
+        assert!(says(&packed).ends_with("the file is damaged: copy or make it again"));
     }
 
     #[test]

@@ -14,7 +14,14 @@ pub(crate) fn json_problem(error: &serde_json::Error, line: &str) -> String {
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(problem, _)| problem);
     match error.classify() {
+        serde_json::error::Category::Data if line.trim_start().starts_with('[') => {
+            format!("{text}; of one JSON list, jq -c '.[]' makes lines")
+        }
         serde_json::error::Category::Data => text.to_owned(),
+        // The first line of an object that is spread over several.
+        serde_json::error::Category::Eof if line.trim() == "{" => {
+            "expected one JSON object a line, found its first line only; jq -c . makes lines".into()
+        }
         _ if text == "number out of range" => {
             format!("expected a finite number, found one too large at column {}", error.column())
         }
@@ -87,9 +94,26 @@ impl Scalar {
 
 /// The first id there is among the values of [`ID_NAMES`].
 pub(crate) fn first_id(values: impl IntoIterator<Item = Option<Scalar>>) -> Result<String, String> {
-    let id = values.into_iter().flatten().next();
-    id.ok_or_else(|| "expected a field \"id\" (or \"_id\", \"docid\"), found none".to_owned())?
-        .into_id()
+    let id = first_value(values.into_iter().map(|value| ((), value)));
+    let ((), id) =
+        id.ok_or_else(|| "expected a field \"id\" (or \"_id\", \"docid\"), found none".to_owned())?;
+    id.into_id()
+}
+
+/// The first value that is not null, with its name; where all that there are are null, null.
+/// Python's tools write null for what is absent.
+pub(crate) fn first_value<N>(
+    values: impl IntoIterator<Item = (N, Option<Scalar>)>,
+) -> Option<(N, Scalar)> {
+    let mut null = None;
+    for (name, value) in values {
+        match value {
+            Some(Scalar::Null) => null = null.or(Some((name, Scalar::Null))),
+            Some(value) => return Some((name, value)),
+            None => {}
+        }
+    }
+    null
 }
 
 struct Pick<'a> {

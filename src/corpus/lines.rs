@@ -4,15 +4,17 @@ use std::io::{self, BufRead, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::input::{BytesRead, open_counted};
+use super::input::{BytesRead, open_counted, unreadable};
+use super::sniff;
 use crate::error::{Error, Place, Result};
 
 /// Longest line accepted. Real documents stay far below; a binary file without line ends
 /// must not eat all memory.
 const LONGEST_LINE: usize = 256 << 20;
 
-/// Reads lines one at a time into a reused buffer, skips empty ones, strips `\n`, `\r\n`
-/// and a leading byte order mark, and remembers where it is.
+/// Reads lines one at a time into a reused buffer, skips those that are empty or blank, strips
+/// `\n`, `\r\n` and leading byte order marks (files joined by `cat` have them anywhere), and
+/// remembers where it is. A file that begins as one of a well-known other format is refused.
 ///
 /// ```no_run
 /// # use splindex::corpus::{BytesRead, Lines};
@@ -42,11 +44,14 @@ impl Lines {
         Lines { path: path.into(), input, text: String::new(), line: 0, ended: false }
     }
 
-    /// Moves to the next line that is not empty; `false` at the end.
+    /// Moves to the next line that is not blank; `false` at the end.
     ///
     /// After invalid UTF-8 reading can go on with the next line. After a read error or a
     /// line beyond all bounds it has ended.
     pub fn advance(&mut self) -> Result<bool> {
+        if self.line == 0 && !self.ended {
+            self.refuse_other_formats()?;
+        }
         while !self.ended {
             let mut bytes = std::mem::take(&mut self.text).into_bytes();
             bytes.clear();
@@ -63,7 +68,7 @@ impl Lines {
                 let problem = "expected a text line, found one of more than 256 MiB";
                 return Err(self.error(problem).ends_input());
             }
-            strip(&mut bytes, self.line == 1);
+            strip(&mut bytes);
             self.text = String::from_utf8(bytes).map_err(|e| {
                 let at = e.utf8_error().valid_up_to();
                 let byte = e.as_bytes()[at];
@@ -75,10 +80,10 @@ impl Lines {
                 .hint(if text {
                     "convert the file to UTF-8"
                 } else {
-                    "this is no text: an index file, perhaps"
+                    "this is no text"
                 })
             })?;
-            if !self.text.is_empty() {
+            if !self.text.trim().is_empty() {
                 return Ok(true);
             }
         }
@@ -102,31 +107,54 @@ impl Lines {
 
     /// A data error at the current line.
     pub fn error(&self, problem: impl Into<String>) -> Error {
-        Error::data(&self.path, Place::Line(self.line), problem)
+        let error = Error::data(&self.path, Place::Line(self.line), problem);
+        if self.text.contains('\r') { error.hint(OLD_LINE_ENDS) } else { error }
     }
 
-    /// Decompressors report damage as errors without a system error number.
+    /// An error if this is not one line but several, which end in carriage returns alone:
+    /// behind one there stands another `separator` of columns, or, without one, anything.
+    ///
+    /// A carriage return may stand in a text, so it is no line end by itself.
+    pub(crate) fn refuse_old_line_ends(&self, separator: Option<char>) -> Result<()> {
+        let behind = self.text.split_once('\r').map_or("", |(_, behind)| behind);
+        let several = match separator {
+            Some(separator) => behind.contains(separator),
+            None => !behind.trim().is_empty(),
+        };
+        if !several {
+            return Ok(());
+        }
+        let problem = "expected one record a line, found several with carriage returns between";
+        Err(self.error(problem).hint(OLD_LINE_ENDS).ends_input())
+    }
+
+    fn refuse_other_formats(&mut self) -> Result<()> {
+        // A read error shows again when the first line is read.
+        let Ok(head) = self.input.fill_buf() else { return Ok(()) };
+        let checked = sniff::check(&self.path, head, "a text file");
+        self.ended = checked.is_err();
+        checked
+    }
+
     fn broken(&mut self, error: io::Error) -> Error {
         self.ended = true;
-        if error.raw_os_error().is_some() {
-            return Error::io("read", &self.path, error);
-        }
-        let place = Place::Line(self.line + 1);
-        Error::data(&self.path, place, format!("cannot decompress: {error}"))
-            .hint("the file is truncated or damaged")
-            .ends_input()
+        unreadable(&self.path, Place::Line(self.line + 1), error)
     }
 }
 
-fn strip(bytes: &mut Vec<u8>, first: bool) {
+const OLD_LINE_ENDS: &str = "if carriage returns are its line ends, turn them into line feeds: \
+                             tr '\\r' '\\n' <FILE";
+
+fn strip(bytes: &mut Vec<u8>) {
+    const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
     if bytes.last() == Some(&b'\n') {
         bytes.pop();
     }
     if bytes.last() == Some(&b'\r') {
         bytes.pop();
     }
-    if first && bytes.starts_with(b"\xef\xbb\xbf") {
-        bytes.drain(..3);
+    while bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
     }
 }
 
@@ -141,13 +169,13 @@ mod tests {
     }
 
     #[test]
-    fn line_ends_marks_and_empty_lines_vanish_and_numbers_stay() {
-        let mut l = lines(b"\xef\xbb\xbfone\r\n\n\r\ntwo\rx\nthree");
+    fn line_ends_marks_and_blank_lines_vanish_and_numbers_stay() {
+        let mut l = lines(b"\xef\xbb\xbfone\r\n\n \t\r\ntwo\rx\n\xef\xbb\xbf\n\xef\xbb\xbfthree");
         let mut seen = Vec::new();
         while l.advance().unwrap() {
             seen.push((l.number(), l.text().to_owned()));
         }
-        let expected = [(1, "one"), (4, "two\rx"), (5, "three")];
+        let expected = [(1, "one"), (4, "two\rx"), (6, "three")];
         assert_eq!(seen, expected.map(|(n, t)| (n, t.to_owned())));
     }
 
@@ -162,6 +190,29 @@ mod tests {
         );
         assert!(l.advance().unwrap());
         assert_eq!(l.text(), "end");
+    }
+
+    #[test]
+    fn several_records_in_a_line_are_refused_for_the_whole_file() {
+        let mut l = lines(b"d1\tcold water\rd2\twarm air\r");
+        assert!(l.advance().unwrap());
+        let error = l.refuse_old_line_ends(Some('\t')).unwrap_err();
+        assert!(error.to_string().starts_with("x:1: expected one record a line"), "{error}");
+        assert!(error.to_string().contains("tr '\\r' '\\n' <FILE"), "{error}");
+        assert!(!error.is_one_record());
+        let mut l = lines(b"d1\tcold\rwater\n");
+        assert!(l.advance().unwrap());
+        assert!(l.refuse_old_line_ends(Some('\t')).is_ok(), "a carriage return in a text");
+        assert!(l.refuse_old_line_ends(None).is_err());
+    }
+
+    #[test]
+    fn a_file_of_another_format_is_refused_once() {
+        let mut l = lines(b"PAR1\x15\x04\x15\x90\xff\n");
+        let error = l.advance().unwrap_err();
+        assert!(error.to_string().starts_with("x: expected a text file, found a Parquet file; "));
+        assert!(!error.is_one_record());
+        assert!(!l.advance().unwrap());
     }
 
     #[test]

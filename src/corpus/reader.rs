@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::fields::Fields;
+use super::header::is_header;
 use super::ids::{IdSet, check_id};
 use super::input::{BytesRead, check_inputs, total_bytes};
-use super::json::{ID_NAMES, first_id, pick};
+use super::json::{ID_NAMES, first_id, first_value, pick};
 use super::lines::Lines;
+use super::notes::Notes;
 use crate::error::{Error, Place, Result};
 
 /// One document: its id, its text (possibly empty) and where it stood.
@@ -25,9 +27,11 @@ pub struct TextRecord {
 
 /// Streams documents of TSV (`id<TAB>text`) and JSON Lines files.
 ///
-/// TSV: column 1 is the id, column 2 the text, others are ignored. JSON: the id is `id`,
-/// `_id` or `docid`, the text `contents` or `text`, with `title` and a space before it if
-/// there is one. `fields` overrides what makes the text. The format follows the name
+/// TSV: column 1 is the id, the text is all behind the first tab; a row of column names is
+/// left out; [`notes`](CorpusReader::notes) tells of both. JSON: the id is `id`, `_id` or
+/// `docid`, the text `contents` or `text`, with `title` and a space before it if there is
+/// one; a field that is null is as good as absent, but that a text of null is empty. `fields`
+/// overrides what makes the text. The format follows the name
 /// (`.tsv`, `.jsonl`, `.json`, `.ndjson`, also before `.gz` and `.zst`), else the content:
 /// a file whose first line starts with `{` is JSON Lines.
 ///
@@ -43,6 +47,7 @@ pub struct CorpusReader {
     records: u64,
     bytes: BytesRead,
     total: Option<u64>,
+    notes: Notes,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +77,7 @@ impl CorpusReader {
             records: 0,
             bytes: BytesRead::default(),
             total: total_bytes(paths),
+            notes: Notes::default(),
         })
     }
 
@@ -88,6 +94,11 @@ impl CorpusReader {
     /// Documents handed out so far.
     pub fn records(&self) -> u64 {
         self.records
+    }
+
+    /// What is to be said of the lines handed out so far.
+    pub fn notes(&self) -> &Notes {
+        &self.notes
     }
 
     /// After the end: an error if there was no document at all.
@@ -116,7 +127,11 @@ impl CorpusReader {
                     *format.insert(found)
                 }
             };
-            let (id, text) = format.parse(lines, self.fields.as_ref())?;
+            if format == Format::Tsv && is_header(lines.text().split('\t')) {
+                self.notes.header(lines);
+                continue;
+            }
+            let (id, text) = format.parse(lines, self.fields.as_ref(), &self.notes)?;
             check_id(&id).map_err(|problem| lines.error(problem))?;
             if !self.ids.insert(&id) {
                 return Err(lines
@@ -175,9 +190,14 @@ impl Format {
         Err(Error::data(path, Place::File, problem).ends_input())
     }
 
-    fn parse(self, lines: &Lines, fields: Option<&Fields>) -> Result<(String, String)> {
+    fn parse(
+        self,
+        lines: &Lines,
+        fields: Option<&Fields>,
+        notes: &Notes,
+    ) -> Result<(String, String)> {
         match self {
-            Format::Tsv => parse_tsv(lines, fields),
+            Format::Tsv => parse_tsv(lines, fields, notes),
             Format::Json => {
                 parse_json(lines.text(), fields).map_err(|problem| lines.error(problem))
             }
@@ -185,20 +205,26 @@ impl Format {
     }
 }
 
-fn parse_tsv(lines: &Lines, fields: Option<&Fields>) -> Result<(String, String)> {
+fn parse_tsv(lines: &Lines, fields: Option<&Fields>, notes: &Notes) -> Result<(String, String)> {
+    lines.refuse_old_line_ends(Some('\t'))?;
     let line = lines.text();
-    let mut columns = line.split('\t');
-    let id = columns.next().unwrap_or_default();
-    let Some(text) = columns.next() else {
+    let Some((id, text)) = line.split_once('\t') else {
         let error = lines.error("expected id<TAB>text, found no tab");
-        return Err(if line.starts_with('{') {
-            error.hint("the line looks like JSON: name the file .jsonl")
-        } else {
-            error.hint("separate the columns with a tab")
+        return Err(match line.trim_start().bytes().next() {
+            Some(b'{') => error.hint("the line looks like JSON: name the file .jsonl"),
+            Some(b'[') => error.hint("one JSON list is no JSON Lines: jq -c '.[]' makes lines"),
+            _ => error.hint("separate the columns with a tab"),
         });
     };
+    // Numbers of `cat -n` are padded.
+    let id = id.trim_matches(' ').to_owned();
     let Some(Fields::Columns(wanted)) = fields else {
-        return Ok((id.to_owned(), text.to_owned()));
+        // Empty columns at the end hold nothing.
+        let text = text.trim_end_matches('\t');
+        if text.contains('\t') {
+            notes.tabs(lines);
+        }
+        return Ok((id, text.to_owned()));
     };
     let columns: Vec<&str> = line.split('\t').collect();
     let mut joined = String::new();
@@ -208,7 +234,7 @@ fn parse_tsv(lines: &Lines, fields: Option<&Fields>) -> Result<(String, String)>
         })?;
         join(&mut joined, text);
     }
-    Ok((id.to_owned(), joined))
+    Ok((id, joined))
 }
 
 /// Field names the text is made of by default, after those of the id.
@@ -235,13 +261,10 @@ fn parse_json(line: &str, fields: Option<&Fields>) -> Result<(String, String), S
         if let Some(title) = title {
             text = title.into_text("title")?;
         }
-        let body = match (contents, plain) {
-            (Some(contents), _) => contents.into_text("contents")?,
-            (None, Some(plain)) => plain.into_text("text")?,
-            (None, None) => {
-                return Err("expected a field \"contents\" or \"text\", found none".into());
-            }
+        let Some((name, body)) = first_value([("contents", contents), ("text", plain)]) else {
+            return Err("expected a field \"contents\" or \"text\", found none".into());
         };
+        let body = body.into_text(name)?;
         join(&mut text, &body);
     }
     Ok((id, text))

@@ -39,9 +39,74 @@ fn only_error(name: &str, text: &str) -> String {
 }
 
 #[test]
-fn tsv_takes_the_second_column_and_keeps_empty_texts() {
-    let docs = read(&[("d.tsv", "1\tone\tmore\r\n2\t\n3\tthree")], None);
-    assert_eq!(docs, [ok("1", "one"), ok("2", ""), ok("3", "three")]);
+fn tsv_takes_all_behind_the_first_tab_and_keeps_empty_texts() {
+    let text = "1\tone\tmore\r\n2\t\n3\tthree\t\t\n4\t\tfour";
+    let docs = read(&[("d.tsv", text)], None);
+    assert_eq!(docs, [ok("1", "one\tmore"), ok("2", ""), ok("3", "three"), ok("4", "\tfour")]);
+    assert_eq!(read(&[("d.tsv", text)], Some("2"))[0], ok("1", "one"));
+    assert_eq!(
+        notes("d.tsv", text),
+        ["d.tsv:1 and 1 more line: more than one tab; all behind the first tab is text, tabs \
+          counting as spaces"]
+    );
+    assert_eq!(notes("d.tsv", "1\tone\n2\ttwo\t\n"), [""; 0]);
+}
+
+/// What is said of a file.
+fn notes(name: &str, text: &str) -> Vec<String> {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join(name), text).unwrap();
+    let mut reader = CorpusReader::open(&[dir.path().join(name)], None).unwrap();
+    reader.by_ref().for_each(|record| drop(record.unwrap()));
+    let folder = format!("{}/", dir.path().display());
+    reader.notes().all().into_iter().map(|note| note.replace(&folder, "")).collect()
+}
+
+#[test]
+fn rows_of_column_names_are_no_documents() {
+    let text = "id\ttext\n1\tone\ndocid\ttitle\tbody\n2\ttwo\n";
+    for name in ["d.tsv", "d"] {
+        assert_eq!(read(&[(name, text)], None), [ok("1", "one"), ok("2", "two")]);
+    }
+    assert_eq!(
+        notes("d.tsv", text),
+        ["d.tsv:1 and 1 more line: taken for a header row (names of columns) and left out"]
+    );
+    assert_eq!(read(&[("d.tsv", "id\tof a text\n")], None), [ok("id", "of a text")]);
+}
+
+#[test]
+fn joined_files_old_line_ends_and_padded_ids() {
+    let docs = read(&[("d.tsv", "\u{feff}d1\tblue\n\u{feff}d2\tred\n \t \n     3\tc\n")], None);
+    assert_eq!(docs, [ok("d1", "blue"), ok("d2", "red"), ok("3", "c")]);
+    let mac = only_error("d.tsv", "d1\tcold water\rd2\twarm air\r");
+    assert!(mac.starts_with("d.tsv:1: expected one record a line, found several"), "{mac}");
+    let json = "{\"id\":1,\"text\":\"a\"}\r{\"id\":2,\"text\":\"b\"}\r";
+    assert!(only_error("d.jsonl", json).contains("turn them into line feeds"));
+    assert_eq!(read(&[("d.tsv", "d1\tcold\rwater\n")], None), [ok("d1", "cold\rwater")]);
+    assert!(
+        only_error("d.tsv", "d\u{200b}1\tblue\n").contains("d.tsv:1: expected an id of visible")
+    );
+}
+
+#[test]
+fn null_is_as_good_as_absent() {
+    for (line, expected) in [
+        (r#"{"id":null,"_id":"x7","text":"a"}"#, ok("x7", "a")),
+        (r#"{"_id":null,"id":null,"docid":7,"text":"a"}"#, ok("7", "a")),
+        (r#"{"id":"a","contents":null,"text":"B"}"#, ok("a", "B")),
+        (r#"{"id":"a","title":null,"text":"B"}"#, ok("a", "B")),
+        (r#"{"id":"a","title":"T","contents":null,"text":null}"#, ok("a", "T")),
+        (r#"{"id":"a","text":null}"#, ok("a", "")),
+    ] {
+        assert_eq!(read(&[("d.jsonl", line)], None), [expected], "{line}");
+    }
+    assert!(only_error("d.jsonl", r#"{"id":null,"text":"a"}"#).contains("found null"));
+    assert!(only_error("d.jsonl", "{\"id\":null}").contains("found null"));
+    assert!(only_error("d.tsv", "[{\"id\":1}]\n").contains("jq -c '.[]'"));
+    assert!(only_error("d.jsonl", "[{\"id\":1}]\n").contains("jq -c '.[]'"));
+    let spread = read(&[("d.jsonl", "{\n\"id\": 1\n}\n")], None);
+    assert!(spread[0].as_ref().unwrap_err().contains("jq -c ."), "{spread:?}");
 }
 
 #[test]

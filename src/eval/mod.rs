@@ -1,4 +1,4 @@
-//! Judgements, runs and measures, equal to trec_eval's.
+//! Judgements, runs and measures, equal to those of trec_eval 10.
 //!
 //! ```text
 //! qrels ─┐
@@ -6,9 +6,11 @@
 //! run ───┘
 //! ```
 //!
-//! trec_eval orders a run by score, as 32-bit floats, and equal scores by document id,
-//! descending; the rank column means nothing to it. [`Run::read`] does the same with TREC
-//! runs, and [`RunWriter`] writes scores that survive it.
+//! trec_eval orders a run by score and equal scores by document id, descending; the rank
+//! column means nothing to it. Version 10 (June 2026) compares scores as 64-bit floats,
+//! versions up to 9 as 32-bit ones, and it passes over lines that begin with `#`.
+//! [`Run::read`] follows version 10, and [`RunWriter`] writes scores that all of them order
+//! alike.
 //!
 //! Architecture invariant: it knows ids and scores, no index and no query, so that any
 //! engine's run is measured alike.

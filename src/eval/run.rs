@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::corpus::json::{Scalar, json_problem};
-use crate::corpus::{BytesRead, Lines};
+use crate::corpus::{BytesRead, Lines, check_id, is_header};
 use crate::error::{Error, Place, Result};
 
 /// Documents for each query, best first.
@@ -20,11 +20,14 @@ pub struct Run {
 impl Run {
     /// Reads a run (plain, .gz or .zst; `-` is standard input), its format told by the
     /// first line:
-    /// - TREC, six columns `query Q0 document rank score tag`: ordered as trec_eval does,
-    ///   by score as 32-bit float, then document id, both descending; the rank is ignored.
+    /// - TREC, six columns `query Q0 document rank score tag`: ordered as trec_eval 10 does,
+    ///   by score as 64-bit float, then document id, both descending; the rank is ignored.
     /// - MS MARCO, three columns `query document rank`: ordered by rank.
     /// - JSON Lines with `qid`, `docid`, `score`, as `search --format jsonl` writes:
     ///   ordered by score, equal scores as they stand.
+    ///
+    /// Lines that begin with `#` are comments, as to trec_eval 10, and a row of column names
+    /// is passed over.
     ///
     /// # Errors
     /// With the line: a malformed line, a document that stands twice for one query. A file
@@ -35,11 +38,18 @@ impl Run {
         let mut format = None;
         while lines.advance()? {
             let text = lines.text();
+            if is_comment(text) || is_header(text.split_ascii_whitespace()) {
+                continue;
+            }
             let format = match format {
                 Some(format) => format,
                 None => *format.insert(Format::of_line(text).map_err(|p| lines.error(p))?),
             };
+            if format != Format::Json {
+                lines.refuse_old_line_ends(None)?;
+            }
             let (query, document, key) = format.parse(text).map_err(|p| lines.error(p))?;
+            [&*query, &*document].into_iter().try_for_each(check_id).map_err(|p| lines.error(p))?;
             let hit = Hit { document: document.into(), key, line: lines.number() };
             match hits.get_mut(&*query) {
                 Some(list) => list.push(hit),
@@ -83,6 +93,11 @@ impl Run {
     }
 }
 
+/// Whether trec_eval passes over the line: it begins with `#`, behind blanks if there are any.
+pub(super) fn is_comment(line: &str) -> bool {
+    line.trim_ascii_start().starts_with('#')
+}
+
 struct Hit {
     document: Box<str>,
     /// Score, or rank of an MS MARCO run.
@@ -120,7 +135,7 @@ impl Format {
             return Ok(Format::Json);
         }
         match (line.split('\t').count(), line.split_ascii_whitespace().count()) {
-            (_, 6) => Ok(Format::Trec),
+            (_, 6) | (6, _) => Ok(Format::Trec),
             (3, _) | (_, 3) => Ok(Format::MsMarco),
             (_, found) => Err(format!(
                 "expected a run: TREC (query Q0 document rank score tag), MS MARCO (query \
@@ -142,8 +157,7 @@ impl Format {
         match self {
             Format::Trec => hits.sort_unstable_by(|a, b| {
                 // Adding 0 makes -0 and 0 the tie that they are to trec_eval.
-                let single = |hit: &Hit| f64::from(hit.key as f32) + 0.0;
-                descending(single(a), single(b))
+                descending(a.key + 0.0, b.key + 0.0)
                     .then_with(|| Reverse(&a.document).cmp(&Reverse(&b.document)))
             }),
             Format::MsMarco => hits.sort_by(|a, b| a.key.total_cmp(&b.key)),
@@ -152,10 +166,18 @@ impl Format {
     }
 }
 
+/// Splits at tabs where there are five of them: such ids may hold spaces.
 fn parse_trec(line: &str) -> Result<Parsed<'_>, String> {
-    let mut columns = line.split_ascii_whitespace();
-    let fields: Option<[&str; 6]> = collect(&mut columns);
-    let (Some([query, _, document, _, score, _]), None) = (fields, columns.next()) else {
+    let between_tabs: Option<[&str; 6]> = match line.bytes().filter(|&b| b == b'\t').count() {
+        5 => collect(&mut line.split('\t').map(str::trim)),
+        _ => None,
+    };
+    let fields = between_tabs.filter(|fields| fields.iter().all(|field| !field.is_empty()));
+    let fields = fields.or_else(|| {
+        let mut words = line.split_ascii_whitespace();
+        collect(&mut words).filter(|_| words.next().is_none())
+    });
+    let Some([query, _, document, _, score, _]) = fields else {
         return Err(format!(
             "expected six columns (query Q0 document rank score tag), found {}",
             line.split_ascii_whitespace().count()

@@ -23,9 +23,28 @@ fn trec_runs_are_ordered_by_score_then_id_descending_and_rank_is_ignored() {
 }
 
 #[test]
-fn trec_scores_tie_as_32_bit_floats() {
+fn trec_scores_are_64_bit_floats_as_to_trec_eval_10() {
+    let text = "q Q0 d0 1 0.90000000010 t\nq Q0 d9 2 0.90000000005 t\n";
+    assert_eq!(ranking(text, "q"), "d0 d9");
+    // Equal as 32-bit floats, and 0 is -0.
     let text = "q Q0 a 1 16777217 t\nq Q0 b 2 16777216 t\nq Q0 c 3 0 t\nq Q0 d 4 -0.0 t\n";
-    assert_eq!(ranking(text, "q"), "b a d c");
+    assert_eq!(ranking(text, "q"), "a b d c");
+    let text = "q Q0 a 1 0.1 t\nq Q0 b 2 1e-1 t\nq Q0 c 3 -1e-400 t\n";
+    assert_eq!(ranking(text, "q"), "b a c");
+}
+
+#[test]
+fn comments_names_of_columns_and_blank_lines_are_passed_over() {
+    let trec = "# a run\n\u{feff}q Q0 a 1 2 t\n \t \n  #q Q0 c 2 1.5 t\nq Q0 b 2 1 t\n";
+    assert_eq!(ranking(trec, "q"), "a b");
+    assert_eq!(ranking("query_id\tdoc_id\trank\nq\tb\t2\nq\ta\t1\n", "q"), "a b");
+    assert_eq!(ranking("#\n{\"qid\":\"q\",\"docid\":\"a\",\"score\":1}\n\t\n", "q"), "a");
+}
+
+#[test]
+fn columns_between_tabs_may_hold_spaces() {
+    assert_eq!(ranking("q\tQ0\tb\t1\t1.5\tt\nq\tQ0\ta\t2\t2\tt\n", "q"), "a b");
+    assert_eq!(read("q 1\tQ0\tDoc One\t1\t1.5\tt\n").unwrap().ranking("q 1").unwrap().len(), 1);
 }
 
 #[test]
@@ -59,6 +78,11 @@ fn each_fault_names_its_line() {
     assert!(fails("q a\n").starts_with(":1: expected a run: TREC"));
     assert!(fails("{\"qid\":1,\"docid\":2}\n").contains(":1: missing field `score`"));
     assert_eq!(fails("\n"), ": expected a run, found no line");
+    // Two lines of three columns are no line of six.
+    assert!(fails("1 5 1\r1 6 2\r").contains("turn them into line feeds"));
+    assert!(
+        fails(&format!("{trec}q Q0 d\u{200b}9 2 4 t\n")).contains(":2: expected an id of visible")
+    );
 }
 
 proptest! {

@@ -46,9 +46,10 @@ impl fmt::Display for RunFormat {
 
 /// Writes ranked documents, query after query.
 ///
-/// trec_eval reads scores as 32-bit floats and orders ties by document id, so a TREC score
-/// is r_i = min(f32(score_i), next float below r_{i−1}): it falls strictly down the list
-/// and keeps our order, ties included. Nine significant digits name an f32 exactly.
+/// trec_eval orders ties by document id, and up to version 9 (pytrec_eval's) reads scores as
+/// 32-bit floats, from 10 on as 64-bit ones. So a TREC score is r_i = min(f32(score_i), next
+/// float below r_{i−1}): it falls strictly down the list and keeps our order, ties included,
+/// whoever reads it. Nine significant digits name an f32 exactly.
 pub struct RunWriter<W> {
     out: W,
     path: PathBuf,
@@ -68,8 +69,8 @@ impl<W: Write> RunWriter<W> {
     /// Writes the documents of `query`, best first, with their integer scores.
     ///
     /// # Errors
-    /// An id that the format cannot hold (white space in TREC, tabs in MS MARCO runs), and
-    /// what the system says.
+    /// An id that the format cannot hold (white space in TREC, tabs in MS MARCO runs, `#` at
+    /// the start of a query's), and what the system says.
     pub fn query<D: AsRef<str>>(
         &mut self,
         query: &str,
@@ -77,6 +78,13 @@ impl<W: Write> RunWriter<W> {
     ) -> Result<()> {
         self.lines.clear();
         self.check(query)?;
+        if query.starts_with('#') && self.format != RunFormat::Jsonl {
+            return Err(Error::Usage(format!(
+                "a {} run cannot hold the query id {query:?}: lines that begin with # are \
+                 comments; write --format jsonl",
+                self.format
+            )));
+        }
         let mut limit = f32::INFINITY;
         for (rank, (document, score)) in (1u64..).zip(documents) {
             let document = document.as_ref();

@@ -32,6 +32,8 @@ fn an_id_that_a_column_cannot_hold_is_refused() {
     assert!(writer.query("q", [("a b", 1)]).is_ok());
     assert!(writer.query("q", [("a\tb", 1)]).is_err());
     assert!(writer.query("", [("a", 1)]).is_err());
+    assert!(writer.query("#1", [("a", 1)]).unwrap_err().to_string().contains("comments"));
+    assert!(writer.query("1", [("#a", 1)]).is_ok());
 }
 
 /// Scores around every place where rounding could bite: 1, 2^24, i32::MAX, long ties.

@@ -332,8 +332,10 @@ impl Index {
 
     /// The error for a list whose bytes contradict the format.
     pub fn damaged(&self, term: TermId) -> Error {
-        let at = self.opened.layout.range(SectionKind::Postings).map_or(0, |r| r.start as u64)
-            + self.records().get(term as usize).map_or(0, |r| r.offset.get());
+        let start = self.opened.layout.range(SectionKind::Postings).map_or(0, |r| r.start as u64);
+        // A damaged record may say any offset; one that no file has is not worth an answer.
+        let offset = self.records().get(term as usize).map_or(0, |r| r.offset.get());
+        let at = start.checked_add(offset).filter(|&at| at < self.file_len()).unwrap_or(start);
         let (_, token) = self.lexicon().token(term);
         corrupt(&self.opened.path, "POSTINGS", at, format!("the list of term {token:?} is damaged"))
             .hint("run `splindex verify`, then copy or build the file again")

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::MAX_QUERY_WEIGHT;
-use crate::corpus::{BytesRead, IdSet, Lines, check_id};
+use crate::corpus::{BytesRead, IdSet, Lines, Notes, check_id, is_header};
 use crate::error::{Error, Place, Result};
 use crate::vectors::inputs::{Queries, open_queries};
 
@@ -23,8 +23,8 @@ pub enum QueryKind {
     /// else text.
     #[default]
     Auto,
-    /// `qid<TAB>text` (further columns ignored), PISA's `qid:text`, or JSON with `text`,
-    /// `contents` or `query`.
+    /// `qid<TAB>text` (the text is all behind the first tab), PISA's `qid:text`, or JSON with
+    /// `text`, `contents` or `query`.
     Text,
     /// `qid<TAB>token:weight token:weight …`, split at each token's last colon, or JSON
     /// with `vector`, for hybrid and BM25 indexes beside `bm25` or a text.
@@ -94,6 +94,9 @@ pub struct QueryFile {
     pub queries: Vec<QueryInput>,
     /// Whether it holds vectors: its queries are records, not lines.
     pub vectors: bool,
+    /// What is to be said of lines that were read otherwise than they may be meant: header
+    /// rows left out, texts with tabs in them.
+    pub notes: Vec<String>,
 }
 
 impl QueryFile {
@@ -149,7 +152,7 @@ pub fn read_queries_with(path: &Path, kind: QueryKind, sidecars: &Sidecars) -> R
 pub fn one_query(name: &Path, text: &str, kind: QueryKind) -> Result<QueryFile> {
     let body = QueryBody::Text(text.to_owned());
     let queries = vec![QueryInput { id: "1".into(), line: 1, body, bm25: None }];
-    let mut file = QueryFile { path: name.to_owned(), queries, vectors: false };
+    let mut file = QueryFile { path: name.to_owned(), queries, vectors: false, notes: Vec::new() };
     interpret(&mut file, kind)?;
     Ok(file)
 }
@@ -163,13 +166,19 @@ fn parse_lines(path: &Path, mut lines: Lines, kind: QueryKind) -> Result<QueryFi
     let mut raw = Vec::new();
     let mut ids = IdSet::default();
     let mut is_json = None;
+    let (headers, tabs) = (Notes::default(), Notes::default());
     while lines.advance()? {
         let line = lines.text();
         let is_json = *is_json.get_or_insert(line.trim_start().starts_with('{'));
+        if !is_json && is_header(line.split('\t')) {
+            headers.header(&lines);
+            continue;
+        }
         let query = if is_json {
             json::parse(line, kind)
         } else {
-            split_line(line).map(|(id, body)| (id, body, None))
+            lines.refuse_old_line_ends(Some(if line.contains('\t') { '\t' } else { ':' }))?;
+            split_line(line).map(|(id, body)| (id, QueryBody::Text(body.to_owned()), None))
         };
         let (id, body, bm25) = query.map_err(|problem| lines.error(problem))?;
         check_id(&id).map_err(|problem| lines.error(problem))?;
@@ -178,32 +187,39 @@ fn parse_lines(path: &Path, mut lines: Lines, kind: QueryKind) -> Result<QueryFi
                 lines.error(format!("expected unique query ids, found {id:?} a second time"))
             );
         }
+        if !is_json && matches!(&body, QueryBody::Text(text) if text.contains('\t')) {
+            tabs.tabs(&lines);
+        }
         raw.push(QueryInput { id, line: lines.number(), body, bm25 });
     }
     if raw.is_empty() {
         return Err(Error::data(path, Place::File, "expected at least one query, found none"));
     }
-    let mut file = QueryFile { path: path.to_owned(), queries: raw, vectors: false };
-    if is_json == Some(false) {
-        interpret(&mut file, kind)?;
+    let (path, notes) = (path.to_owned(), headers.all());
+    let mut file = QueryFile { path, queries: raw, vectors: false, notes };
+    if is_json == Some(false) && interpret(&mut file, kind)? == QueryKind::Text {
+        file.notes.extend(tabs.all());
     }
     Ok(file)
 }
 
-/// Splits a text line into id and rest: at the tab, else at the first colon (PISA).
-fn split_line(line: &str) -> Result<(String, QueryBody), String> {
+/// Splits a text line into id and rest: at the tab, else at the first colon (PISA). Empty
+/// columns at its end hold nothing.
+fn split_line(line: &str) -> Result<(String, &str), String> {
     let (id, rest) = match line.split_once('\t') {
-        Some(parts) => parts,
+        // Numbers of `cat -n` are padded.
+        Some((id, rest)) => (id.trim_matches(' '), rest.trim_end_matches('\t')),
         None => line
             .split_once(':')
             .filter(|(id, _)| !id.contains(' '))
             .ok_or("expected qid<TAB>query (or qid:query), found neither tab nor colon")?,
     };
-    Ok((id.to_owned(), QueryBody::Text(rest.to_owned())))
+    Ok((id.to_owned(), rest))
 }
 
-/// Turns the rests of all lines into what `kind` says they are.
-fn interpret(file: &mut QueryFile, kind: QueryKind) -> Result<()> {
+/// Turns the rests of all lines into what `kind` says they are; gives the kind, guessed if
+/// it was to be.
+fn interpret(file: &mut QueryFile, kind: QueryKind) -> Result<QueryKind> {
     let guessed = kind == QueryKind::Auto;
     let kind = if guessed { guess(&file.queries) } else { kind };
     for query in &mut file.queries {
@@ -211,11 +227,7 @@ fn interpret(file: &mut QueryFile, kind: QueryKind) -> Result<()> {
         let parsed = match kind {
             QueryKind::Weighted => weighted(rest),
             QueryKind::Repeated => Ok(repeated(rest)),
-            QueryKind::Text | QueryKind::Auto => {
-                // Further columns are not part of the text, as in document files.
-                rest.truncate(rest.find('\t').unwrap_or(rest.len()));
-                continue;
-            }
+            QueryKind::Text | QueryKind::Auto => continue,
         };
         query.body = QueryBody::Weighted(parsed.map_err(|problem| {
             let error = Error::data(&file.path, Place::Line(query.line), problem);
@@ -226,7 +238,7 @@ fn interpret(file: &mut QueryFile, kind: QueryKind) -> Result<()> {
             }
         })?);
     }
-    Ok(())
+    Ok(kind)
 }
 
 /// One malformed token must not turn a file of token lists into texts; nor do a few texts

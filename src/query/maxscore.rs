@@ -129,7 +129,9 @@ impl<'a> MaxScore<'a> {
     ) -> Result<Option<u32>, Damaged> {
         // What the lists that were not asked yet can add.
         let mut rest = self.upper[essential - 1];
-        if score + rest < enter {
+        // Impacts of a damaged file may exceed the maxima that the query was checked by: sums
+        // wrap.
+        if score.wrapping_add(rest) < enter {
             return Ok(None);
         }
         if BLOCK_MAX {
@@ -137,7 +139,7 @@ impl<'a> MaxScore<'a> {
                 let bound = &mut self.bounds[i];
                 bound.move_to(docid, &mut cursors[i]);
                 rest -= bound.list - bound.block;
-                if score + rest < enter {
+                if score.wrapping_add(rest) < enter {
                     return Ok(None);
                 }
             }
@@ -147,10 +149,10 @@ impl<'a> MaxScore<'a> {
             rest -= if BLOCK_MAX { bound.block } else { bound.list };
             cursor.next_geq(docid, count)?;
             if cursor.docid == docid {
-                score += cursor.score();
+                score = score.wrapping_add(cursor.score());
                 count.postings(1);
             }
-            if score + rest < enter {
+            if score.wrapping_add(rest) < enter {
                 return Ok(None);
             }
         }

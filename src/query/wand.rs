@@ -139,7 +139,8 @@ impl Wand {
         for word in self.order.0[..=pivot].iter_mut().rev() {
             let i = cursor_of(*word);
             let (cursor, most) = (&mut cursors[i], &self.bounds[i]);
-            bound -= if BLOCK_MAX { most.block } else { most.list };
+            // A sum that a damaged file's impacts made wrap wraps back.
+            bound = bound.wrapping_sub(if BLOCK_MAX { most.block } else { most.list });
             cursor.next_geq(docid, count)?;
             if cursor.docid == docid {
                 bound = bound.wrapping_add(cursor.score());

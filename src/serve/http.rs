@@ -21,6 +21,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::{Answer, Busy, REQUEST, Reply, Request, Service, Serving};
+use crate::corpus::{Packing, Unpacker};
 use crate::error::{Error, Result};
 use crate::query::file::QueryKind;
 
@@ -154,13 +155,10 @@ fn unpack(headers: &HeaderMap, body: Bytes) -> Result<Vec<u8>, (StatusCode, Stri
     let values = headers.get_all(header::CONTENT_ENCODING);
     let names = values.iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
     let name = names.collect::<Vec<_>>().join(", ").trim().to_ascii_lowercase();
-    let mut packed: Box<dyn Read> = match &*name {
+    let packing = match &*name {
         "" | "identity" => return Ok(body.into()),
-        "gzip" | "x-gzip" => Box::new(flate2::read::MultiGzDecoder::new(&body[..])),
-        "zstd" => match zstd::stream::read::Decoder::with_buffer(&body[..]) {
-            Ok(decoder) => Box::new(decoder),
-            Err(e) => return Err((StatusCode::INTERNAL_SERVER_ERROR, e.to_string())),
-        },
+        "gzip" | "x-gzip" => Packing::Gzip,
+        "zstd" => Packing::Zstd,
         _ => {
             let problem = format!(
                 "expected a body without Content-Encoding, or with gzip or zstd, found {name:?}"
@@ -168,8 +166,10 @@ fn unpack(headers: &HeaderMap, body: Bytes) -> Result<Vec<u8>, (StatusCode, Stri
             return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, problem));
         }
     };
+    let packed = Unpacker::whole(&body[..], packing)
+        .map_err(|e| (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
     let mut plain = Vec::new();
-    match packed.by_ref().take(LARGEST_BODY as u64 + 1).read_to_end(&mut plain) {
+    match packed.take(LARGEST_BODY as u64 + 1).read_to_end(&mut plain) {
         Err(e) => Err((StatusCode::BAD_REQUEST, format!("the body is no sound {name}: {e}"))),
         Ok(_) if plain.len() > LARGEST_BODY => {
             let problem = format!("expected at most {LARGEST_BODY} bytes of queries, unpacked");

@@ -6,9 +6,10 @@
 //! end, and its map is given back. No request is refused meanwhile.
 //!
 //! Architecture invariant: a request is answered by one generation from beginning to end, and
-//! only [`http`] knows HTTP.
+//! only [`http`] and [`listen`] know HTTP.
 
 pub mod http;
+pub mod listen;
 mod metrics;
 mod worker;
 

@@ -13,7 +13,7 @@ use super::sparse::{Sidecars, csr_len, open_csr, open_npz};
 use super::store::{Kind, Shard, StoreReader};
 use super::transpose::{ROOM, Transposed};
 use super::{Slice, VectorSource};
-use crate::corpus::{check_inputs, open_input};
+use crate::corpus::{check_inputs, open_input, sniff};
 use crate::error::{Error, Place, Result};
 
 /// Inputs of one collection, in order.
@@ -271,15 +271,15 @@ struct Input {
     bytes: Option<Box<dyn BufRead + Send>>,
 }
 
-/// Enough to tell the formats apart.
-const HEAD: u64 = 32;
+/// Enough to tell the formats apart, and others from them.
+const HEAD: u64 = sniff::HEAD as u64;
 
 impl Input {
     fn open(path: &Path) -> Result<Self> {
         let mut bytes = open_input(path)?;
         let mut head = Vec::new();
         bytes.by_ref().take(HEAD).read_to_end(&mut head).map_err(|e| unreadable(path, e))?;
-        let format = recognise(path, &head);
+        let format = recognise(path, &head)?;
         let bytes: Option<Box<dyn BufRead + Send>> = match path.is_file() {
             true => None,
             false => Some(Box::new(Cursor::new(head).chain(bytes))),
@@ -294,7 +294,7 @@ pub(crate) fn format_of(path: &Path) -> Result<Format> {
 }
 
 /// From the first (unpacked) bytes; an empty or damaged file is what its name says.
-fn recognise(path: &Path, head: &[u8]) -> Format {
+fn recognise(path: &Path, head: &[u8]) -> Result<Format> {
     let number = |at: usize| {
         let bytes = head.get(at..at + 8)?;
         Some(u64::from_le_bytes(std::array::from_fn(|i| bytes[i])))
@@ -304,7 +304,7 @@ fn recognise(path: &Path, head: &[u8]) -> Format {
     // A header of up to 16,383 bytes that begins with version 1.
     let ciff = |at: usize| head.get(at..at + 3) == Some(&[0x08, 0x01, 0x10]);
     let start = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
-    if head.starts_with(&crate::format::header::MAGIC) {
+    Ok(if head.starts_with(&crate::format::header::MAGIC) {
         Format::Index
     } else if head.starts_with(b"PK\x03\x04") {
         Format::Npz
@@ -319,8 +319,9 @@ fn recognise(path: &Path, head: &[u8]) -> Format {
     } else if start.starts_with(b"{") {
         Format::Jsonl
     } else {
+        sniff::check(path, head, "vectors")?;
         by_name(path).unwrap_or(Format::Jsonl)
-    }
+    })
 }
 
 /// What the name says, with or without `.gz` or `.zst`.
@@ -344,7 +345,7 @@ mod tests {
 
     #[test]
     fn formats_are_told_by_content_and_else_by_name() {
-        let told = |name: &str, head: &[u8]| recognise(Path::new(name), head);
+        let told = |name: &str, head: &[u8]| recognise(Path::new(name), head).unwrap();
         let csr = [67_843u64, 30_522, 17, 0].map(u64::to_le_bytes).concat();
         for (head, format) in [
             (&b"PK\x03\x04"[..], Format::Npz),
@@ -362,6 +363,8 @@ mod tests {
         assert_eq!(told("x.ciff.gz", b""), Format::Ciff);
         assert_eq!(told("a.b/x.csr.zst", b"short"), Format::Csr);
         assert_eq!(told("-", b"not JSON"), Format::Jsonl);
+        let error = recognise(Path::new("x.npz"), b"\x93NUMPY\x01\0v\0").unwrap_err().to_string();
+        assert!(error.starts_with("x.npz: expected vectors, found a NumPy array"), "{error}");
     }
 
     #[cfg(unix)]

@@ -193,7 +193,7 @@ impl<'de> DeserializeSeed<'de> for VectorSeed<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<(), D::Error> {
-        d.deserialize_map(self)
+        d.deserialize_any(self)
     }
 }
 
@@ -202,6 +202,11 @@ impl<'de> Visitor<'de> for VectorSeed<'_, '_> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("\"vector\" to be an object of token: weight")
+    }
+
+    /// Python's tools write null for the vector of a document without terms.
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {

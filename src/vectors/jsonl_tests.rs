@@ -49,6 +49,17 @@ fn reads_vectors_in_order_and_drops_zeros() {
 }
 
 #[test]
+fn null_is_as_good_as_absent_and_other_files_are_told() {
+    let text = "{\"id\":null,\"_id\":\"x7\",\"vector\":{\"a\":1}}\n \t\n\u{feff}{\"id\":2,\"vector\":null}\n";
+    let expected: Vec<Vector> = vec![("x7".into(), vec![("a".into(), 1.0)]), ("2".into(), vec![])];
+    assert_eq!(read(text.as_bytes()), (expected, Ok(0)));
+    assert!(error("{\"id\":null,\"vector\":{}}").contains("found null"));
+    assert!(error("{\"id\":\"d\u{200b}\",\"vector\":{}}").contains("U+200B"));
+    let (_, outcome) = read(b"SQLite format 3\0");
+    assert!(outcome.unwrap_err().contains("found an SQLite database; write the table as lines"));
+}
+
+#[test]
 fn each_fault_is_an_error_that_says_what_was_found() {
     let weight = |w: &str| error(&format!("{{\"id\":1,\"vector\":{{\"tok\":{w}}}}}"));
     assert_eq!(weight("-1.5"), "expected a weight ≥ 0 for token \"tok\", found -1.5");

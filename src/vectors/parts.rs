@@ -78,11 +78,13 @@ pub(super) fn order_shards(readers: &mut [StoreReader]) -> Result<()> {
                 format!("expected a shard that begins at document {expected}, found one at {base}");
             return bad(reader.dir(), problem);
         }
-        expected = base + documents;
+        expected = base.saturating_add(documents);
         last = reader.manifest().plan.shard;
     }
     // Empty shards may be left out; the last of a cut is never empty.
-    if let Some(Shard { index, count }) = last.filter(|last| last.index + 1 < last.count) {
+    if let Some(Shard { index, count }) =
+        last.filter(|last| last.index.saturating_add(1) < last.count)
+    {
         let problem =
             format!("expected shards up to {}/{count}, found none after {index}", count - 1);
         return bad(readers[readers.len() - 1].dir(), problem);

@@ -122,18 +122,15 @@ fn plain_len(path: &Path) -> Result<Option<u64>> {
     if !meta.is_file() {
         return Ok(None);
     }
-    let mut file = File::open(path).map_err(|e| Error::io("open", path, e))?;
-    let (_, packing) = Packing::of(&mut file).map_err(|e| Error::io("read", path, e))?;
-    Ok((packing == Packing::None).then_some(meta.len()))
+    let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+    let mut head = Vec::new();
+    file.take(4).read_to_end(&mut head).map_err(|e| Error::io("read", path, e))?;
+    Ok((Packing::of(&head) == Packing::None).then_some(meta.len()))
 }
 
-/// A read error: damage that a decompressor found has no system error number.
+/// A read error of vectors, which know no lines.
 pub(crate) fn unreadable(path: &Path, error: io::Error) -> Error {
-    if error.raw_os_error().is_some() {
-        return Error::io("read", path, error);
-    }
-    Error::data(path, Place::File, format!("cannot decompress: {error}"))
-        .hint("the file is truncated or damaged")
+    crate::corpus::unreadable(path, Place::File, error)
 }
 
 #[cfg(test)]

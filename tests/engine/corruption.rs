@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::random::Random;
 use splindex::builder::{BuildOptions, Collection, build};
-use splindex::format::Codec;
+use splindex::format::{Codec, SectionKind};
 use splindex::index::{Index, Load};
 use splindex::progress::Silent;
 use splindex::query::{Algorithm, Query, Searcher};
@@ -180,5 +180,84 @@ fn wild_frames_with_right_checksums_are_refused_or_read_and_never_panic() {
             }
         }
         assert!(refused > 400, "{name}: {refused} refused");
+    }
+}
+
+/// The bytes of a section.
+fn section(bytes: &[u8], path: &Path, kind: SectionKind) -> std::ops::Range<usize> {
+    std::fs::write(path, bytes).unwrap();
+    let index = Index::open(path).unwrap();
+    let (_, section) = index.sections().find(|(found, _)| *found == kind).unwrap();
+    let start = section.offset.get() as usize;
+    start..start + section.len.get() as usize
+}
+
+#[test]
+fn the_error_of_a_record_that_points_nowhere_names_a_place_in_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.spx");
+    build(&collection(), None, &BuildOptions::default(), &path, &Silent).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let terms = section(&bytes, &path, SectionKind::Terms);
+    for offset in [u64::MAX, u64::MAX - 60, bytes.len() as u64 + 1] {
+        let mut spoilt = bytes.clone();
+        // The record of the second term begins with its offset in POSTINGS.
+        spoilt[terms.start + 32..][..8].copy_from_slice(&offset.to_le_bytes());
+        std::fs::write(&path, spoilt).unwrap();
+        let index = Index::open(&path).unwrap();
+        let message = index.list(1).unwrap_err().to_string();
+        assert!(message.contains("section POSTINGS at byte 64: the list of term"), "{message}");
+        assert!(!index.verify_deep().faults.is_empty());
+    }
+}
+
+#[test]
+fn blocks_that_overlap_are_damage_and_no_gaps() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.spx");
+    let options = BuildOptions { codec: Codec::Small, ..Default::default() };
+    build(&collection(), None, &options, &path, &Silent).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let last = section(&bytes, &path, SectionKind::BlockLast);
+    // The second block of the first packed list counts from here.
+    bytes[last.start..][..4].fill(0);
+    std::fs::write(&path, bytes).unwrap();
+    let message = Index::open(&path).unwrap().statistics().unwrap_err().to_string();
+    assert!(message.contains("is damaged"), "{message}");
+}
+
+/// Impacts beyond the maxima that a query is checked by: sums wrap, nothing panics where
+/// overflow is checked.
+#[test]
+fn scores_beyond_what_the_records_promise_wrap() {
+    let mut collection = Collection::default();
+    let names: Vec<String> = (0..300).map(|t| format!("t{t:03}")).collect();
+    for d in 0..300 {
+        let vector = names.iter().enumerate().filter(|(t, _)| d % (1 + t % 5) == 0);
+        let vector: Vec<(&str, f32)> = vector.map(|(_, name)| (name.as_str(), 255.0)).collect();
+        collection.push(&format!("d{d}"), vector).unwrap();
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.spx");
+    for codec in [Codec::Fast, Codec::Small] {
+        let options = BuildOptions { codec, ranges: true, ..Default::default() };
+        build(&collection, None, &options, &path, &Silent).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        let terms = section(&bytes, &path, SectionKind::Terms);
+        // The largest impact of each record: 25 bytes into it.
+        bytes[terms].chunks_mut(32).for_each(|record| record[25] = record[25].min(1));
+        std::fs::write(&path, bytes).unwrap();
+        let index = Index::open(&path).unwrap();
+        let tokens = names.iter().map(|name| (name.as_str(), 65_535));
+        let query = Query::new(&index, 0, tokens).unwrap();
+        assert_eq!(query.terms.len(), 300);
+        let mut searcher = Searcher::new(&index);
+        for &algorithm in Algorithm::ALL {
+            for k in [1, 20, 300] {
+                if let Ok(hits) = searcher.search(&query, k, algorithm) {
+                    assert!(hits.iter().all(|hit| hit.ordinal < 300), "{algorithm}");
+                }
+            }
+        }
     }
 }

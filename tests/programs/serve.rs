@@ -155,6 +155,7 @@ fn every_error_is_json_and_counted() {
     let node = Node::start(dir.path(), "");
     // A body that is announced as too long is refused before it is sent.
     let long = "POST /search HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4194305";
+    let many: String = (0..150).map(|i| format!("\r\nX-{i}: y")).collect();
     let answers = [
         (node.request("GET /nothing", ""), 404, "expected /search, /health or /metrics"),
         (node.request("DELETE /search", ""), 405, "expected GET or POST for /search, found DELETE"),
@@ -164,6 +165,20 @@ fn every_error_is_json_and_counted() {
         (node.request("GET /search?query=whale", ""), 400, "unknown field `query`"),
         (node.request("POST /search", "q\tx:1 y"), 400, "say kind=text"),
         (node.head(long), 413, "at most 4194304 bytes"),
+        // What the HTTP library refuses before any route is asked.
+        (
+            node.head(&format!("GET /{} HTTP/1.1\r\nHost: x", "a".repeat(65_535))),
+            414,
+            "65,534 bytes",
+        ),
+        (node.head("GET /search?q=blue whale HTTP/1.1\r\nHost: x"), 400, "a space as + or %20"),
+        (
+            node.head("GET /search?q=caf\u{e9} HTTP/1.1\r\nHost: x\r\nno colon"),
+            400,
+            "cannot be read",
+        ),
+        (node.head("blue whale"), 400, "expected a request of HTTP/1.1"),
+        (node.head(&format!("GET /health HTTP/1.1\r\nHost: x{many}")), 431, "at most 100 header"),
     ];
     for ((status, body), expected, problem) in &answers {
         assert_eq!(status, expected, "{body}");
@@ -174,6 +189,23 @@ fn every_error_is_json_and_counted() {
     let failed = format!("splindex_failed_requests_total {}\n", answers.len());
     assert!(metrics.contains(&failed), "{metrics}");
     assert_eq!(node.get("/search?q=caf%C3%A9+50%").0, 200);
+}
+
+#[test]
+fn an_answer_before_one_that_cannot_be_read_arrives_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    bm25(dir.path(), 20);
+    let node = Node::start(dir.path(), "");
+    let mut stream = TcpStream::connect(&node.address).unwrap();
+    write!(stream, "GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /a b HTTP/1.1\r\n\r\n").unwrap();
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).unwrap();
+    let second = answers.rfind("HTTP/1.1 ").unwrap();
+    let (first, second) = answers.split_at(second);
+    assert!(first.starts_with("HTTP/1.1 200 ") && first.ends_with('}'), "{answers}");
+    assert!(second.starts_with("HTTP/1.1 400 ") && second.ends_with("\"}"), "{answers}");
+    let (_, metrics) = node.request("GET /metrics", "");
+    assert!(metrics.contains("splindex_failed_requests_total 1\n"), "{metrics}");
 }
 
 #[test]
@@ -203,6 +235,7 @@ fn packed_bodies_are_unpacked_within_the_limit_of_plain_ones() {
         ("gzip", gzip(queries)),
         ("GZIP", gzip(queries)),
         ("zstd", zstd(queries)),
+        ("gzip", [gzip(queries), vec![0; 512]].concat()),
     ] {
         assert_eq!(docids(post(encoding, &body)), plain, "{encoding}");
     }
@@ -213,6 +246,7 @@ fn packed_bodies_are_unpacked_within_the_limit_of_plain_ones() {
         ("gzip, zstd", gzip(queries), 415, "found \\\"gzip, zstd\\\""),
         ("gzip", queries.to_vec(), 400, "no sound gzip"),
         ("gzip", cut.to_vec(), 400, "no sound gzip"),
+        ("gzip", [&gzip(queries)[..], b"tail"].concat(), 400, "4 bytes after the last gzip member"),
         ("zstd", queries.to_vec(), 400, "no sound zstd"),
         ("gzip", gzip(&large), 413, "at most 4194304 bytes"),
         ("zstd", zstd(&large), 413, "at most 4194304 bytes"),

@@ -1,8 +1,15 @@
 #!/usr/bin/env python3
-"""Checks `splindex eval` and our TREC runs against trec_eval (through pytrec_eval).
+"""Checks `splindex eval` and our TREC runs against trec_eval, versions 9 and 10.
 
     tools/check/trec_eval.py                              # made-up runs full of ties, and a 1,000-way tie
     tools/check/trec_eval.py --qrels qrels.txt a.run ...  # these runs too, and again full of ties
+    tools/check/trec_eval.py --trec-eval PROGRAM ...      # against a trec_eval 10 built from its source, too
+
+`splindex eval` follows version 10 (June 2026): scores are 64-bit floats, lines that begin with # are
+comments. No registry has it yet: pytrec_eval is version 9, which compares 32-bit floats. So pytrec_eval
+computes the measures of runs in the order that version 10 documents (score as a double, then document
+id, both descending), given to it as falling whole numbers, which both versions tell apart. Runs that
+we write are given to pytrec_eval as they are: both versions must order them alike.
 
 Needs target/release/{splindex,splindex-query} (or --bin DIR). pytrec_eval comes from PyPI into
 target/check-venv (pytrec-eval-terrier where pytrec_eval does not build), and ir-measures with it,
@@ -76,13 +83,30 @@ def as_float32(score):
     return struct.unpack("f", struct.pack("f", score))[0]
 
 
-def best_first(scores):
-    """Documents as trec_eval orders them: 32-bit score, then document id, both descending."""
-    return sorted(scores, key=lambda d: (as_float32(scores[d]), d.encode()), reverse=True)
+def best_first(scores, as_read=float):
+    """Documents as trec_eval 10 orders them: score, then document id, both descending."""
+    return sorted(scores, key=lambda d: (as_read(scores[d]), d.encode()), reverse=True)
+
+
+def in_order_of_10(scores):
+    """The same documents with whole numbers for scores, which no version takes for equal."""
+    return {document: float(-place) for place, document in enumerate(best_first(scores))}
+
+
+def read_run(path):
+    """{query: {document: score}} of a TREC run; comments are passed over, as by version 10."""
+    run = {}
+    with open(path) as file:
+        for line in file:
+            if not line.lstrip().startswith("#"):
+                query, _, document, _, score, _ = line.split()
+                run.setdefault(query, {})[document] = float(score)
+    return run
 
 
 def trec_eval(qrels, run, level, complete):
-    """{query: {our measure name: score}} by pytrec_eval."""
+    """{query: {our measure name: score}} by pytrec_eval, in the order of version 10."""
+    run = {query: in_order_of_10(scores) for query, scores in run.items()}
     by_depth = {}
     for ours, (theirs, depth) in MEASURES.items():
         by_depth.setdefault(depth, {})[ours] = theirs
@@ -118,12 +142,13 @@ def check_ir_measures(bin_dir, qrels_path, run_path, msmarco_path):
     for path, measures, judged in ((run_path, [m for m in names if m != "mrr@10"], qrels),
                                    (msmarco_path, ["mrr@10"], relevant)):
         of_msmarco = path == msmarco_path
-        with open(path) as file:
-            rows = [line.split() for line in file]
-        run = {}
-        for row in rows:
-            score = -float(row[2]) if of_msmarco else as_float32(float(row[4]))
-            run.setdefault(row[0], {})[row[1 if of_msmarco else 2]] = score
+        if of_msmarco:
+            run = {}
+            with open(path) as file:
+                for query, document, rank in (line.split() for line in file):
+                    run.setdefault(query, {})[document] = -float(rank)
+        else:
+            run = {query: in_order_of_10(scores) for query, scores in read_run(path).items()}
         theirs = {}
         for metric in ir_measures.iter_calc([names[m] for m in measures], judged, run):
             theirs.setdefault(metric.query_id, {})[str(metric.measure)] = metric.value
@@ -168,6 +193,8 @@ def read_qrels(path):
     qrels = {}
     with open(path) as file:
         for line in file:
+            if line.startswith("#"):
+                continue
             query, _, document, grade = line.split()
             qrels.setdefault(query, {})[document] = int(grade)
     return qrels
@@ -181,8 +208,7 @@ def compare(bin_dir, qrels_path, run_path, level=1, complete=False):
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
     ours = json.loads(output)["runs"][0]
     qrels = read_qrels(qrels_path)
-    with open(run_path) as run:
-        run = pytrec_eval.parse_run(run)
+    run = read_run(run_path)
     theirs = trec_eval(qrels, run, level, complete)
     theirs_mean = {m: sum(s[m] for s in theirs.values()) / len(theirs) for m in MEASURES}
     pairs = [("all", ours["mean"], theirs_mean)]
@@ -206,8 +232,32 @@ def compare(bin_dir, qrels_path, run_path, level=1, complete=False):
     return bad
 
 
+def compare_with_program(program, bin_dir, qrels_path, run_path, level=1, complete=False):
+    """Our scores of each query against those that trec_eval 10 prints, with four digits."""
+    names = {"mrr": "recip_rank", "p@5": "P_5", "p@10": "P_10", "recall@5": "recall_5", "recall@100": "recall_100",
+             "ndcg": "ndcg", "ndcg@5": "ndcg_cut_5", "ndcg@10": "ndcg_cut_10", "map": "map", "map@100": "map_cut_100"}
+    command = [program, "-q", f"-l{level}"] + ["-c"] * complete
+    for measure in ("recip_rank", "P.5,10", "recall.5,100", "ndcg", "ndcg_cut.5,10", "map", "map_cut.100"):
+        command += ["-m", measure]
+    printed = subprocess.run(command + [qrels_path, run_path], check=True, stdout=subprocess.PIPE, text=True).stdout
+    theirs = {}
+    for name, query, score in (line.split() for line in printed.splitlines()):
+        theirs.setdefault(query, {})[name] = float(score)
+    mean = theirs.pop("all")
+    command = [bin_dir / "splindex", "eval", "--json", "--per-query", "--quiet", "--metrics", ",".join(names),
+               "--level", str(level)] + ["--complete"] * complete + ["--qrels", qrels_path, run_path]
+    ours = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)["runs"][0]
+    pairs = [(ours["mean"], mean)] + [(ours["per_query"][q], scores) for q, scores in theirs.items()]
+    differ = sum(abs(a[m] - b[n]) > 5.1e-5 for a, b in pairs for m, n in names.items())
+    differ += len(pairs) != 1 + len(ours["per_query"])
+    print(f"{'ok' if not differ else 'BAD':3} {Path(run_path).name}: {len(pairs) - 1} queries of trec_eval 10 itself, "
+          f"{len(names)} measures, level {level}{', complete' * complete}, {differ} differ")
+    return differ
+
+
 def made_up(folder, seed):
-    """Judgements and a run with long ties, unjudged and missing queries, negative grades."""
+    """Judgements and a run with long ties, unjudged and missing queries, negative grades, comments,
+    and scores that only 64-bit floats tell apart."""
     rng = random.Random(seed)
     documents = [f"d{rng.randrange(10**6)}" for _ in range(400)] + ["D", "é", "~", "d10", "d9"]
     qrels, run = folder / f"made-up-{seed}.qrels", folder / f"made-up-{seed}.run"
@@ -216,13 +266,16 @@ def made_up(folder, seed):
         lambda: rng.random(),
         lambda: (1 << 24) + rng.randrange(8),
         lambda: -rng.randrange(1000) / 8,
+        lambda: 0.9 + rng.randrange(50) * 1e-11,
     ]
     with open(qrels, "w") as file:
+        file.write("# made up\n")
         for query in range(60):
             for document in rng.sample(documents, rng.randrange(1, 40)):
                 file.write(f"q{query} 0 {document} {rng.choice([-1, 0, 0, 1, 1, 2, 3])}\n")
     with open(run, "w") as file:
         for query in range(5, 70):
+            file.write(f"# query {query}\n")
             score = rng.choice(scorers)
             for rank, document in enumerate(rng.sample(documents, rng.randrange(1, 300)), 1):
                 file.write(f"q{query} Q0 {document} {rank} {score()} made-up\n")
@@ -232,10 +285,8 @@ def made_up(folder, seed):
 def by_rank(folder, run_path):
     """A run in MS MARCO's format, ranked as trec_eval orders it."""
     copy = folder / f"{run_path.name}.msmarco"
-    with open(run_path) as file:
-        run = pytrec_eval.parse_run(file)
     with open(copy, "w") as out:
-        for query, scores in run.items():
+        for query, scores in read_run(run_path).items():
             for rank, document in enumerate(best_first(scores), 1):
                 out.write(f"{query}\t{document}\t{rank}\n")
     return copy
@@ -246,6 +297,8 @@ def coarse(folder, run_path):
     copy = folder / f"{run_path.name}.coarse"
     with open(run_path) as file, open(copy, "w") as out:
         for line in file:
+            if line.startswith("#"):
+                continue
             query, q0, document, rank, score, tag = line.split()
             out.write(f"{query} {q0} {document} {rank} {float(score):.1e} {tag}\n")
     return copy
@@ -270,7 +323,9 @@ def check_tie(bin_dir, folder, n=1000):
     evaluator = pytrec_eval.RelevanceEvaluator({d: {d: 1} for d in ids}, {"recip_rank"})
     ranks = evaluator.evaluate({d: run for d in ids})
     bad = sum(round(1 / ranks[d]["recip_rank"]) != place for place, d in enumerate(ids, 1))
-    print(f"{'ok' if not bad else 'BAD':3} a {n}-way tie through trec_eval: {bad} out of place")
+    bad += sum(a != b for as_read in (float, as_float32) for a, b in zip(best_first(run, as_read), ids))
+    print(f"{'ok' if not bad else 'BAD':3} a {n}-way tie through trec_eval 9, and in the orders of 9 and 10: "
+          f"{bad} out of place")
     return bad
 
 
@@ -278,6 +333,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--bin", type=Path, default=ROOT / "target" / "release")
     parser.add_argument("--qrels", type=Path)
+    parser.add_argument("--trec-eval", type=Path, help="a trec_eval of version 10")
     parser.add_argument("runs", nargs="*", type=Path)
     args = parser.parse_args()
     if args.runs and not args.qrels:
@@ -290,12 +346,20 @@ def main():
             bad += compare(args.bin, qrels, run)
             bad += compare(args.bin, qrels, run, level=2)
             bad += compare(args.bin, qrels, run, complete=True)
+            apart = sum(best_first(scores, as_float32) != best_first(scores) for scores in read_run(run).values())
+            print(f"{'ok' if apart else 'BAD':3} {run.name}: {apart} queries that versions 9 and 10 order differently")
+            bad += apart == 0
+            if args.trec_eval:
+                bad += compare_with_program(args.trec_eval, args.bin, qrels, run)
+                bad += compare_with_program(args.trec_eval, args.bin, qrels, run, level=2, complete=True)
             bad += check_ir_measures(args.bin, qrels, run, by_rank(folder, run))
             bad += check_compare(args.bin, qrels, run, coarse(folder, run))
         bad += check_tie(args.bin, folder)
         for run in args.runs:
             bad += compare(args.bin, args.qrels, run)
             bad += compare(args.bin, args.qrels, coarse(folder, run))
+            if args.trec_eval:
+                bad += compare_with_program(args.trec_eval, args.bin, args.qrels, run)
             bad += check_ir_measures(args.bin, args.qrels, run, by_rank(folder, run))
     sys.exit(1 if bad else 0)
 

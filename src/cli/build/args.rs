@@ -104,8 +104,8 @@ pub(super) struct Bm25Args {
     /// Stop words: english or none
     #[arg(long, value_name = "NAME", default_value = "english", requires = "texts", help_heading = BM25)]
     pub(super) stopwords: StopWords,
-    /// TSV columns (from 1) or JSON fields that make the text, joined by a space [default: column
-    /// 2; "title", then "contents" or "text"]
+    /// TSV columns (from 1) or JSON fields that make the text, joined by a space [default: all
+    /// behind the first tab; "title", then "contents" or "text"]
     #[arg(long, value_name = "LIST", requires = "texts", help_heading = BM25)]
     pub(super) fields: Option<Fields>,
 }

@@ -33,7 +33,7 @@ pub(super) fn vectors(
     let Some(first) = args.hybrid_text.first() else {
         return Collection::read(&mut sources, options, tmp, bars);
     };
-    let (texts, kind) = open_texts(args, &args.hybrid_text, &sources, options, tmp)?;
+    let (texts, kind) = open_texts(args, &args.hybrid_text, &sources, options, tmp, bars)?;
     options.hybrid = Some(kind);
     let mut texts = Slice::new(texts, options.shard.doc_base, documents(&sources, options));
     Collection::read_hybrid(&mut sources, (first, &mut texts), options, tmp, bars)
@@ -80,7 +80,7 @@ pub(super) fn texts(
     if !matches!(args.scale.0, Scale::Auto) {
         return Err(Error::Usage("--scale does not go with --bm25: its scale is k1 + 1".into()));
     }
-    let (source, kind) = open_texts(args, &args.input, &[], options, tmp)?;
+    let (source, kind) = open_texts(args, &args.input, &[], options, tmp, bars)?;
     options.scale = kind.largest_weight().map_or(Scale::Auto, Scale::Fixed);
     options.field = kind;
     options.provenance = Provenance { inputs: input_names(args), ..Default::default() };
@@ -95,6 +95,7 @@ fn open_texts(
     sources: &[Box<dyn VectorSource + '_>],
     options: &BuildOptions,
     tmp: &Path,
+    bars: &Bars<'_>,
 ) -> Result<(Box<dyn VectorSource>, FieldKind)> {
     if let Some(store) = paths.iter().find(|path| path.is_dir()) {
         let problem = "expected a file of texts, found a directory";
@@ -113,7 +114,9 @@ fn open_texts(
         growth.borrow_mut().note(texts.documents, texts.tokens);
         Estimate::so_far(texts, &vectors, &growth.borrow()).check(source.texts().done(), options)
     };
+    let notes = texts.notes().clone();
     let source = Bm25Source::within(room, tmp, texts, args.bm25_args.params(), check)?;
+    bars.notes(&notes.all());
     let Bm25Params { k1, b, avgdl, stemmer, stopwords } = source.params();
     let AvgDl::Fixed(avgdl) = avgdl else {
         return Err(Error::Internal("BM25 has no mean document length".into()));

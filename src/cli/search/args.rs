@@ -36,9 +36,9 @@ such lines a BM25 index takes `bm25` or `text`, a learned one `vector`: one file
 
 Scores are integers. For people (on a terminal, --texts, --explain) they also stand in the units
 of the weights: the sum of query weight × document weight, of BM25 Lucene's score. trec_eval
-reads scores as 32-bit floats and orders equal ones by document id, so a TREC run lowers the
-later ones of equal scores by the least possible step: its order is ours. --format jsonl keeps
-the exact integers.")]
+orders equal scores by document id and up to version 9 (pytrec_eval) reads them as 32-bit floats,
+so a TREC run lowers the later ones of equal scores by the least possible step: its order is ours,
+to every version. --format jsonl keeps the exact integers.")]
 pub struct SearchArgs {
     /// The index file
     #[arg(value_name = "INDEX.spx")]

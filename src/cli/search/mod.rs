@@ -96,6 +96,7 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
         Ok(())
     })?;
     bar.finish();
+    super::notes(common, &file.notes);
     let asked = queries.iter().map(|q| &q.query);
     let answered = Answered {
         picked: args.algorithm.picked(&index, asked, args.k(), &approximation),

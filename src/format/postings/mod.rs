@@ -271,7 +271,10 @@ impl<'a> List<'a> {
         Ok(())
     }
 
-    /// Decodes the whole list, in order.
+    /// Decodes the whole list; docids increase.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode), and a block that does not follow the one before.
     pub fn decode_all(&self) -> Result<(Vec<u32>, Vec<u8>), Damaged> {
         let mut block = Block::default();
         let (mut docids, mut impacts) = (Vec::new(), Vec::new());
@@ -280,7 +283,7 @@ impl<'a> List<'a> {
             docids.extend_from_slice(&block.docids[..block.len]);
             impacts.extend_from_slice(&block.impacts[..block.len]);
         }
-        Ok((docids, impacts))
+        if docids.is_sorted_by(|a, b| a < b) { Ok((docids, impacts)) } else { Err(Damaged) }
     }
 
     /// Bytes of block `b` of a packed or stream list, up to the next block or the end of

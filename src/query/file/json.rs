@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::{QueryBody, QueryKind, check_weight, repeated};
-use crate::corpus::json::{ID_NAMES, Key, Scalar, first_id, json_problem};
+use crate::corpus::json::{ID_NAMES, Key, Scalar, first_id, first_value, json_problem};
 
 const TEXT: usize = ID_NAMES.len() + 1;
 const VECTOR: usize = TEXT + 3;
@@ -28,10 +28,15 @@ pub(super) fn parse(line: &str, kind: QueryKind) -> Result<Parsed, String> {
     let mut scalars = object.scalars;
     let texts = scalars.split_off(TEXT);
     let id = first_id(scalars)?;
-    let text = texts.into_iter().zip(&NAMES[TEXT..]).find_map(|(value, name)| Some((value?, name)));
+    let text = first_value(NAMES[TEXT..].iter().zip(texts));
+    let text = text.map(|(name, text)| (text, name));
+    // A null is as good as absent beside what is not null; alone it is an empty query.
+    let text = text.filter(|(text, _)| *text != Scalar::Null || object.vector.is_none());
+    let null = object.null_vector && text.is_none();
+    let vector = object.vector.or_else(|| null.then(Vec::new));
     let wants_text = matches!(kind, QueryKind::Text | QueryKind::Repeated);
     let bm25 = object.bm25.map(checked).transpose()?;
-    let (body, text) = match (object.vector, text) {
+    let (body, text) = match (vector, text) {
         (Some(vector), text) if !wants_text => {
             let text = text.map(|(text, name)| text.into_text(name)).transpose()?;
             (checked(vector)?, text.map(QueryBody::Text))
@@ -69,6 +74,7 @@ struct Fields {
     scalars: Vec<Option<Scalar>>,
     vector: Option<Vec<(String, f64)>>,
     bm25: Option<Vec<(String, f64)>>,
+    null_vector: bool,
 }
 
 impl<'de> DeserializeSeed<'de> for Object {
@@ -87,11 +93,15 @@ impl<'de> Visitor<'de> for Object {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
-        let mut fields = Fields { scalars: vec![None; VECTOR], vector: None, bm25: None };
+        let mut fields =
+            Fields { scalars: vec![None; VECTOR], vector: None, bm25: None, null_vector: false };
         while let Some(slot) = map.next_key_seed(Key(&NAMES))? {
             match slot {
-                Some(VECTOR) => fields.vector = Some(map.next_value_seed(Pairs)?),
-                Some(BM25) => fields.bm25 = Some(map.next_value_seed(Pairs)?),
+                Some(VECTOR) => {
+                    fields.vector = map.next_value_seed(Pairs)?;
+                    fields.null_vector = fields.vector.is_none();
+                }
+                Some(BM25) => fields.bm25 = map.next_value_seed(Pairs)?,
                 Some(slot) => fields.scalars[slot] = Some(map.next_value()?),
                 None => map.next_value::<IgnoredAny>().map(drop)?,
             }
@@ -100,19 +110,19 @@ impl<'de> Visitor<'de> for Object {
     }
 }
 
-/// `{token: weight, …}` in file order, repeated tokens kept.
+/// `{token: weight, …}` in file order, repeated tokens kept; `None` for null.
 struct Pairs;
 
 impl<'de> DeserializeSeed<'de> for Pairs {
-    type Value = Vec<(String, f64)>;
+    type Value = Option<Vec<(String, f64)>>;
 
     fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
-        d.deserialize_map(self)
+        d.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Pairs {
-    type Value = Vec<(String, f64)>;
+    type Value = Option<Vec<(String, f64)>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("\"vector\" and \"bm25\" to be objects of token: weight")
@@ -123,6 +133,10 @@ impl<'de> Visitor<'de> for Pairs {
         while let Some(pair) = map.next_entry()? {
             pairs.push(pair);
         }
-        Ok(pairs)
+        Ok(Some(pairs))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
     }
 }

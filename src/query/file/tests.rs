@@ -34,10 +34,58 @@ fn auto_tells_lists_from_texts() {
     let expected =
         [tokens("1", &[("a:b", 2.0), ("##c", 0.5)]), tokens("2", &[]), tokens("3", &[(":", 10.0)])];
     assert_eq!(bodies(lists, QueryKind::Auto), expected);
-    let texts = "1\twhat is 12:30\tignored\n2\t\n3\t12:30\n4\tx y\n";
+    let texts = "1\twhat is 12:30\tkept\n2\t\n3\t12:30\n4\tx y\n";
     let expected =
-        [text("1", "what is 12:30"), text("2", ""), text("3", "12:30"), text("4", "x y")];
+        [text("1", "what is 12:30\tkept"), text("2", ""), text("3", "12:30"), text("4", "x y")];
     assert_eq!(bodies(texts, QueryKind::Auto), expected);
+}
+
+#[test]
+fn what_is_read_otherwise_than_it_may_be_meant_is_noted() {
+    let notes = |text: &str| read("q.tsv", text, QueryKind::Auto).unwrap().notes;
+    let found = notes("qid\tquery\nq1\ta\tb\nq2\tc\n");
+    assert!(found[0].ends_with("q.tsv:1: taken for a header row (names of columns) and left out"));
+    assert!(found[1].contains("q.tsv:2: more than one tab"), "{found:?}");
+    assert_eq!(notes("q1\ta:1\tb:2\nq2\tc:1\t\n"), [""; 0], "tabs between weighted tokens");
+    let lines = "\u{feff}q1\tblue\n\u{feff}q2\tred\n \t\n  3\tpadded\n";
+    let expected = [text("q1", "blue"), text("q2", "red"), text("3", "padded")];
+    assert_eq!(bodies(lines, QueryKind::Text), expected);
+}
+
+#[test]
+fn old_line_ends_and_unseen_characters_are_refused() {
+    for lines in ["q1\tcold water\rq2\twarm air\r", "q1:a\rq2:b\r"] {
+        let message = read("q", lines, QueryKind::Auto).unwrap_err();
+        assert!(message.starts_with("q:1: expected one record a line"), "{message}");
+    }
+    assert!(read("q", "q\u{200b}1\ta\n", QueryKind::Auto).unwrap_err().contains("U+200B"));
+    let parquet = read("q", b"PAR1\x15\x04\x15\x90\xff", QueryKind::Auto).unwrap_err();
+    assert!(parquet.starts_with("q: expected a text file, found a Parquet file"), "{parquet}");
+}
+
+#[test]
+fn null_is_as_good_as_absent() {
+    let lines = r#"{"id":null,"qid":"a","vector":null,"text":"t"}
+{"id":"b","vector":{"x":1},"text":null}
+{"id":"c","text":null,"query":"how"}
+{"id":"d","vector":{"x":1},"bm25":null}
+{"id":"e","vector":null}
+{"id":"f","text":null}
+"#;
+    let vector = |id| tokens(id, &[("x", 1.0)]);
+    let expected = [
+        text("a", "t"),
+        vector("b"),
+        text("c", "how"),
+        vector("d"),
+        tokens("e", &[]),
+        text("f", ""),
+    ];
+    assert_eq!(bodies(lines, QueryKind::Auto), expected);
+    let file = read("q", lines, QueryKind::Auto).unwrap();
+    assert!(file.queries.iter().all(|query| query.bm25.is_none()));
+    let wrong = read("q", r#"{"id":"a","vector":{"x":null}}"#, QueryKind::Auto).unwrap_err();
+    assert!(wrong.contains("q:1: ") && wrong.contains("null"), "{wrong}");
 }
 
 #[test]

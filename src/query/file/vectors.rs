@@ -37,5 +37,5 @@ pub(super) fn read(
     if queries.is_empty() {
         return Err(Error::data(path, Place::File, "expected at least one query, found none"));
     }
-    Ok(QueryFile { path: path.to_owned(), queries, vectors: true })
+    Ok(QueryFile { path: path.to_owned(), queries, vectors: true, notes: Vec::new() })
 }

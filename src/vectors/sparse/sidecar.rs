@@ -3,13 +3,12 @@
 //! `doc-embeddings.npz` goes with `doc-ids.txt` and `doc-tokens.txt` (lsr-benchmark's
 //! names; it has no tokens file), `x.npz` or `x.csr` with `x-ids.txt` and `x-tokens.txt`.
 
-use std::io::Read;
+use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
-use crate::corpus::{check_id, open_input};
+use crate::corpus::{BytesRead, Lines, check_id, open_input, sniff, unreadable};
 use crate::error::{Error, Place, Result};
 use crate::vectors::TokenTable;
-use crate::vectors::reread::unreadable;
 
 /// Files that describe a matrix, those that are `None` looked for beside it, and where its
 /// unpacked copy goes.
@@ -56,7 +55,10 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The text of a file, plain or packed, without a byte order mark.
 fn read_text(path: &Path) -> Result<String> {
     let mut bytes = Vec::new();
-    open_input(path)?.read_to_end(&mut bytes).map_err(|e| unreadable(path, e))?;
+    let mut input = open_input(path)?;
+    let unread = |e| unreadable(path, Place::File, e);
+    sniff::check(path, input.fill_buf().map_err(unread)?, "a list of tokens")?;
+    input.read_to_end(&mut bytes).map_err(unread)?;
     if bytes.starts_with(BYTE_ORDER_MARK) {
         bytes.drain(..BYTE_ORDER_MARK.len());
     }
@@ -77,12 +79,24 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 /// Tokens by column number.
 ///
 /// # Errors
-/// A token that stands twice.
+/// A token that stands twice; JSON that is no list of strings.
 pub(crate) fn read_vocabulary(path: &Path) -> Result<TokenTable> {
     let text = read_text(path)?;
+    let bad = |problem: &str| Error::data(path, Place::File, problem);
     // A vocabulary may begin with "[PAD]": that is no JSON.
-    let tokens: Vec<String> =
-        serde_json::from_str(&text).unwrap_or_else(|_| lines(&text).map(str::to_owned).collect());
+    let json = text.trim_start().starts_with(['[', '{'])
+        && serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+    let tokens: Vec<String> = if json {
+        serde_json::from_str(&text).map_err(|_| {
+            bad("expected a line a token, or one JSON list of strings, found other JSON")
+        })?
+    } else {
+        lines(&text).map(str::to_owned).collect()
+    };
+    if tokens.len() == 1 && tokens[0].contains('\r') {
+        return Err(bad("expected a line a token, found carriage returns between")
+            .hint("turn them into line feeds: tr '\\r' '\\n' <FILE"));
+    }
     let mut table = TokenTable::default();
     for (i, token) in tokens.iter().enumerate() {
         if table.intern(token) as usize != i {
@@ -104,12 +118,14 @@ pub(super) struct IdList {
 }
 
 impl IdList {
+    /// Blank lines are none: an id that is missing shows by the number of ids.
     fn read(path: &Path) -> Result<Self> {
-        let text = read_text(path)?;
+        let mut lines = Lines::open(path, &BytesRead::default())?;
         let mut list = IdList { path: path.to_owned(), ids: String::new(), ends: Vec::new() };
-        for (i, id) in lines(&text).enumerate() {
-            let bad = |problem| Error::data(path, Place::Line(i as u64 + 1), problem);
-            check_id(id).map_err(bad)?;
+        while lines.advance()? {
+            lines.refuse_old_line_ends(None)?;
+            let id = lines.text();
+            check_id(id).map_err(|problem| lines.error(problem))?;
             list.ids.push_str(id);
             list.ends.push(list.ids.len() as u64);
         }
@@ -146,12 +162,18 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_no_part_of_the_first_id() {
+    fn ids_are_lines_without_marks_and_blanks() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ids.txt");
-        std::fs::write(&path, "\u{feff}d1\r\nd2\n").unwrap();
-        let list = IdList::read(&path).unwrap();
-        assert_eq!((list.get(0), list.get(1)), ("d1", "d2"));
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            IdList::read(&path)
+        };
+        let list = read("\u{feff}d1\r\n\u{feff}d2\n \n\n").unwrap();
+        assert_eq!((list.get(0), list.get(1), list.ends.len()), ("d1", "d2", 2));
+        let message = |text: &str| read(text).unwrap_err().to_string();
+        assert!(message("d1\nd\u{200b}2\n").contains("ids.txt:2: expected an id of visible"));
+        assert!(message("d1\rd2\r").contains("ids.txt:1: "));
     }
 
     #[test]
@@ -169,6 +191,11 @@ mod tests {
             }
         }
         assert_eq!(read("").unwrap().len(), 0);
+        for text in ["[\"a\", null]", "{\"a\": 0}"] {
+            let message = read(text).unwrap_err().to_string();
+            assert!(message.contains("found other JSON"), "{message}");
+        }
+        assert!(read("a\rb\r").unwrap_err().to_string().contains("carriage returns"));
         let message = read("a\nb\na\n").unwrap_err().to_string();
         assert!(
             message

@@ -169,15 +169,15 @@ impl Default for Totals {
 }
 
 impl Totals {
-    /// Counts of two sets of records together.
+    /// Counts of two sets of records together; those of a damaged journal may be any number.
     pub fn merge(self, other: &Self) -> Self {
         Totals {
-            documents: self.documents + other.documents,
-            empty: self.empty + other.empty,
-            truncated: self.truncated + other.truncated,
-            skipped: self.skipped + other.skipped,
-            postings: self.postings + other.postings,
-            zeros: self.zeros + other.zeros,
+            documents: self.documents.saturating_add(other.documents),
+            empty: self.empty.saturating_add(other.empty),
+            truncated: self.truncated.saturating_add(other.truncated),
+            skipped: self.skipped.saturating_add(other.skipped),
+            postings: self.postings.saturating_add(other.postings),
+            zeros: self.zeros.saturating_add(other.zeros),
             largest_weight: self.largest_weight.max(other.largest_weight),
             small_integers: self.small_integers && other.small_integers,
         }

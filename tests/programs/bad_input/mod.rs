@@ -1,5 +1,6 @@
 //! Bad input gives one clear error, exit code 2, and no output file.
 
+mod formats;
 mod indexes;
 mod inputs;
 mod outputs;
