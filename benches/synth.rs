@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use splindex::progress::Silent;
-use splindex::query::file::{QueryKind, integer_weights, read_queries};
+use splindex::queries::file::{QueryKind, integer_weights, read_queries};
 use splindex::synth::{Generator, Like, LikeOptions, Plain, Pool, Profile, SynthSource};
 use splindex::vectors::inputs::open_vectors;
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use splindex::corpus::CorpusReader;
 use splindex::eval::{Qrels, Run};
 use splindex::index::{Index, Load};
-use splindex::query::file::{QueryKind, integer_weights, read_queries};
+use splindex::queries::file::{QueryKind, integer_weights, read_queries};
 use splindex::query::{Algorithm, Explainer, Query, Searcher};
 use splindex::vectors::VectorRecord;
 use splindex::vectors::inputs::open_vectors;

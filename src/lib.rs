@@ -41,7 +41,7 @@
 //! # }
 //! ```
 //!
-//! Texts become queries by [`retrieve::QuerySide`], BM25 and encoders alike.
+//! Texts become queries by [`queries::QueryBuilder`], BM25 and encoders alike.
 
 #[cfg(feature = "tokenize")]
 pub mod encode;
@@ -61,8 +61,9 @@ pub mod output;
 mod page;
 pub mod progress;
 pub mod quantize;
+pub mod queries;
 pub mod query;
-pub mod retrieve;
+
 #[cfg(feature = "serve")]
 pub mod serve;
 pub mod simd;
@@ -76,5 +77,6 @@ pub use builder::{Builder, Loaded, Memory, Order, Scale, merge};
 pub use error::{Error, Result};
 pub use format::Codec;
 pub use index::{Index, Load};
-pub use query::{Algorithm, Hit, Query, Searcher};
+pub use queries::QueryBuilder;
+pub use query::{Algorithm, Batch, BatchOptions, Hit, Query, Searcher};
 pub use vectors::{Rows, VectorSource};

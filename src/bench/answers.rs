@@ -2,19 +2,16 @@
 
 use std::collections::HashSet;
 
-use rayon::prelude::*;
 use serde::Serialize;
 
 use super::closed::Case;
 use crate::error::Result;
-use crate::query::{Hit, Query, Searcher};
+use crate::query::{Batch, BatchOptions, Hit};
 
 /// Answers of all queries of a case, computed on all cores; no part of any timing.
-pub fn answers(case: &Case<'_>) -> Result<Vec<Vec<Hit>>> {
-    let ask = |searcher: &mut Searcher, query: &Query| {
-        searcher.search(query, case.k, case.algorithm).map(<[Hit]>::to_vec)
-    };
-    case.queries.par_iter().map_init(|| case.searcher(), ask).collect()
+pub fn answers(case: &Case<'_>) -> Result<Batch> {
+    let Case { index, queries, k, algorithm, approximation, simd } = *case;
+    index.search_batch(queries, &BatchOptions { k, algorithm, approximation, simd, threads: None })
 }
 
 /// How far answers agree with exact ones.
@@ -31,16 +28,16 @@ pub struct Agreement {
 
 impl Agreement {
     /// Compares the lists of each query.
-    pub fn of(exact: &[Vec<Hit>], found: &[Vec<Hit>]) -> Self {
+    pub fn of(exact: &Batch, found: &Batch) -> Self {
         let recall = |exact: &[Hit], found: &[Hit]| {
             let found: HashSet<u32> = found.iter().map(|hit| hit.ordinal).collect();
             let hits = exact.iter().filter(|hit| found.contains(&hit.ordinal)).count();
             if exact.is_empty() { 1.0 } else { hits as f64 / exact.len() as f64 }
         };
-        let sum: f64 = exact.iter().zip(found).map(|(e, f)| recall(e, f)).sum();
+        let sum: f64 = exact.iter().zip(found.iter()).map(|(e, f)| recall(e, f)).sum();
         Agreement {
             recall: if exact.is_empty() { 1.0 } else { sum / exact.len() as f64 },
-            identical: exact.iter().zip(found).filter(|(e, f)| e == f).count(),
+            identical: exact.iter().zip(found.iter()).filter(|(e, f)| e == f).count(),
             queries: exact.len(),
         }
     }
@@ -67,8 +64,9 @@ mod tests {
     #[test]
     fn recall_counts_documents_and_identity_counts_order_and_scores() {
         let hit = |ordinal, score| Hit { ordinal, score };
-        let exact = vec![vec![hit(1, 9), hit(2, 8)], vec![], vec![hit(5, 1), hit(6, 1)]];
-        let found = vec![vec![hit(2, 8), hit(1, 9)], vec![], vec![hit(5, 1), hit(7, 1)]];
+        let batch = |hits: [Hit; 4]| Batch { hits: hits.to_vec(), offsets: vec![0, 2, 2, 4] };
+        let exact = batch([hit(1, 9), hit(2, 8), hit(5, 1), hit(6, 1)]);
+        let found = batch([hit(2, 8), hit(1, 9), hit(5, 1), hit(7, 1)]);
         let got = Agreement::of(&exact, &found);
         assert_eq!((got.identical, got.queries), (1, 3));
         assert!((got.recall - 2.5 / 3.0).abs() < 1e-12);

@@ -13,9 +13,9 @@ use crate::bench::{Plan, Report, Subject, check_load, default_cpu, report, run a
 use crate::error::{Error, Result};
 use crate::index::{Index, Load};
 use crate::progress::Progress;
-use crate::query::file::{QueryFile, QueryKind, Sidecars, read_queries_with};
+use crate::queries::file::{QueryFile, QueryKind, Sidecars, read_queries_with};
+use crate::queries::{QueryBuilder, TEXT_SCALE};
 use crate::query::{Algorithm, SimdLevel};
-use crate::retrieve::{QuerySide, TEXT_SCALE};
 
 /// Measure queries: latency, throughput, space; or a suite's quality, latency and size
 #[derive(Debug, clap::Args)]
@@ -153,7 +153,9 @@ fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Comm
     if let (Some(h), false) = (args.hybrid_weight, indexes.iter().any(|i| i.meta().is_hybrid())) {
         return Err(Error::Usage(format!("--hybrid-weight {h}: none of the indexes is hybrid")));
     }
-    if args.query_model.is_some() && !common.quiet && indexes.iter().all(QuerySide::needs_no_model)
+    if args.query_model.is_some()
+        && !common.quiet
+        && indexes.iter().all(QueryBuilder::needs_no_model)
     {
         model_not_needed(&indexes[0]);
     }
@@ -204,7 +206,7 @@ fn subject<'a>(
     cpu: Option<usize>,
 ) -> Result<Subject<'a>> {
     let model = args.query_model.as_deref();
-    let side = QuerySide::load(index, model, hybrid_weight(index, args))?;
+    let side = QueryBuilder::load(index, model, hybrid_weight(index, args))?;
     let EncodedQueries { prepared, encoding } =
         suite::encode_all(&side, file, args.query_scale, args.runs, cpu)?;
     let (ids, queries) = prepared.into_iter().map(|p| (p.id, p.query)).unzip();

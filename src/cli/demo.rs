@@ -12,7 +12,7 @@ use crate::bench::suite::{self, Inputs, Row, Suite, SuiteReport};
 use crate::corpus::CorpusReader;
 use crate::error::{Error, Place, Result};
 use crate::eval::compare;
-use crate::query::file::{QueryBody, QueryKind, read_queries};
+use crate::queries::file::{QueryBody, QueryKind, read_queries};
 
 /// Try the whole pipeline on the sample: encode, build, search, evaluate, in under a minute
 #[derive(Debug, Args)]

@@ -12,7 +12,7 @@ use tokio::signal;
 use super::{Common, count, model_not_needed, out};
 use crate::error::{Error, Result};
 use crate::index::{Index, Load};
-use crate::retrieve::QuerySide;
+use crate::queries::QueryBuilder;
 use crate::serve::http::{Limits, router};
 use crate::serve::listen::Listening;
 use crate::serve::{ServeOptions, Service};
@@ -101,7 +101,7 @@ pub fn run(args: &ServeArgs, common: &Common) -> Result<ExitCode> {
     let service = Arc::new(Service::start(options)?);
     if let (Some(_), false) = (&args.query_model, common.quiet)
         && let Ok(index) = Index::open(&args.index)
-        && QuerySide::needs_no_model(&index)
+        && QueryBuilder::needs_no_model(&index)
     {
         model_not_needed(&index);
     }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::progress::Bars;
 use super::{Common, count, out};
 use crate::error::{Error, Place, Result};
-use crate::query::file::{QueryKind, integer_weights, read_queries};
+use crate::queries::file::{QueryKind, integer_weights, read_queries};
 use crate::synth::{Generator, Like, LikeOptions, Plain, Pool, Profile, WriteReport, write};
 use crate::vectors::inputs::open_vectors;
 

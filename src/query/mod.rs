@@ -6,6 +6,7 @@
 
 mod algorithm;
 mod approximate;
+mod batch;
 mod bounds;
 mod buffers;
 mod costs;
@@ -13,7 +14,6 @@ mod counters;
 mod cursor;
 mod exhaustive;
 mod explain;
-pub mod file;
 mod kernels;
 mod maxscore;
 mod ranged;
@@ -28,6 +28,7 @@ mod windowed;
 
 pub use algorithm::{Algorithm, with_picks};
 pub use approximate::Approximation;
+pub use batch::{Batch, BatchOptions};
 pub use costs::choose;
 pub use counters::Counters;
 pub use explain::{Contribution, Explainer};

@@ -21,6 +21,12 @@ pub struct Query {
     pub unknown: u32,
 }
 
+impl AsRef<Query> for Query {
+    fn as_ref(&self) -> &Query {
+        self
+    }
+}
+
 /// Largest weight of one query term.
 pub const MAX_QUERY_WEIGHT: u32 = 65_535;
 

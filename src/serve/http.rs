@@ -20,10 +20,10 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::{Answer, Busy, REQUEST, Reply, Request, Service, Serving};
+use super::{Answer, Busy, Questions, REQUEST, Reply, Request, Service, Serving};
 use crate::corpus::{Packing, Unpacker};
 use crate::error::{Error, Result};
-use crate::query::file::QueryKind;
+use crate::queries::file::QueryKind;
 
 /// Largest body of a request, in bytes, packed and unpacked.
 pub const LARGEST_BODY: usize = 4 << 20;
@@ -104,10 +104,10 @@ async fn search_text(
     let Some(text) = &parameters.q else {
         return refuse(StatusCode::BAD_REQUEST, "expected a query: /search?q=…");
     };
-    let line = format!("q\t{}", text.replace(['\t', '\n', '\r'], " "));
     // One query is too little to guess from: "psalm 23:4" has the shape of weighted tokens.
     let kind = if app.service.serving().texts { QueryKind::Text } else { QueryKind::Auto };
-    answer(&app, (line.into_bytes(), kind), &parameters, "application/json").await
+    let asked = Questions::One(text.clone());
+    answer(&app, (asked, kind), &parameters, "application/json").await
 }
 
 /// A query file; a line of JSON for each of its queries.
@@ -129,7 +129,8 @@ async fn search_file(
     if parameters.q.is_some() {
         return refuse(StatusCode::BAD_REQUEST, "expected queries in the body, found q as well");
     }
-    answer(&app, (body, QueryKind::Auto), &parameters, "application/x-ndjson").await
+    answer(&app, (Questions::File(body), QueryKind::Auto), &parameters, "application/x-ndjson")
+        .await
 }
 
 /// The body as it was sent; one that says it is too long is not read.
@@ -219,7 +220,7 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
 /// The request that `parameters` ask for; of `kind` unless they say.
 fn request(
     app: &App,
-    (body, kind): (Vec<u8>, QueryKind),
+    (questions, kind): (Questions, QueryKind),
     parameters: &Parameters,
 ) -> Result<Request> {
     let k = parameters.k.unwrap_or(app.limits.k);
@@ -229,17 +230,17 @@ fn request(
     }
     let kind = parameters.kind.as_deref().map_or(Ok(kind), str::parse)?;
     let algorithm = parameters.algorithm.as_deref().unwrap_or("auto").parse()?;
-    Ok(Request { body, kind, k, algorithm })
+    Ok(Request { questions, kind, k, algorithm })
 }
 
 /// Lets a worker read, answer and write: this thread has all connections to look after.
 async fn answer(
     app: &App,
-    body: (Vec<u8>, QueryKind),
+    asked: (Questions, QueryKind),
     parameters: &Parameters,
     content_type: &'static str,
 ) -> Response {
-    let request = match request(app, body, parameters) {
+    let request = match request(app, asked, parameters) {
         Ok(request) => request,
         Err(error) => return failure(&error),
     };

@@ -22,9 +22,9 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::index::{Index, Load};
+use crate::queries::QueryBuilder;
+use crate::queries::file::QueryKind;
 use crate::query::Algorithm;
-use crate::query::file::QueryKind;
-use crate::retrieve::QuerySide;
 use metrics::Metrics;
 use worker::Worker;
 
@@ -50,14 +50,23 @@ pub struct ServeOptions {
 /// One request: its queries are read and answered in order by one worker.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The bytes of a query file; errors call it [`REQUEST`].
-    pub body: Vec<u8>,
-    /// What the file holds.
+    /// What is asked; errors call it [`REQUEST`].
+    pub questions: Questions,
+    /// Whether that is texts or tokens.
     pub kind: QueryKind,
     /// Results a query.
     pub k: usize,
     /// How they are found.
     pub algorithm: Algorithm,
+}
+
+/// What a request asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Questions {
+    /// One query; its id is q.
+    One(String),
+    /// The bytes of a query file.
+    File(Vec<u8>),
 }
 
 /// The answer to one query.
@@ -204,7 +213,7 @@ pub struct Busy;
 fn generation(options: &ServeOptions, shared: &Arc<Shared>) -> Result<Generation> {
     let index = Index::open_with(&options.index, options.load)?;
     let model = options.query_model.as_deref();
-    let side = QuerySide::load(&index, model, options.hybrid_weight)?;
+    let side = QueryBuilder::load(&index, model, options.hybrid_weight)?;
     let serving = Arc::new(Serving {
         content_id: index.content_id(),
         documents: index.documents(),

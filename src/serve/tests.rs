@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use super::*;
 use crate::builder::{BuildOptions, Collection, build};
 use crate::progress::Silent;
-use crate::query::file::{QueryKind, parse_queries};
+use crate::queries::file::{QueryKind, parse_queries};
 use crate::vectors::VectorSource;
 use crate::vectors::testing::{Memory, Vectors};
 
@@ -41,7 +41,12 @@ fn service(path: &Path, threads: usize, queue: usize) -> Service {
 }
 
 fn request(text: &str, k: usize) -> Request {
-    Request { body: text.into(), kind: QueryKind::Auto, k, algorithm: Algorithm::Auto }
+    Request {
+        questions: Questions::File(text.into()),
+        kind: QueryKind::Auto,
+        k,
+        algorithm: Algorithm::Auto,
+    }
 }
 
 fn ask(service: &Service, request: Request) -> Reply {
@@ -66,7 +71,7 @@ fn answers_are_those_of_a_searcher_from_any_number_of_clients() {
                     let line = format!("q\tt{client}:3 t{}:2 t{}:7 x:1\n", round, 21 - client);
                     let (serving, answers) = ask(service, request(&line, 7)).unwrap();
                     assert_eq!(serving.content_id, opened.content_id());
-                    let side = crate::retrieve::QuerySide::of_index(opened).unwrap();
+                    let side = crate::queries::QueryBuilder::new(opened).unwrap();
                     let file =
                         parse_queries(Path::new(REQUEST), line.clone().into(), QueryKind::Auto);
                     let file = file.unwrap();

@@ -7,12 +7,12 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Answer, Job, MOST_HITS, REQUEST, Request, Serving, Shared};
+use super::{Answer, Job, MOST_HITS, Questions, REQUEST, Request, Serving, Shared};
 use crate::error::{Error, Result};
 use crate::index::Index;
+use crate::queries::QueryBuilder;
+use crate::queries::file::{one_query, parse_queries};
 use crate::query::Searcher;
-use crate::query::file::parse_queries;
-use crate::retrieve::QuerySide;
 
 /// How long a worker without work takes to see that its generation is over.
 const IDLE: Duration = Duration::from_millis(100);
@@ -20,7 +20,7 @@ const IDLE: Duration = Duration::from_millis(100);
 /// What the workers of one generation share.
 pub(super) struct Worker {
     pub(super) index: Index,
-    pub(super) side: QuerySide,
+    pub(super) side: QueryBuilder,
     pub(super) serving: Arc<Serving>,
     pub(super) shared: Arc<Shared>,
     pub(super) retired: Arc<AtomicBool>,
@@ -63,7 +63,10 @@ impl Worker {
             let name = request.algorithm.name();
             return Err(Error::Usage(format!("{name} needs an index built with --ranges 64")));
         }
-        let queries = parse_queries(Path::new(REQUEST), request.body, request.kind)?;
+        let queries = match request.questions {
+            Questions::One(text) => one_query(Path::new(REQUEST), "q", &text, request.kind)?,
+            Questions::File(bytes) => parse_queries(Path::new(REQUEST), bytes, request.kind)?,
+        };
         let (count, most) = (queries.queries.len(), MOST_HITS / request.k.max(1));
         if count > most {
             return Err(Error::Usage(format!(

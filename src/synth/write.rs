@@ -87,7 +87,7 @@ fn write_queries(generator: &dyn Generator, queries: u64, dir: &Path) -> Result<
 mod tests {
     use super::*;
     use crate::progress::Silent;
-    use crate::query::file::{QueryKind, integer_weights, read_queries};
+    use crate::queries::file::{QueryKind, integer_weights, read_queries};
     use crate::synth::{Plain, Profile, SynthSource};
     use crate::vectors::store::StoreReader;
     use crate::vectors::{VectorRecord, VectorSource};

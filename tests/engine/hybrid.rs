@@ -13,9 +13,9 @@ use splindex::error::Result;
 use splindex::format::{Codec, FieldKind, Pruning, ShardMeta};
 use splindex::index::Index;
 use splindex::progress::Silent;
-use splindex::query::file::{QueryKind, read_queries};
+use splindex::queries::QueryBuilder;
+use splindex::queries::file::{QueryKind, read_queries};
 use splindex::query::{Algorithm, Hit, Searcher};
-use splindex::retrieve::QuerySide;
 use splindex::vectors::VectorSource;
 use splindex::vectors::jsonl::JsonVectorReader;
 
@@ -177,7 +177,7 @@ fn assert_exact(documents: &[Parts], queries: &[Parts], h: f64, k: usize, shift:
             build(&collection, order, &options, &path, &Silent).unwrap();
             let index = Index::open(&path).unwrap();
             assert_eq!(index.verify_deep().faults, Vec::<String>::new());
-            let side = QuerySide::of_index(&index).unwrap().weighing(h).unwrap();
+            let side = QueryBuilder::new(&index).unwrap().weighing(h).unwrap();
             let mut searcher = Searcher::new(&index);
             for (query, prepared) in queries.iter().zip(side.prepare(&file, 100.0).unwrap()) {
                 let weights = weights(query, h, scales, &quantized);
@@ -312,7 +312,7 @@ fn a_query_without_one_of_its_parts_is_refused_and_h_0_needs_none() {
     let collection = read(dir.path(), &plain(5), &options()).unwrap();
     build(&collection, None, &options(), &path, &Silent).unwrap();
     let index = Index::open(&path).unwrap();
-    let side = |h| QuerySide::of_index(&index).unwrap().weighing(h).unwrap();
+    let side = |h| QueryBuilder::new(&index).unwrap().weighing(h).unwrap();
     let prepare = |h, line: &str| {
         let file = dir.path().join("q");
         std::fs::write(&file, line).unwrap();
@@ -329,5 +329,5 @@ fn a_query_without_one_of_its_parts_is_refused_and_h_0_needs_none() {
     // idf = ln(1 + 0.5 / 5.5)
     assert_eq!(text[0].query.terms[0].weight, 87);
     assert_eq!(both[0].query.terms[1..], text[0].query.terms[..]);
-    assert!(QuerySide::of_index(&index).unwrap().weighing(-1.0).is_err());
+    assert!(QueryBuilder::new(&index).unwrap().weighing(-1.0).is_err());
 }

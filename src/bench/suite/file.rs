@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::error::{Error, Place, Result};
+use crate::queries::file::QueryKind;
 use crate::query::Algorithm;
-use crate::query::file::QueryKind;
 
 /// What to measure, as the file gives it.
 #[derive(Debug, Clone, Deserialize)]

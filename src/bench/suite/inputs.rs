@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::error::{Error, Place, Result};
 use crate::eval::Qrels;
-use crate::query::file::{QueryFile, QueryKind, read_queries};
+use crate::queries::file::{QueryFile, QueryKind, read_queries};
 
 /// What was read so far, by path.
 #[derive(Debug, Default)]

@@ -13,9 +13,9 @@ use crate::error::Result;
 use crate::eval::{Measure, Options, Qrels, Run, evaluate, parse_measures};
 use crate::index::Index;
 use crate::progress::Progress;
-use crate::query::file::QueryFile;
-use crate::query::{Algorithm, Approximation, Hit, Query, SimdLevel};
-use crate::retrieve::{Prepared, QuerySide, TEXT_SCALE};
+use crate::queries::file::QueryFile;
+use crate::queries::{Prepared, QueryBuilder, TEXT_SCALE};
+use crate::query::{Algorithm, Approximation, Batch, Hit, Query, SimdLevel};
 
 /// Times of encoding and queries ready to run.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub struct EncodedQueries {
 /// Prepares all queries of a file on one thread, each text `runs` times after a pass that
 /// warms up, and keeps its best time.
 pub fn encode_all(
-    side: &QuerySide,
+    side: &QueryBuilder,
     file: &QueryFile,
     scale: f64,
     runs: usize,
@@ -141,7 +141,7 @@ impl<'a> Ready<'a> {
         cpu: Option<usize>,
     ) -> Result<Self> {
         let algorithm = row.algorithm.as_ref().unwrap_or(&suite.algorithm).parse()?;
-        let side = QuerySide::load(index, row.query_model.as_deref(), row.hybrid_weight)?;
+        let side = QueryBuilder::load(index, row.query_model.as_deref(), row.hybrid_weight)?;
         let scale = row.query_scale.unwrap_or(TEXT_SCALE);
         let EncodedQueries { prepared, encoding } =
             encode_all(&side, &file, scale, suite.runs, cpu)?;
@@ -154,13 +154,12 @@ impl<'a> Ready<'a> {
         &self,
         row: &Row,
         measures: &[Measure],
-        lists: &[Vec<Hit>],
+        lists: &Batch,
         retrieval: Summary,
     ) -> Result<SuiteRow> {
         let names = self.index.names();
-        let ranking = |hits: &Vec<Hit>| -> Vec<&str> {
-            hits.iter().map(|hit| names.get(hit.ordinal)).collect()
-        };
+        let ranking =
+            |hits: &[Hit]| -> Vec<&str> { hits.iter().map(|hit| names.get(hit.ordinal)).collect() };
         let evaluation = match &self.qrels {
             None => None,
             Some(qrels) => {
@@ -169,7 +168,7 @@ impl<'a> Ready<'a> {
                 Some(evaluate(qrels, &run, measures, Options::default())?)
             }
         };
-        let first = |hits: &Vec<Hit>| Some(names.get(hits.first()?.ordinal).to_owned());
+        let first = |hits: &[Hit]| Some(names.get(hits.first()?.ordinal).to_owned());
         let encoded = self.encoding.iter().any(|&nanos| nanos > 0);
         Ok(SuiteRow {
             name: row.name.clone(),

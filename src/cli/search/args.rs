@@ -10,7 +10,7 @@ use crate::error::{Error, Place, Result};
 use crate::eval::RunFormat;
 use crate::index::{Index, Load};
 use crate::output::refuse_inputs;
-use crate::query::file::{QueryKind, Sidecars};
+use crate::queries::file::{QueryKind, Sidecars};
 use crate::query::{Algorithm, Approximation};
 
 /// Answer a question, or a file of queries

@@ -10,8 +10,8 @@ use super::shown;
 use super::texts::{Texts, cut};
 use crate::error::{Error, Result};
 use crate::index::Index;
+use crate::queries::Prepared;
 use crate::query::{Contribution, Explainer, Hit};
-use crate::retrieve::Prepared;
 
 /// Writes explained hits, for people or as JSON Lines.
 pub(super) struct Explanations<'a, W> {

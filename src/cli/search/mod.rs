@@ -13,17 +13,15 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use rayon::prelude::*;
-
 use super::progress::Bar;
 use super::{Common, progress, waiting};
 use crate::error::{Error, Result};
 use crate::eval::RunWriter;
 use crate::index::Index;
 use crate::output::PackedFile;
-use crate::query::file::{QueryBody, QueryFile, QueryKind, one_query, read_queries_with};
-use crate::query::{Approximation, Hit, Searcher};
-use crate::retrieve::{Prepared, QuerySide};
+use crate::queries::QueryBuilder;
+use crate::queries::file::{QueryBody, QueryFile, QueryKind, one_query, read_queries_with};
+use crate::query::{Approximation, BatchOptions, Hit};
 use explain::Explanations;
 use summary::Answered;
 use texts::Texts;
@@ -48,7 +46,7 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
         .as_deref()
         .map(|queries| read_queries_with(queries, args.query_kind, &args.sidecars()));
     let file = file.transpose()?;
-    let side = QuerySide::load(&index, args.query_model.as_deref(), args.hybrid_weight)?;
+    let side = QueryBuilder::load(&index, args.query_model.as_deref(), args.hybrid_weight)?;
     let file = match (file, args.question()) {
         (None, Some(question)) => asked(&index, &side, &question, args.query_kind)?,
         (file, _) => file.ok_or_else(|| Error::Internal("nothing is asked".into()))?,
@@ -66,17 +64,19 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
         false => progress(common, "searching", queries.len() as u64),
     };
     let mut texts = args.texts.as_ref().map(|path| Texts::of(path, args.fields.as_ref()));
+    let (k, algorithm) = (args.k(), args.algorithm);
+    let options = BatchOptions { k, algorithm, approximation, ..BatchOptions::new(k) };
     let mut elapsed = Duration::ZERO;
     write_answers(args, approximation, &index, |out| {
         for (inputs, batch) in file.queries.chunks(BATCH).zip(queries.chunks(BATCH)) {
             let started = Instant::now();
-            let answers = answer(&index, batch, args, approximation, threads)?;
+            let answers = index.search_batch(batch, &options)?;
             elapsed += started.elapsed();
             if let Some(texts) = &mut texts {
                 let names = index.names();
-                texts.look_up(answers.iter().flatten().map(|hit| names.get(hit.ordinal)))?;
+                texts.look_up(answers.hits.iter().map(|hit| names.get(hit.ordinal)))?;
             }
-            for ((input, query), hits) in inputs.iter().zip(batch).zip(&answers) {
+            for ((input, query), hits) in inputs.iter().zip(batch).zip(answers.iter()) {
                 match out {
                     Output::Run(writer) => {
                         let name = |hit: &Hit| (index.names().get(hit.ordinal), hit.score);
@@ -112,12 +112,12 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
 }
 
 /// The one question, as a text where the index and its model take texts.
-fn asked(index: &Index, side: &QuerySide, question: &str, kind: QueryKind) -> Result<QueryFile> {
+fn asked(index: &Index, side: &QueryBuilder, question: &str, kind: QueryKind) -> Result<QueryFile> {
     let kind = match kind {
         QueryKind::Auto if side.takes_texts() => QueryKind::Text,
         kind => kind,
     };
-    let file = one_query(Path::new("the question"), question, kind)?;
+    let file = one_query(Path::new("the question"), "1", question, kind)?;
     let text = matches!(file.queries[0].body, QueryBody::Text(_));
     // A hybrid index without the model has half of what a text needs.
     if !text || side.takes_texts() || side.is_weighed_as_bm25() {
@@ -142,32 +142,13 @@ fn asked(index: &Index, side: &QuerySide, question: &str, kind: QueryKind) -> Re
 }
 
 /// What is good to know before the answers.
-fn notes(index: &Index, side: &QuerySide, args: &SearchArgs) {
+fn notes(index: &Index, side: &QueryBuilder, args: &SearchArgs) {
     if let Some(note) = side.foreign_model() {
         eprintln!("warning: {note}");
     }
-    if args.query_model.is_some() && QuerySide::needs_no_model(index) {
+    if args.query_model.is_some() && QueryBuilder::needs_no_model(index) {
         super::model_not_needed(index);
     }
-}
-
-fn answer(
-    index: &Index,
-    queries: &[Prepared],
-    args: &SearchArgs,
-    approximation: Approximation,
-    threads: usize,
-) -> Result<Vec<Vec<Hit>>> {
-    let (part, k) = (queries.len().div_ceil(threads).max(1), args.k());
-    let parts: Vec<Vec<Vec<Hit>>> = queries
-        .par_chunks(part)
-        .map(|queries| {
-            let mut searcher = Searcher::new(index).approximating(approximation);
-            let answer = |q: &Prepared| Ok(searcher.search(&q.query, k, args.algorithm)?.to_vec());
-            queries.iter().map(answer).collect::<Result<Vec<_>>>()
-        })
-        .collect::<Result<_>>()?;
-    Ok(parts.into_iter().flatten().collect())
 }
 
 /// A run, explanations, or a table for people, of so many columns.

@@ -1,8 +1,8 @@
 //! Why no query of a search has a term, said in a warning.
 
 use crate::index::Index;
-use crate::query::file::{QueryBody, QueryFile};
-use crate::retrieve::Prepared;
+use crate::queries::Prepared;
+use crate::queries::file::{QueryBody, QueryFile};
 
 /// What is wrong if no query has a term of the index: tokens that it does not know, or
 /// weights that × `scale` rounded to 0.

@@ -6,9 +6,9 @@ use console::measure_text_width;
 
 use super::texts::{Texts, cut, line};
 use crate::index::Index;
+use crate::queries::Prepared;
+use crate::queries::file::{QueryBody, QueryInput};
 use crate::query::Hit;
-use crate::query::file::{QueryBody, QueryInput};
-use crate::retrieve::Prepared;
 use crate::table::group;
 
 /// Columns for a text beside its document; with fewer it stands below.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::super::{Common, count, out};
 use super::args::{SearchArgs, View};
 use crate::error::Result;
+use crate::queries::{Prepared, Rounding};
 use crate::query::{Approximation, with_picks};
-use crate::retrieve::{Prepared, Rounding};
 
 /// How the queries were answered.
 pub(super) struct Answered<'a> {

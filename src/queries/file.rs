@@ -6,9 +6,9 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::MAX_QUERY_WEIGHT;
 use crate::corpus::{BytesRead, IdSet, Lines, Notes, check_id, is_header};
 use crate::error::{Error, Place, Result};
+use crate::query::MAX_QUERY_WEIGHT;
 use crate::vectors::inputs::{Queries, open_queries};
 
 mod json;
@@ -145,13 +145,13 @@ pub fn read_queries_with(path: &Path, kind: QueryKind, sidecars: &Sidecars) -> R
     }
 }
 
-/// A file of one query with the id 1, which asks `text`; `name` is what errors call it.
+/// A file of one query, which asks `text`; `name` is what errors call it.
 ///
 /// # Errors
 /// A text that `kind` cannot read.
-pub fn one_query(name: &Path, text: &str, kind: QueryKind) -> Result<QueryFile> {
+pub fn one_query(name: &Path, id: &str, text: &str, kind: QueryKind) -> Result<QueryFile> {
     let body = QueryBody::Text(text.to_owned());
-    let queries = vec![QueryInput { id: "1".into(), line: 1, body, bm25: None }];
+    let queries = vec![QueryInput { id: id.into(), line: 1, body, bm25: None }];
     let mut file = QueryFile { path: name.to_owned(), queries, vectors: false, notes: Vec::new() };
     interpret(&mut file, kind)?;
     Ok(file)
@@ -288,7 +288,7 @@ fn weighted(list: &str) -> Result<Vec<(String, f64)>, String> {
         .collect()
 }
 
-fn check_weight(token: &str, weight: f64) -> Result<(), String> {
+pub(super) fn check_weight(token: &str, weight: f64) -> Result<(), String> {
     if weight.is_finite() && weight >= 0.0 {
         return Ok(());
     }
@@ -337,11 +337,16 @@ pub fn weight_scale(file: &QueryFile, scale: f64) -> Result<f64> {
     if !(scale.is_finite() && scale > 0.0) {
         return Err(Error::Usage(format!("--query-scale must be positive, found {scale}")));
     }
-    let integers = file.queries.iter().all(|query| match &query.body {
-        QueryBody::Weighted(tokens) => tokens.iter().all(|(_, weight)| weight.fract() == 0.0),
-        QueryBody::Text(_) => true,
+    let weights = file.queries.iter().flat_map(|query| match &query.body {
+        QueryBody::Weighted(tokens) => &tokens[..],
+        QueryBody::Text(_) => &[],
     });
-    Ok(if integers { 1.0 } else { scale })
+    Ok(scale_of(weights.map(|(_, weight)| *weight), scale))
+}
+
+/// 1 when every weight is an integer, else `scale`.
+pub(super) fn scale_of(mut weights: impl Iterator<Item = f64>, scale: f64) -> f64 {
+    if weights.all(|weight| weight.fract() == 0.0) { 1.0 } else { scale }
 }
 
 /// Sums repeated `tokens`, then scales and rounds each weight half up; also the number of

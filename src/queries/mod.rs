@@ -4,6 +4,7 @@
 //! Architecture invariant: this is the only place where queries meet encoders; `query`
 //! knows integers, `encode` knows texts.
 
+pub mod file;
 mod fit;
 mod hybrid;
 
@@ -16,20 +17,20 @@ use crate::encode::QueryEncoder;
 use crate::error::{Error, Place, Result};
 use crate::format::FieldKind;
 use crate::index::Index;
-use crate::query::Query;
-use crate::query::file::{
+use crate::queries::file::{
     QueryBody, QueryFile, QueryInput, broken_list, integer_terms, weight_scale,
 };
+use crate::query::Query;
 use fit::{Part, fit};
 use hybrid::Parts;
 
 pub use fit::Rounding;
 pub use hybrid::DEFAULT_HYBRID_WEIGHT;
 
-/// A query file's query, ready for a [`Searcher`](crate::query::Searcher).
+/// A query ready for a [`Searcher`](crate::query::Searcher).
 #[derive(Debug, Clone)]
 pub struct Prepared {
-    /// Query id.
+    /// Query id; empty for a query of no file.
     pub id: String,
     /// The query against the index.
     pub query: Query,
@@ -46,17 +47,41 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    fn new(query: Query, dropped: u32, encoding: Duration, rounding: Rounding, unit: f64) -> Self {
+        Prepared { id: String::new(), query, dropped, encoding, rounding, unit }
+    }
+
     /// An integer score in the units of the weights that it comes from.
     pub fn weighed(&self, score: u32) -> f64 {
         f64::from(score) / self.unit
     }
 }
 
+impl AsRef<Query> for Prepared {
+    fn as_ref(&self) -> &Query {
+        &self.query
+    }
+}
+
 /// Model weights become integers as `round(100 · w)`, whatever `--query-scale` says.
 pub const TEXT_SCALE: f64 = 100.0;
 
-/// The query side of one index.
-pub struct QuerySide {
+/// Makes queries of one index, of which it owns a handle: of texts, of weighted tokens, of both
+/// for an index of two fields.
+///
+/// ```
+/// use splindex::{Algorithm, Builder, QueryBuilder};
+/// let index = Builder::new().texts([("d1", "blue whale"), ("d2", "red ship")])?.index()?;
+/// let queries = QueryBuilder::new(&index)?;
+/// let asked = queries.text("whales")?;
+/// let mut searcher = index.searcher();
+/// let hits = searcher.search(&asked.query, 10, Algorithm::Auto)?;
+/// assert_eq!(index.id(hits[0].ordinal), "d1");
+/// let score = asked.weighed(hits[0].score); // Lucene's BM25 score
+/// assert!((score - 0.69).abs() < 0.01);
+/// # splindex::Result::Ok(())
+/// ```
+pub struct QueryBuilder {
     index: Index,
     texts: Texts,
     hybrid: Option<Hybrid>,
@@ -76,9 +101,12 @@ enum Texts {
     Model(Box<QueryEncoder>),
 }
 
-impl QuerySide {
-    /// The query side that the index itself has: BM25's analyzer, or weighted tokens only.
-    pub fn of_index(index: &Index) -> Result<Self> {
+impl QueryBuilder {
+    /// Takes what the index itself knows: texts by BM25's analyzer, or weighted tokens only.
+    ///
+    /// # Errors
+    /// An analyzer that this program does not know.
+    pub fn new(index: &Index) -> Result<Self> {
         let analyzer = bm25_params(index)?.map(|params| Box::new(Analyzer::new(&params)));
         let (texts, hybrid) = match analyzer {
             Some(analyzer) if index.meta().is_hybrid() => {
@@ -87,10 +115,10 @@ impl QuerySide {
             Some(analyzer) => (Texts::Bm25(analyzer), None),
             None => (Texts::Unsupported, None),
         };
-        Ok(QuerySide { index: index.clone(), texts, hybrid })
+        Ok(QueryBuilder { index: index.clone(), texts, hybrid })
     }
 
-    /// As [`of_index`](Self::of_index), with the model in folder `model` for texts and
+    /// As [`new`](Self::new), with the model in folder `model` for texts and
     /// [`weighing`](Self::weighing) `hybrid_weight`, where they are given; the time of a
     /// query is that of one thread. A BM25 index analyses texts itself and
     /// [needs no model](Self::needs_no_model): it is not read.
@@ -99,7 +127,7 @@ impl QuerySide {
     /// Those of loading the model and of weighing; a program without encoders.
     pub fn load(index: &Index, model: Option<&Path>, hybrid_weight: Option<f64>) -> Result<Self> {
         let side = match model.filter(|_| !Self::needs_no_model(index)) {
-            None => Self::of_index(index),
+            None => Self::new(index),
             #[cfg(feature = "tokenize")]
             Some(dir) => {
                 use crate::encode::EncoderOptions;
@@ -126,13 +154,13 @@ impl QuerySide {
     /// Texts go through `encoder`; in a hybrid index, those of the learned part.
     #[cfg(feature = "tokenize")]
     pub fn with_encoder(index: &Index, encoder: QueryEncoder) -> Result<Self> {
-        let side = Self::of_index(index)?;
+        let side = Self::new(index)?;
         if matches!(side.texts, Texts::Bm25(_)) {
             let problem = "is a BM25 index, which analyses texts itself";
             return Err(Error::data(index.path(), Place::File, problem)
                 .hint("leave --query-model out, or search the learned index"));
         }
-        Ok(QuerySide { texts: Texts::Model(Box::new(encoder)), ..side })
+        Ok(QueryBuilder { texts: Texts::Model(Box::new(encoder)), ..side })
     }
 
     /// What to tell whoever asks with another model than the documents' own, unless both read
@@ -207,6 +235,48 @@ impl QuerySide {
         }
     }
 
+    /// The query of a text: by BM25's analyzer, by the encoder, or by both for an index of two
+    /// fields.
+    ///
+    /// # Errors
+    /// A learned index without an encoder; those of encoding.
+    pub fn text(&self, text: &str) -> Result<Prepared> {
+        if self.hybrid.is_some() {
+            return self.parts(&QueryBody::Text(text.to_owned()), None);
+        }
+        let start = Instant::now();
+        if let Texts::Bm25(analyzer) = &self.texts {
+            let stems = self.bm25_tokens(0, analyzer, text);
+            return self.bm25(&stems, start.elapsed());
+        }
+        let tokens = self.encode(text)?;
+        let (terms, dropped) = integer_terms(&tokens, TEXT_SCALE).map_err(Error::Usage)?;
+        self.terms(&terms, dropped, start.elapsed(), TEXT_SCALE)
+    }
+
+    /// The query of weighted tokens for an index of one field, or the learned one of two
+    /// (then texts or tokens for BM25 belong beside it: [`parts`](Self::parts)). Weights that are
+    /// all integers are taken as they are, others times [`TEXT_SCALE`] and rounded.
+    ///
+    /// # Errors
+    /// A weight that is negative, not finite or too large; an index of two fields whose learned
+    /// field is not [asked alone](Self::weighing).
+    pub fn tokens<T: AsRef<str>>(
+        &self,
+        tokens: impl IntoIterator<Item = (T, f64)>,
+    ) -> Result<Prepared> {
+        let tokens = tokens.into_iter().map(|(token, weight)| (token.as_ref().to_owned(), weight));
+        let tokens: Vec<(String, f64)> = tokens.collect();
+        for (token, weight) in &tokens {
+            file::check_weight(token, *weight).map_err(Error::Usage)?;
+        }
+        if self.hybrid.is_some() {
+            return self.parts(&QueryBody::Weighted(tokens), None);
+        }
+        let scale = file::scale_of(tokens.iter().map(|(_, weight)| *weight), TEXT_SCALE);
+        self.weighted(&tokens, scale)
+    }
+
     /// Prepares every query of a file, one after another, each encoding timed.
     pub fn prepare(&self, file: &QueryFile, scale: f64) -> Result<Vec<Prepared>> {
         let scale = weight_scale(file, scale)?;
@@ -218,14 +288,15 @@ impl QuerySide {
         }
         let prepare = |query: &QueryInput| {
             let prepared = match (self.asked(query), &self.texts) {
-                _ if self.hybrid.is_some() => self.prepare_hybrid(query),
-                (QueryBody::Text(text), _) => self.prepare_text(&query.id, text),
+                _ if self.hybrid.is_some() => self.parts(&query.body, query.bm25.as_ref()),
+                (QueryBody::Text(text), _) => self.text(text),
                 (QueryBody::Weighted(stems), Texts::Bm25(_)) if query.bm25.is_some() => {
-                    self.prepare_bm25(&query.id, stems, Duration::ZERO)
+                    self.bm25(stems, Duration::ZERO)
                 }
-                (QueryBody::Weighted(tokens), _) => self.prepare_tokens(&query.id, tokens, scale),
+                (QueryBody::Weighted(tokens), _) => self.weighted(tokens, scale),
             };
-            prepared.map_err(|e| at_place(e, file, query.line))
+            let prepared = prepared.map_err(|e| at_place(e, file, query.line))?;
+            Ok(Prepared { id: query.id.clone(), ..prepared })
         };
         file.queries.iter().map(prepare).collect()
     }
@@ -239,65 +310,54 @@ impl QuerySide {
         }
     }
 
-    fn prepare_tokens(&self, id: &str, tokens: &[(String, f64)], scale: f64) -> Result<Prepared> {
+    fn weighted(&self, tokens: &[(String, f64)], scale: f64) -> Result<Prepared> {
         let (terms, dropped) = integer_terms(tokens, scale).map_err(Error::Usage)?;
-        self.prepare_terms(id, &terms, dropped, Duration::ZERO, scale)
+        self.terms(&terms, dropped, Duration::ZERO, scale)
     }
 
     /// Terms with integer weights that are `scale` times those asked for.
-    fn prepare_terms(
+    fn terms(
         &self,
-        id: &str,
         terms: &[(String, u32)],
         dropped: u32,
         encoding: Duration,
         scale: f64,
     ) -> Result<Prepared> {
-        let query = self.query(terms)?;
-        let (id, rounding) = (id.to_owned(), Rounding::default());
+        let terms = terms.iter().map(|(token, weight)| (token.as_str(), *weight));
+        let query = Query::new(&self.index, 0, terms)?;
         let unit = scale * self.index.meta().fields[0].scale;
-        Ok(Prepared { id, query, dropped, encoding, rounding, unit })
+        Ok(Prepared::new(query, dropped, encoding, Rounding::default(), unit))
     }
 
-    /// Prepares one text.
-    pub fn prepare_text(&self, id: &str, text: &str) -> Result<Prepared> {
-        if self.hybrid.is_some() {
-            let (id, body) = (id.to_owned(), QueryBody::Text(text.to_owned()));
-            return self.prepare_hybrid(&QueryInput { id, line: 0, body, bm25: None });
-        }
-        let start = Instant::now();
-        if let Texts::Bm25(analyzer) = &self.texts {
-            let stems = self.bm25_tokens(0, analyzer, text);
-            return self.prepare_bm25(id, &stems, start.elapsed());
-        }
-        let tokens = self.encode(text)?;
-        let (terms, dropped) = integer_terms(&tokens, TEXT_SCALE).map_err(Error::Usage)?;
-        self.prepare_terms(id, &terms, dropped, start.elapsed(), TEXT_SCALE)
-    }
-
-    fn prepare_hybrid(&self, query: &QueryInput) -> Result<Prepared> {
+    /// A query of both parts of a hybrid index: `body` is asked of the learned field, `bm25`, or
+    /// else `body`, of the other.
+    ///
+    /// # Errors
+    /// An index of one field; a part that cannot be had: a text without an encoder, weighted
+    /// tokens alone.
+    pub fn parts(&self, body: &QueryBody, bm25: Option<&QueryBody>) -> Result<Prepared> {
         let Some(Hybrid { analyzer, weight }) = &self.hybrid else {
-            return Err(Error::Internal("the index is not hybrid".into()));
+            return Err(Error::Usage("the index has one field: it takes one part".into()));
         };
         let start = Instant::now();
-        let learned = match &query.body {
+        let learned = match body {
             _ if *weight == 0.0 => Vec::new(),
             QueryBody::Weighted(tokens) => tokens.clone(),
             QueryBody::Text(text) => self.encode(text)?,
         };
-        let bm25 = match query.bm25.as_ref().unwrap_or(&query.body) {
+        let stems = match bm25.unwrap_or(body) {
             QueryBody::Text(text) => self.bm25_tokens(1, analyzer, text),
-            QueryBody::Weighted(tokens) if query.bm25.is_some() => tokens.clone(),
+            QueryBody::Weighted(tokens) if bm25.is_some() => tokens.clone(),
             QueryBody::Weighted(_) => return Err(Error::Usage(NO_BM25_PART.into())),
         };
-        let encoding = match (&query.body, &query.bm25) {
+        let encoding = match (body, bm25) {
             (QueryBody::Weighted(_), Some(QueryBody::Weighted(_))) => Duration::ZERO,
             _ => start.elapsed(),
         };
         let (terms, dropped, rounding) =
-            hybrid::query(&self.index, *weight, &Parts { learned, bm25 })?;
-        let (id, unit) = (query.id.clone(), rounding.unit() * self.index.meta().hybrid_constant);
-        Ok(Prepared { id, query: terms, dropped, encoding, rounding, unit })
+            hybrid::query(&self.index, *weight, &Parts { learned, bm25: stems })?;
+        let unit = rounding.unit() * self.index.meta().hybrid_constant;
+        Ok(Prepared::new(terms, dropped, encoding, rounding, unit))
     }
 
     /// A text through the model: tokens with the weights that it gives.
@@ -315,17 +375,11 @@ impl QuerySide {
 
     /// Stems with their idf · qtf, for a BM25 index. Weights that do not fit, of a text of
     /// tens of thousands of words, are halved, all of them.
-    fn prepare_bm25(
-        &self,
-        id: &str,
-        stems: &[(String, f64)],
-        encoding: Duration,
-    ) -> Result<Prepared> {
+    fn bm25(&self, stems: &[(String, f64)], encoding: Duration) -> Result<Prepared> {
         let part: Part<'_> = (0, stems, &bm25::query_weight);
         let (query, dropped, rounding) = fit(&self.index, &[part])?;
         let scale = bm25::QUERY_SCALE * self.index.meta().fields[0].scale;
-        let (id, unit) = (id.to_owned(), rounding.unit() * scale);
-        Ok(Prepared { id, query, dropped, encoding, rounding, unit })
+        Ok(Prepared::new(query, dropped, encoding, rounding, rounding.unit() * scale))
     }
 
     /// The stems of a text with idf · qtf; with 1 where the index has no such term, so that
@@ -342,9 +396,20 @@ impl QuerySide {
         };
         analyzer.query(text).into_iter().map(weight).collect()
     }
+}
 
-    fn query(&self, terms: &[(String, u32)]) -> Result<Query> {
-        Query::new(&self.index, 0, terms.iter().map(|(token, weight)| (token.as_str(), *weight)))
+impl Index {
+    /// The query of weighted tokens, for an index of learned weights. Weights that are all
+    /// integers are taken as they are, others times [`TEXT_SCALE`] and rounded; tokens that
+    /// the index does not have are counted. [`QueryBuilder`] makes queries of texts.
+    ///
+    /// # Errors
+    /// As [`QueryBuilder::tokens`].
+    pub fn query<T: AsRef<str>>(
+        &self,
+        tokens: impl IntoIterator<Item = (T, f64)>,
+    ) -> Result<Query> {
+        Ok(QueryBuilder::new(self)?.tokens(tokens)?.query)
     }
 }
 
