@@ -3,52 +3,71 @@
 //! The pipeline, one module a step:
 //!
 //! ```text
-//! text ─► corpus ─► encode ─► vectors ─► quantize ─► order ─► build ─► format ─► index ─► query ─► eval
+//! text ─► corpus ─► encode ─► vectors ─► quantize ─► order ─► builder ─► format ─► index ─► query ─► eval
 //!         TSV,      candle    native     u8          BP       blocks,  one .spx  mmap,    exact    runs,
 //!         JSONL     or bm25   store      impacts              maxima   file      verify   top-k    measures
 //! ```
 //!
 //! Architecture invariant: every module uses modules above it in the table of
 //! ARCHITECTURE.md only, and those that the table names (`tests/engine/architecture.rs` checks it);
-//! `format`, `index` and `query` use no code of an encoder or of the command line, though
-//! errors may name a flag in what to do; only `cli` prints.
+//! `format`, `index` and `query` use no code of an encoder or of the command line; only `cli` prints.
 //!
-//! # Example
-//!
-//! Building an index and asking it, in a program of one's own:
+//! # A first index
 //!
 //! ```
-//! use splindex::builder::{BuildOptions, Collection, build};
-//! use splindex::index::Index;
-//! use splindex::progress::Silent;
-//! use splindex::query::{Algorithm, Query, Searcher};
+//! use splindex::{Algorithm, Builder, Index};
 //!
-//! # fn main() -> splindex::Result<()> {
 //! # let dir = tempfile::tempdir().expect("a temporary folder");
 //! # let path = dir.path().join("whales.spx");
-//! let mut collection = Collection::default();
-//! collection.push("d1", [("whale", 2.0), ("sea", 0.5)])?; // tokens and weights ≥ 0
-//! collection.push("d2", [("whale", 1.2), ("ship", 1.9)])?;
-//! build(&collection, None, &BuildOptions::default(), &path, &Silent)?;
+//! // An id and its tokens with weights ≥ 0; also compressed rows, files, vector stores.
+//! let documents = [("d1", [("whale", 2.0), ("sea", 0.5)]), ("d2", [("whale", 1.2), ("ship", 1.9)])];
+//! Builder::new().vectors(documents)?.write(&path)?;
 //!
-//! let index = Index::open(&path)?; // maps the file; any number of threads may share it
-//! let mut searcher = Searcher::new(&index); // reused from query to query, one a thread
-//! let query = Query::new(&index, 0, [("whale", 100), ("ship", 60)])?; // integer weights
+//! let index = Index::open(&path)?; // maps the file; clone it, send it, share it
+//! let mut searcher = index.searcher(); // reused from query to query, one a thread
+//! let query = index.query([("whale", 1.0), ("ship", 0.6)])?;
 //! let hits = searcher.search(&query, 10, Algorithm::Auto)?;
-//! let ids: Vec<&str> = hits.iter().map(|hit| index.names().get(hit.ordinal)).collect();
+//! let ids: Vec<&str> = hits.iter().map(|hit| index.id(hit.ordinal)).collect();
 //! assert_eq!(ids, ["d2", "d1"]);
-//! # Ok(())
-//! # }
+//!
+//! // Exact scores of given documents, without a search; and what a document holds.
+//! assert_eq!(searcher.score(&query, &[0, 1])?.len(), 2);
+//! assert_eq!(index.vector(0)?.len(), 2);
+//! # splindex::Result::Ok(())
 //! ```
 //!
-//! Texts become queries by [`queries::QueryBuilder`], BM25 and encoders alike.
+//! # Where to go on
+//!
+//! | to | take |
+//! |---|---|
+//! | build, in memory or to a file | [`Builder`]: vectors, [`Rows`], texts for BM25, or both |
+//! | read any file of vectors, or a store | [`vectors::inputs::open_vectors`] |
+//! | open, check, look into an index | [`Index`] |
+//! | make queries of texts, tokens or both | [`QueryBuilder`], [`Index::query`] |
+//! | answer one query, or many | [`Searcher`], [`Index::search_batch`] |
+//! | encode texts (feature `encode`) | [`encode::Encoder`](crate::encode) |
+//! | measure runs | [`eval`] |
+//! | join indexes of parts | [`merge()`] |
+//! | match on what went wrong | [`Error`] |
+//!
+//! Scores are integers, Σ query weight × impact; equal scores stand in the order of the input. Every
+//! algorithm gives the list of [`Algorithm::Exhaustive`].
+//!
+//! Features: `encode` (candle, tokenizers), `tokenize` (inference-free query encoders only), `serve`
+//! (a node over HTTP), `cli` (the two programs), `hub`, `cuda`, `mkl`. A library that only builds and
+//! searches takes `default-features = false`.
 
 #[cfg(feature = "tokenize")]
 pub mod encode;
 
+#[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod bench;
 pub mod bm25;
 pub mod builder;
+/// For the two programs of this package.
+#[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod cli;
 pub mod convert;
 pub mod corpus;
@@ -58,17 +77,21 @@ pub mod format;
 pub mod index;
 pub mod order;
 pub mod output;
+#[cfg(feature = "cli")]
 mod page;
 pub mod progress;
 pub mod quantize;
 pub mod queries;
 pub mod query;
-
 #[cfg(feature = "serve")]
 pub mod serve;
 pub mod simd;
 mod spill;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod synth;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod table;
 mod varint;
 pub mod vectors;
