@@ -134,7 +134,13 @@ async fn listen(args: &ServeArgs, common: &Common, service: Arc<Service>) -> Res
     }
     let limits = Limits { k: args.k, max_k: args.max_k };
     let app = router(service, limits);
-    let first = async move { stop.next().await };
+    let quiet = common.quiet;
+    let first = async move {
+        stop.next().await;
+        if !quiet {
+            eprintln!("stopping: what has begun is answered first; a second signal stops at once");
+        }
+    };
     let server = axum::serve(listener, app).with_graceful_shutdown(first);
     tokio::select! {
         served = server => served.map_err(failed),

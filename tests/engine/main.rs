@@ -7,6 +7,8 @@ mod corruption;
 mod exact;
 mod fuzz_corpus;
 mod hybrid;
+#[cfg(target_os = "linux")]
+mod killed;
 #[path = "../random/mod.rs"]
 mod random;
 mod scale;
