@@ -240,5 +240,4 @@ impl<I: Iterator<Item = Result<TextRecord>>> VectorSource for Bm25Source<I> {
 }
 
 #[cfg(test)]
-#[path = "source_tests.rs"]
 mod tests;
