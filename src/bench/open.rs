@@ -79,23 +79,17 @@ pub fn open_loop(case: &Case<'_>, rate: f64, threads: usize, time: Duration) -> 
     let arrivals = arrivals(rate, time);
     let next = AtomicUsize::new(0);
     // Threads are up and their buffers warm before the first arrival.
-    let begin = Instant::now() + Duration::from_millis(50);
+    let clock = Wall { begin: Instant::now() + Duration::from_millis(50) };
     let serve = || -> Result<Served> {
         let mut searcher = case.searcher();
         for query in case.queries.iter().take(100) {
             black_box(searcher.search(query, case.k, case.algorithm)?);
         }
-        let mut served = Served::new();
-        loop {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            let Some(&at) = arrivals.get(i) else { return Ok(served) };
-            let arrival = begin + at;
-            wait_until(arrival);
-            let start = Instant::now();
+        answer_line(&arrivals, &next, &clock, |i| {
             let query = &case.queries[i % case.queries.len()];
             black_box(searcher.search(query, case.k, case.algorithm)?);
-            served.add(arrival, start, Instant::now());
-        }
+            Ok(())
+        })
     };
     let served: Vec<Result<Served>> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(serve)).collect();
@@ -108,18 +102,26 @@ pub fn open_loop(case: &Case<'_>, rate: f64, threads: usize, time: Duration) -> 
     for served in served {
         all.merge(&served?);
     }
-    let span = |end: Instant| end.saturating_duration_since(begin).as_secs_f64().max(1e-9);
-    let queries = arrivals.len() as u64;
-    Ok(OpenLoop {
-        rate,
-        offered: queries as f64 / arrivals.last().map_or(1.0, Duration::as_secs_f64).max(1e-9),
-        achieved: all.last.map_or(0.0, |last| queries as f64 / span(last)),
-        threads,
-        queries,
-        latency: summary(&all.latency),
-        service: summary(&all.service),
-        late: all.late,
-    })
+    Ok(all.report(rate, threads, &arrivals))
+}
+
+/// Answers arrivals, one after another of those that no other thread has taken, until there
+/// are no more.
+fn answer_line(
+    arrivals: &[Duration],
+    next: &AtomicUsize,
+    clock: &impl Clock,
+    mut answer: impl FnMut(usize) -> Result<()>,
+) -> Result<Served> {
+    let mut served = Served::new();
+    loop {
+        let i = next.fetch_add(1, Ordering::Relaxed);
+        let Some(&arrival) = arrivals.get(i) else { return Ok(served) };
+        clock.wait_until(arrival);
+        let start = clock.now();
+        answer(i)?;
+        served.add(arrival, start, clock.now());
+    }
 }
 
 /// Poisson arrivals: exponential gaps, by inverting the distribution.
@@ -143,18 +145,36 @@ fn arrivals(rate: f64, time: Duration) -> Vec<Duration> {
     }
 }
 
-/// Sleeps while there is time and spins at the end: a sleeper wakes 50 µs late or more.
-fn wait_until(moment: Instant) {
-    const SPIN: Duration = Duration::from_micros(200);
-    loop {
-        let left = moment.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return;
-        }
-        if left > SPIN {
-            std::thread::sleep(left - SPIN);
-        } else {
-            std::hint::spin_loop();
+/// Time since arrivals began; tests have one that runs by itself.
+trait Clock {
+    fn now(&self) -> Duration;
+
+    /// Returns at `moment`, at once if it is past.
+    fn wait_until(&self, moment: Duration);
+}
+
+struct Wall {
+    begin: Instant,
+}
+
+impl Clock for Wall {
+    fn now(&self) -> Duration {
+        self.begin.elapsed()
+    }
+
+    /// Sleeps while there is time and spins at the end: a sleeper wakes 50 µs late or more.
+    fn wait_until(&self, moment: Duration) {
+        const SPIN: Duration = Duration::from_micros(200);
+        loop {
+            let left = (self.begin + moment).saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            if left > SPIN {
+                std::thread::sleep(left - SPIN);
+            } else {
+                std::hint::spin_loop();
+            }
         }
     }
 }
@@ -163,7 +183,7 @@ struct Served {
     latency: Histogram<u64>,
     service: Histogram<u64>,
     late: u64,
-    last: Option<Instant>,
+    last: Duration,
 }
 
 impl Served {
@@ -171,15 +191,15 @@ impl Served {
         // One nanosecond to an hour, three digits.
         let histogram =
             || Histogram::new_with_bounds(1, 3_600_000_000_000, 3).expect("valid bounds");
-        Served { latency: histogram(), service: histogram(), late: 0, last: None }
+        Served { latency: histogram(), service: histogram(), late: 0, last: Duration::ZERO }
     }
 
-    fn add(&mut self, arrival: Instant, start: Instant, end: Instant) {
+    fn add(&mut self, arrival: Duration, start: Duration, end: Duration) {
         let latency = end - arrival;
         self.latency.saturating_record(latency.as_nanos() as u64);
         self.service.saturating_record((end - start).as_nanos() as u64);
         self.late += u64::from(latency > Duration::from_secs(1));
-        self.last = Some(end);
+        self.last = self.last.max(end);
     }
 
     fn merge(&mut self, other: &Served) {
@@ -187,6 +207,21 @@ impl Served {
         self.service += &other.service;
         self.late += other.late;
         self.last = self.last.max(other.last);
+    }
+
+    fn report(&self, rate: f64, threads: usize, arrivals: &[Duration]) -> OpenLoop {
+        let queries = arrivals.len() as u64;
+        let per_second = |time: Duration| queries as f64 / time.as_secs_f64().max(1e-9);
+        OpenLoop {
+            rate,
+            offered: per_second(arrivals.last().copied().unwrap_or(Duration::from_secs(1))),
+            achieved: per_second(self.last),
+            threads,
+            queries,
+            latency: summary(&self.latency),
+            service: summary(&self.service),
+            late: self.late,
+        }
     }
 }
 
@@ -204,6 +239,8 @@ fn summary(nanos: &Histogram<u64>) -> Summary {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::super::tests::{sample_case, sample_index};
     use super::*;
 
@@ -219,16 +256,60 @@ mod tests {
         assert_eq!(arrivals(0.001, Duration::from_millis(1)).len(), 1);
     }
 
+    /// A clock that only waiting and answering move.
+    struct Made(Cell<Duration>);
+
+    impl Clock for Made {
+        fn now(&self) -> Duration {
+            self.0.get()
+        }
+
+        fn wait_until(&self, moment: Duration) {
+            self.0.set(self.0.get().max(moment));
+        }
+    }
+
+    /// `n` arrivals `gap` apart, each answered in a millisecond by one thread.
+    fn answered(n: u32, gap: Duration) -> OpenLoop {
+        let arrivals: Vec<Duration> = (1..=n).map(|i| gap * i).collect();
+        let clock = Made(Cell::new(Duration::ZERO));
+        let answer = |_| {
+            clock.0.set(clock.now() + Duration::from_millis(1));
+            Ok(())
+        };
+        let served = answer_line(&arrivals, &AtomicUsize::new(0), &clock, answer).unwrap();
+        served.report(1.0 / gap.as_secs_f64(), 1, &arrivals)
+    }
+
     #[test]
     fn waiting_in_line_counts() {
+        // Histograms keep three digits.
+        let near = |a: f64, b: f64| (a - b).abs() <= b * 1e-3;
+        // Answers are ready at 1, 2, … 100 ms after the first arrival, at 10 µs: the i-th waits
+        // 0.99 ms longer than the one before it.
+        let flood = answered(100, Duration::from_micros(10));
+        assert!(flood.saturated() && near(flood.achieved, 100.0 / 0.100_01), "{flood:?}");
+        assert!(near(flood.offered, 1e5) && flood.queries == 100, "{flood:?}");
+        assert!(near(flood.latency.max, 1000.0 + 99.0 * 990.0), "{flood:?}");
+        assert!(near(flood.latency.mean, 1000.0 + 49.5 * 990.0), "{flood:?}");
+        assert!(near(flood.service.max, 1000.0) && near(flood.service.p50, 1000.0), "{flood:?}");
+        // One every 20 ms: nothing waits.
+        let calm = answered(100, Duration::from_millis(20));
+        assert!(!calm.saturated() && near(calm.latency.max, 1000.0), "{calm:?}");
+        assert_eq!((flood.late, calm.late), (0, 0));
+        // The i-th waits 1 + 0.9 · (i − 1) ms: from the 1,112th on more than a second.
+        let long = answered(10_000, Duration::from_micros(100));
+        assert_eq!(long.late, 10_000 - 1_111);
+    }
+
+    #[test]
+    fn every_arrival_is_answered_and_loads_that_cannot_be_are_refused() {
         let (_dir, index, queries) = sample_index();
         let case = sample_case(&index, &queries);
-        // Far more than one thread can answer: the line grows until the arrivals end.
-        let flood = open_loop(&case, 5e7, 1, Duration::from_millis(2)).unwrap();
-        assert!(flood.saturated(), "{flood:?}");
-        assert!(flood.latency.p50 > 10.0 * flood.service.p50, "{flood:?}");
-        let calm = open_loop(&case, 200.0, 1, Duration::from_millis(100)).unwrap();
-        assert_eq!(calm.queries, arrivals(200.0, Duration::from_millis(100)).len() as u64);
+        let time = Duration::from_millis(20);
+        let open = open_loop(&case, 2000.0, 2, time).unwrap();
+        assert_eq!(open.queries, arrivals(2000.0, time).len() as u64);
+        assert!(open.achieved > 0.0 && open.service.max > 0.0, "{open:?}");
         assert!(open_loop(&case, 0.0, 1, Duration::from_secs(1)).is_err());
         // Arrivals of an hour would take 58 TB.
         assert!(open_loop(&case, 1e9, 1, Duration::from_secs(3600)).is_err());

@@ -248,5 +248,4 @@ impl<I: Iterator<Item = Result<TextRecord>>> VectorSource for Bm25Source<I> {
 }
 
 #[cfg(test)]
-#[path = "source_tests.rs"]
 mod tests;

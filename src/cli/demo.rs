@@ -185,7 +185,7 @@ impl Places {
         let (splade, bm25) = (splade.display(), bm25.display());
         let (splindex, query) = (program("splindex"), program("splindex-query"));
         format!(
-            "\nWhat to try next (cargo build --release makes both programs):\n  \
+            "\nWhat to try next:\n  \
              {query} search {splade} --queries {queries} --query-model {model} --k 10\n  \
              {query} bench {splade} {bm25} --queries {queries} --query-model {model} --algorithm all\n  \
              {splindex} encode --model {model} --input YOUR.tsv --output vectors    # id<TAB>text a line\n"
@@ -221,10 +221,14 @@ fn hybrid_below(report: &SuiteReport) -> Result<Option<String>> {
 /// Random sign changes of the test.
 const TRIALS: u64 = 10_000;
 
-/// How to call a program that lies beside this one.
+/// How to call a program: by its path where it lies beside this one, else through cargo, whose
+/// `run` builds one program only.
 fn program(name: &str) -> String {
-    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join(name)));
-    let Some(path) = beside else { return name.to_owned() };
+    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    let beside = std::env::current_exe().ok().map(|exe| exe.with_file_name(file));
+    let Some(path) = beside.filter(|path| path.is_file()) else {
+        return format!("cargo run --release --bin {name} --");
+    };
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(here).unwrap_or(&path).display().to_string()
 }
@@ -278,6 +282,14 @@ mod tests {
         assert_eq!(cut("short"), "short");
         let cut = cut(&"ä ".repeat(200));
         assert!(cut.ends_with("ä…") && cut.chars().count() == 100, "{cut}");
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_run_by_cargo() {
+        assert_eq!(program("no-such"), "cargo run --release --bin no-such --");
+        let this = std::env::current_exe().unwrap();
+        let name = this.file_stem().unwrap().to_str().unwrap();
+        assert!(this.ends_with(program(name)) || Path::new(&program(name)) == this);
     }
 
     #[test]

@@ -145,7 +145,13 @@ async fn listen(args: &ServeArgs, common: &Common, service: Arc<Service>) -> Res
     let limits = Limits { k: args.k, max_k: args.max_k };
     let listening = Listening::new(listener, Arc::clone(&service));
     let app = router(service, limits);
-    let first = async move { stop.next().await };
+    let quiet = common.quiet;
+    let first = async move {
+        stop.next().await;
+        if !quiet {
+            eprintln!("stopping: what has begun is answered first; a second signal stops at once");
+        }
+    };
     let server = axum::serve(listening, app).with_graceful_shutdown(first);
     tokio::select! {
         served = server => served.map_err(failed),

@@ -278,5 +278,4 @@ fn join(text: &mut String, part: &str) {
 }
 
 #[cfg(test)]
-#[path = "reader_tests.rs"]
 mod tests;

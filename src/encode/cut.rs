@@ -66,5 +66,4 @@ pub(super) fn before_space(text: &str, at_least: usize) -> Option<usize> {
 }
 
 #[cfg(test)]
-#[path = "cut_tests.rs"]
 mod tests;

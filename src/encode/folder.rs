@@ -356,5 +356,4 @@ fn length(value: Option<f64>) -> Option<usize> {
 }
 
 #[cfg(test)]
-#[path = "folder_tests.rs"]
 mod tests;

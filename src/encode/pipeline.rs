@@ -52,8 +52,17 @@ pub struct EncodeReport {
 /// `progress` says so, with whole blocks in the store to resume from.
 pub fn encode_to_store(
     records: impl Iterator<Item = Result<TextRecord>>,
+    store: StoreWriter,
+    job: &EncodeJob<'_>,
+) -> Result<EncodeReport> {
+    encode_blocks(records, store, job, BLOCK)
+}
+
+fn encode_blocks(
+    records: impl Iterator<Item = Result<TextRecord>>,
     mut store: StoreWriter,
     job: &EncodeJob<'_>,
+    block: u64,
 ) -> Result<EncodeReport> {
     let range = job.range.clone().unwrap_or(0..u64::MAX);
     let mut input = Input {
@@ -78,7 +87,7 @@ pub fn encode_to_store(
     // The errors of blocks that an earlier run wrote were its to show.
     input.errors.clear();
     loop {
-        let block = input.block(BLOCK)?;
+        let block = input.block(block)?;
         if block.consumed == 0 {
             break;
         }
@@ -219,5 +228,159 @@ fn add_to_crc(crc: &mut crc32fast::Hasher, record: &TextRecord) {
     for part in [&record.id, &record.text] {
         crc.update(&(part.len() as u64).to_le_bytes());
         crc.update(part.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::encode::Encoded;
+    use crate::vectors::TokenTable;
+    use crate::vectors::store::{Kind, ModelInfo, Plan, WeightFormat};
+
+    /// One term a text, of a weight by its length.
+    struct Lengths(TokenTable, ModelInfo);
+
+    impl TextEncoder for Lengths {
+        fn encode_texts(&self, texts: &[&str], done: &Progress<'_>) -> Result<Vec<Encoded>> {
+            let encoded = |text: &&str| match done(1) {
+                true => Ok(Encoded { terms: vec![(1, text.len() as f32)], truncated: false }),
+                false => Err(Error::Stopped),
+            };
+            texts.iter().map(encoded).collect()
+        }
+
+        fn check(&self, _: &str) -> Result<()> {
+            Ok(())
+        }
+
+        fn tokens(&self) -> &TokenTable {
+            &self.0
+        }
+
+        fn info(&self) -> &ModelInfo {
+            &self.1
+        }
+
+        fn max_length(&self) -> usize {
+            usize::MAX
+        }
+
+        fn pooling(&self) -> &'static str {
+            "length"
+        }
+
+        fn prompt(&self) -> &str {
+            ""
+        }
+    }
+
+    /// Encodes seven texts, two a block, and stops at a call of `progress`.
+    fn run(dir: &Path, stop: u64) -> Result<EncodeReport> {
+        let model = ModelInfo {
+            name: String::new(),
+            architecture: String::new(),
+            layers: 0,
+            hidden: 0,
+            vocabulary: 2,
+            config_digest: String::new(),
+            weights_digest: String::new(),
+            tokenizer_digest: String::new(),
+            licence: None,
+        };
+        let encoder = Lengths(TokenTable::from_tokens(["a", "b"]), model);
+        let plan = Plan::converted(Kind::Document, WeightFormat::F32);
+        let store = StoreWriter::resume(dir, plan, encoder.tokens())?;
+        let calls = AtomicU64::new(0);
+        let job = EncodeJob {
+            encoder: &encoder,
+            top: None,
+            min_weight: 0.0,
+            skip_bad: false,
+            range: None,
+            progress: &|_| calls.fetch_add(1, Ordering::Relaxed) < stop,
+        };
+        let record = |i: usize| TextRecord {
+            id: format!("d{i}"),
+            text: "x".repeat(i + 1),
+            path: Path::new("t.tsv").into(),
+            place: Place::Line(i as u64 + 1),
+        };
+        encode_blocks((0..7).map(|i| Ok(record(i))), store, &job, 2)
+    }
+
+    fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
+        let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+        let mut files: Vec<_> = entries
+            .map(|e| (e.file_name().into_string().unwrap(), std::fs::read(e.path()).unwrap()))
+            .collect();
+        files.sort();
+        files
+    }
+
+    /// A crash keeps any beginning of the journal, and of the vectors at least what it names.
+    #[test]
+    fn a_store_cut_at_any_byte_is_continued_to_the_same_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let whole_dir = dir.path().join("whole");
+        run(&whole_dir, u64::MAX).unwrap();
+        let whole = files(&whole_dir);
+        let content = |name: &str| &whole.iter().find(|(n, _)| n == name).unwrap().1;
+        let (journal, part) = (content("journal.jsonl"), content("part-00000.vec"));
+        let ends: Vec<usize> = std::str::from_utf8(journal)
+            .unwrap()
+            .lines()
+            .filter_map(|line| {
+                serde_json::from_str::<serde_json::Value>(line).unwrap()["block"]["end"].as_u64()
+            })
+            .map(|end| end as usize)
+            .collect();
+        assert_eq!((ends.len(), ends[3]), (4, part.len()));
+        let cut = dir.path().join("cut");
+        let continues = |journal: &[u8], part: &[u8]| {
+            std::fs::create_dir(&cut).unwrap();
+            std::fs::write(cut.join("journal.jsonl"), journal).unwrap();
+            std::fs::write(cut.join("part-00000.vec"), part).unwrap();
+            run(&cut, u64::MAX).unwrap();
+            assert!(
+                files(&cut) == whole,
+                "{} bytes of journal, {} of vectors",
+                journal.len(),
+                part.len()
+            );
+            std::fs::remove_dir_all(&cut).unwrap();
+        };
+        let lines = |bytes: &[u8]| bytes.iter().filter(|&&byte| byte == b'\n').count();
+        for at in 0..=journal.len() {
+            // The plan's line comes first.
+            let blocks = lines(&journal[..at]).saturating_sub(1);
+            let named = blocks.checked_sub(1).map_or(0, |last| ends[last]);
+            // A block is on disk before its line is begun.
+            let whole_lines = at == 0 || journal[at - 1] == b'\n';
+            let next = ends.get(blocks).copied().unwrap_or(part.len());
+            match whole_lines {
+                true => (named..=next).for_each(|end| continues(&journal[..at], &part[..end])),
+                false => continues(&journal[..at], &part[..next]),
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_stopped_at_any_text_keeps_whole_blocks_and_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        run(&dir.path().join("whole"), u64::MAX).unwrap();
+        let whole = files(&dir.path().join("whole"));
+        // The first call tells of what was resumed.
+        for stop in 1..=7 {
+            let store = dir.path().join(format!("{stop}"));
+            assert!(matches!(run(&store, stop), Err(Error::Stopped)), "{stop}");
+            let journal = std::fs::read_to_string(store.join("journal.jsonl")).unwrap();
+            assert_eq!(journal.lines().count() as u64, 1 + (stop - 1) / 2);
+            run(&store, u64::MAX).unwrap();
+            assert!(files(&store) == whole, "{stop}");
+        }
     }
 }

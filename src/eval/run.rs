@@ -231,5 +231,4 @@ fn parse_json(line: &str) -> Result<Parsed<'_>, String> {
 }
 
 #[cfg(test)]
-#[path = "run_tests.rs"]
 mod tests;

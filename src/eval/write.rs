@@ -157,5 +157,4 @@ impl fmt::Display for NineDigits {
 }
 
 #[cfg(test)]
-#[path = "write_tests.rs"]
 mod tests;

@@ -357,5 +357,4 @@ fn push_json<T: serde::Serialize + ?Sized>(line: &mut Vec<u8>, value: &T) {
 }
 
 #[cfg(test)]
-#[path = "jsonl_tests.rs"]
 mod tests;

@@ -7,9 +7,12 @@ mod corruption;
 mod exact;
 mod fuzz_corpus;
 mod hybrid;
+#[cfg(target_os = "linux")]
+mod killed;
 #[path = "../mutations/mod.rs"]
 mod mutations;
 #[path = "../random/mod.rs"]
 mod random;
 mod scale;
+#[cfg(feature = "cli")]
 mod synth_stats;

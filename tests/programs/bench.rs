@@ -2,17 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use assert_cmd::Command;
-use predicates::prelude::*;
-use predicates::str::contains;
 use splindex::builder::{BuildOptions, Collection, build};
 use splindex::format::Codec;
 use splindex::progress::Silent;
 
-fn bench(dir: &Path, words: &[&str]) -> Command {
-    let mut command = Command::new(crate::common::QUERY);
-    command.current_dir(dir).arg("bench").args(words);
-    command
+use crate::common::{QUERY, SPLINDEX, command, succeeds};
+
+/// What `bench` prints to standard output and error.
+fn bench(dir: &Path, words: &str) -> (String, String) {
+    succeeds(dir, QUERY, &format!("bench {words}"))
+}
+
+fn report(dir: &Path, words: &str) -> serde_json::Value {
+    serde_json::from_str(&bench(dir, &format!("{words} --json")).0).unwrap()
 }
 
 /// `fast.spx`, `small.spx`, `queries.tsv` and `qrels.txt` over fifty documents.
@@ -43,16 +45,20 @@ fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
 #[test]
 fn indexes_by_algorithms_by_depths_in_one_call_with_reports() {
     let dir = files();
-    let words = ["fast.spx", "small.spx", "--queries", "queries.tsv", "--k", "1,10", "--algorithm"];
-    let more = ["all", "--recall", "--runs", "2", "--qrels", "qrels.txt", "--report", "out"];
-    bench(dir.path(), &[&words[..], &more].concat())
-        .assert()
-        .success()
-        .stdout(contains("block_max_wand").and(contains("MRR@10")).and(contains("3/3")))
-        // Lists of ten have no recall@1000; the row says whose latency it shows.
-        .stdout(contains("R@10 ").and(contains("R@1000").not()))
-        .stdout(contains("fast, exhaustive ").and(contains("small, exhaustive ")))
-        .stderr(contains("report: out/report.html"));
+    let (out, err) = bench(
+        dir.path(),
+        "fast.spx small.spx --queries queries.tsv --k 1,10 --algorithm all --recall --runs 2 \
+         --qrels qrels.txt --report out",
+    );
+    // The row says whose latency it shows.
+    for part in
+        ["block_max_wand", "MRR@10", "3/3", "R@10 ", "fast, exhaustive ", "small, exhaustive "]
+    {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    // Lists of ten have no recall@1000.
+    assert!(!out.contains("R@1000"), "{out}");
+    assert!(err.contains("report: out/report.html"), "{err}");
     for name in ["report.html", "report.json", "cases.csv", "queries.csv", "suite.md"] {
         assert!(dir.path().join("out").join(name).is_file(), "{name}");
     }
@@ -65,10 +71,11 @@ fn indexes_by_algorithms_by_depths_in_one_call_with_reports() {
 #[test]
 fn loads_are_measured_when_asked_for() {
     let dir = files();
-    let words = ["fast.spx", "--queries", "queries.tsv", "--k", "3", "--runs", "1", "--json"];
-    let more = ["--rate", "300", "--threads", "2", "--seconds", "0.1", "--cpu", "none"];
-    let output = bench(dir.path(), &[&words[..], &more].concat()).output().unwrap();
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let report = report(
+        dir.path(),
+        "fast.spx --queries queries.tsv --k 3 --runs 1 --rate 300 --threads 2 --seconds 0.1 \
+         --cpu none",
+    );
     let case = &report["cases"][0];
     assert_eq!(case["throughput"]["threads"], 2);
     assert!(case["open_loop"]["achieved"].as_f64().unwrap() > 0.0);
@@ -80,12 +87,11 @@ fn loads_are_measured_when_asked_for() {
 #[test]
 fn approximate_settings_are_cases_of_their_own_and_marked() {
     let dir = files();
-    let words =
-        ["fast.spx", "--queries", "queries.tsv", "--k", "3", "--runs", "1", "--report", "out"];
-    let more = ["--algorithm", "windowed,wand", "--max-query-terms", "1,2", "--rescore", "5"];
-    let shown = ["--recall", "--json"];
-    let output = bench(dir.path(), &[&words[..], &more, &shown].concat()).output().unwrap();
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let report = report(
+        dir.path(),
+        "fast.spx --queries queries.tsv --k 3 --runs 1 --report out --algorithm windowed,wand \
+         --max-query-terms 1,2 --rescore 5 --recall",
+    );
     let cases = report["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 2 * 2);
     assert_eq!(cases[0]["approximate"]["max_query_terms"], 1);
@@ -106,10 +112,10 @@ fn a_suite_prints_the_papers_table() {
     };
     let suite = format!("k = 10\nruns = 1\n{}{}", row("one", "fast.spx"), row("two", "small.spx"));
     write(dir.path(), "suite.toml", &suite);
-    bench(dir.path(), &["--suite", "suite.toml"])
-        .assert()
-        .success()
-        .stdout(contains("nDCG@10").and(contains("latency (query encoding)")).and(contains("two")));
+    let (out, _) = bench(dir.path(), "--suite suite.toml");
+    for part in ["nDCG@10", "latency (query encoding)", "two"] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
 }
 
 #[test]
@@ -118,25 +124,25 @@ fn what_cannot_be_measured_is_refused_with_the_reason() {
     write(dir.path(), "texts.tsv", "q1\twhat is this\n");
     write(dir.path(), "others.txt", "q8 0 d16 1\n");
     write(dir.path(), "bad.tsv", "q1\tt1:3\nq2\tt1:x\nq3\tt1:2\n");
-    let start = ["fast.spx", "--queries"];
     for (words, message) in [
-        (
-            &["queries.tsv", "--algorithm", "magic"][..],
-            "unknown algorithm \"magic\"; known are auto",
-        ),
-        (&["queries.tsv", "--k", "10,0"], "--k must be at least 1"),
-        (&["queries.tsv", "--runs", "0"], "--runs must be at least 1"),
-        (&["queries.tsv", "--rate", "0"], "--rate must be positive"),
-        (&["queries.tsv", "--rate", "1e9", "--seconds", "1"], "--rate × --seconds must be at most"),
-        (&["queries.tsv", "--seconds", "1e300"], "--seconds must be above 0 and at most 86400"),
-        (&["queries.tsv", "--qrels", "others.txt"], "others.txt: expected judgements of the"),
-        (&["queries.tsv", "--report", "absent/out"], "absent: no such folder to write to"),
-        (&["queries.tsv", "--cpu", "4096"], "cannot use core 4096"),
-        (&["texts.tsv"], "texts.tsv:1: "),
-        (&["bad.tsv"], "bad.tsv:2: "),
-        (&["absent.tsv"], "absent.tsv: no such file"),
+        ("queries.tsv --algorithm magic", "unknown algorithm \"magic\"; known are auto"),
+        ("queries.tsv --k 10,0", "--k must be at least 1"),
+        ("queries.tsv --runs 0", "--runs must be at least 1"),
+        ("queries.tsv --rate 0", "--rate must be positive"),
+        ("queries.tsv --rate 1e9 --seconds 1", "--rate × --seconds must be at most"),
+        ("queries.tsv --seconds 1e300", "--seconds must be above 0 and at most 86400"),
+        ("queries.tsv --qrels others.txt", "others.txt: expected judgements of the"),
+        ("queries.tsv --report absent/out", "absent: no such folder to write to"),
+        ("queries.tsv --cpu 4096", "cannot use core 4096"),
+        ("texts.tsv", "texts.tsv:1: "),
+        ("bad.tsv", "bad.tsv:2: "),
+        ("absent.tsv", "absent.tsv: no such file"),
     ] {
-        bench(dir.path(), &[&start[..], words].concat()).assert().code(2).stderr(contains(message));
+        let words = format!("bench fast.spx --queries {words}");
+        let output = command(dir.path(), QUERY, &words).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{words}: {said}");
+        assert!(said.contains(message), "{words}: {said}");
     }
 }
 
@@ -151,46 +157,35 @@ fn queries_and_judgements_may_come_from_pipes() {
         std::thread::spawn(move || std::fs::write(pipe, text).unwrap())
     };
     let writers = [fill("queries", "queries.tsv"), fill("qrels", "qrels.txt")];
-    let words =
-        ["fast.spx", "small.spx", "--queries", "queries", "--qrels", "qrels", "--runs", "1"];
-    bench(dir.path(), &words)
-        .timeout(std::time::Duration::from_secs(120))
-        .assert()
-        .success()
-        .stdout(contains("MRR@10").and(contains("R@1000")));
+    let (out, _) = bench(dir.path(), "fast.spx small.spx --queries queries --qrels qrels --runs 1");
+    assert!(out.contains("MRR@10") && out.contains("R@1000"), "{out}");
     writers.into_iter().for_each(|writer| writer.join().unwrap());
 }
 
 #[test]
 fn what_is_named_twice_is_measured_once() {
     let dir = files();
-    let words = ["fast.spx", "--queries", "queries.tsv", "--k", "10,3,10", "--runs", "1", "--json"];
-    let more = ["--algorithm", "wand,windowed,wand", "--cpu", "none"];
-    let output = bench(dir.path(), &[&words[..], &more].concat()).output().unwrap();
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let report = report(
+        dir.path(),
+        "fast.spx --queries queries.tsv --k 10,3,10 --runs 1 --algorithm wand,windowed,wand \
+         --cpu none",
+    );
     let cases = report["cases"].as_array().unwrap().iter();
     let cases: Vec<_> = cases.map(|c| (c["k"].as_u64(), c["algorithm"].as_str())).collect();
     let of = |k, name| (Some(k), Some(name));
     assert_eq!(cases, [of(10, "wand"), of(10, "windowed"), of(3, "wand"), of(3, "windowed")]);
 }
 
-#[cfg(feature = "encode")]
 #[test]
 fn the_demo_runs_from_anywhere_and_again() {
     let dir = tempfile::tempdir().unwrap();
     for _ in 0..2 {
-        Command::new(crate::common::SPLINDEX)
-            .current_dir(dir.path())
-            .args(["demo", "--dir", "made"])
-            .assert()
-            .success()
-            .stdout(
-                contains("MRR@10")
-                    .and(contains("BM25"))
-                    .and(contains("SPLADE"))
-                    .and(contains("hybrid"))
-                    .and(contains("What to try next")),
-            );
+        let (out, _) = succeeds(dir.path(), SPLINDEX, "demo --dir made");
+        for part in ["MRR@10", "BM25", "SPLADE", "hybrid", "What to try next"] {
+            assert!(out.contains(part), "{part}: {out}");
+        }
+        // Both programs are there: by their paths.
+        assert!(out.contains(&format!("  {QUERY} search made/splade.spx ")), "{out}");
     }
     let mut made: Vec<String> = std::fs::read_dir(dir.path().join("made"))
         .unwrap()

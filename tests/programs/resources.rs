@@ -1,4 +1,4 @@
-//! Memory measured from outside, kills, and full disks: what other programs see.
+//! Memory measured from outside, and full disks: what other programs see.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -153,40 +153,6 @@ fn a_refusal_keeps_the_limit_and_asks_for_enough() {
     }
     // The second limit is near what it takes.
     assert!(refused >= 8, "{refused}");
-}
-
-#[test]
-fn a_kill_at_any_moment_leaves_the_older_file_and_nothing_for_the_next_run() {
-    let dir = made();
-    let dir = dir.path();
-    done(dir, "build --bm25 --input made/queries.tsv --output x.spx --quiet");
-    let older = fs::read(dir.join("x.spx")).unwrap();
-    fs::create_dir(dir.join("tmp")).unwrap();
-    let build = "build --input made/documents --output x.spx --memory 80MiB --tmp tmp";
-    done(dir, &build.replace("x.spx", "whole.spx"));
-    let whole = fs::read(dir.join("whole.spx")).unwrap();
-    let mut killed = 0;
-    for wait in [20u64, 60, 150, 300, 500, 700] {
-        let mut child = splindex(dir, build).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(wait));
-        if child.try_wait().unwrap().is_some() {
-            break;
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        killed += 1;
-        assert_eq!(fs::read_dir(dir.join("tmp")).unwrap().count(), 0);
-        let now = fs::read(dir.join("x.spx")).unwrap();
-        if now == whole {
-            // It had just renamed its file when it was killed.
-            break;
-        }
-        assert!(now == older, "killed after {wait} ms");
-    }
-    assert!(killed > 0);
-    done(dir, build);
-    assert_eq!(leftovers(dir), Vec::<String>::new());
-    assert!(fs::read(dir.join("x.spx")).unwrap() == whole);
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! `splindex-query search`: where answers go, and what query files may hold.
 
 use std::fs;
-use std::time::Duration;
 
-use crate::common::{Folder, QUERY};
+use crate::common::{Folder, QUERY, succeeds};
 
 /// `docs.spx`, `bm25.spx` and `hybrid.spx` over six documents.
 fn indexes() -> Folder {
@@ -47,16 +46,13 @@ fn a_run_goes_into_a_pipe_and_is_not_read_from_it() {
         std::thread::spawn(move || fs::read_to_string(pipe).unwrap())
     };
     let search = |output: &str| {
-        let mut command = assert_cmd::Command::new(QUERY);
         let words = format!("search bm25.spx --queries q.tsv --format msmarco --output {output}");
-        command.current_dir(shop.path("")).args(words.split(' ')).timeout(Duration::from_secs(120));
-        command.assert().success().get_output().clone()
+        succeeds(&shop.path(""), QUERY, &words).0
     };
     search("pipe");
     let run = reader.join().unwrap();
     assert_eq!(run.lines().count(), expected.len(), "{run}");
-    let written = search("/dev/stdout");
-    assert_eq!(String::from_utf8(written.stdout).unwrap(), run);
+    assert_eq!(search("/dev/stdout"), run);
 }
 
 #[test]

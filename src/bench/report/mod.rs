@@ -239,13 +239,13 @@ pub fn write(report: &Report, dir: &Path) -> Result<()> {
     publish(dir, "report.json", &(json + "\n"))?;
     publish(dir, "report.md", &markdown(report))?;
     publish(dir, "report.html", &html::page(report))?;
-    publish(dir, "cases.csv", &csv::cases(report))?;
+    publish(dir, "cases.csv", &csv::cases(report)?)?;
     for (name, text) in
-        [("open_loop.csv", csv::open_loop(report)), ("throughput.csv", csv::throughput(report))]
+        [("open_loop.csv", csv::open_loop(report)?), ("throughput.csv", csv::throughput(report)?)]
     {
         text.map_or(Ok(()), |text| publish(dir, name, &text))?;
     }
-    publish(dir, "queries.csv", &csv::queries(report))
+    publish(dir, "queries.csv", &csv::queries(report)?)
 }
 
 /// Writes a file of `dir`.

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::npy::{Header, Kind, Numbers};
 use super::rows::{Matrix, SparseRows};
 use super::sidecar::{self, Sidecars};
-use super::zip::{self, Entry, Member};
+use super::zip::{Archive, Member};
 use crate::error::{Error, Place, Result};
 use crate::vectors::reread::{Rereadable, unreadable};
 
@@ -19,8 +19,7 @@ const CSR_HEADER: u64 = 24;
 /// No zip file, arrays that are missing, of a wrong type or of lengths that do not go
 /// together, a matrix that is not in compressed rows, and what [`SparseRows`] says.
 pub(crate) fn open_npz(file: &Rereadable, sidecars: &Sidecars) -> Result<SparseRows> {
-    let entries = zip::directory(file)?;
-    let archive = Archive { file, entries: &entries };
+    let archive = Npz { file, archive: Archive::open(file)? };
     if let Some(format) = archive.text("format")?
         && format != "csr"
     {
@@ -109,18 +108,18 @@ fn bad(path: &Path, problem: String) -> Error {
     Error::data(path, Place::File, problem)
 }
 
-struct Archive<'a> {
+struct Npz<'a> {
     file: &'a Rereadable,
-    entries: &'a [Entry],
+    archive: Archive<'a>,
 }
 
-impl Archive<'_> {
+impl Npz<'_> {
     fn open(&self, name: &str) -> Result<Option<(Header, Member, u64)>> {
         let file = format!("{name}.npy");
-        let Some(entry) = self.entries.iter().find(|entry| entry.name == file) else {
+        let Some(entry) = self.archive.entries.iter().find(|entry| entry.name == file) else {
             return Ok(None);
         };
-        let mut member = entry.open(self.file)?;
+        let mut member = self.archive.member(entry)?;
         let header = Header::read(&mut member)
             .map_err(|p| bad(self.file.path(), format!("array {name}: {p}")))?;
         let left = entry.len.saturating_sub(header.len);
@@ -131,7 +130,7 @@ impl Archive<'_> {
     fn array(&self, name: &str) -> Result<(u64, Numbers)> {
         let path = self.file.path();
         let Some((header, member, left)) = self.open(name)? else {
-            let found: Vec<&str> = self.entries.iter().map(|entry| &*entry.name).collect();
+            let found: Vec<&str> = self.archive.entries.iter().map(|entry| &*entry.name).collect();
             let problem = format!("expected an array {name}, found {}", found.join(", "));
             return Err(bad(path, problem).hint("save a csr matrix with scipy.sparse.save_npz"));
         };
@@ -156,7 +155,7 @@ impl Archive<'_> {
 
     /// A short array of whole numbers, if it is there.
     fn numbers(&self, name: &str) -> Result<Option<Vec<i64>>> {
-        if !self.entries.iter().any(|entry| entry.name.strip_suffix(".npy") == Some(name)) {
+        if !self.archive.entries.iter().any(|entry| entry.name.strip_suffix(".npy") == Some(name)) {
             return Ok(None);
         }
         let (len, mut numbers) = self.array(name)?;

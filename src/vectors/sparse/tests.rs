@@ -1,8 +1,10 @@
 use std::collections::BTreeMap;
-use std::io::Cursor;
+use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
+use flate2::Compression;
 use proptest::prelude::*;
+use rawzip::{CompressionMethod, ZipArchiveWriter};
 
 use super::npy::Header;
 use super::zip::ZipWriter;
@@ -113,8 +115,7 @@ fn npz(arrays: &[(&str, &str, String, Vec<u8>)]) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, kind, shape, bytes) in arrays {
         let all = [Header::bytes(kind, shape), bytes.clone()].concat();
-        zip.member::<std::io::Error>(&format!("{name}.npy"), all.len() as u64, |out| out(&all))
-            .unwrap();
+        zip.member::<std::io::Error>(&format!("{name}.npy"), |out| out(&all)).unwrap();
     }
     zip.finish().unwrap().into_inner()
 }
@@ -228,6 +229,50 @@ fn files_that_do_not_go_with_the_matrix_are_refused() {
 }
 
 #[test]
+fn deflated_members_are_read_and_checksums_compared() {
+    let folder = Folder::new();
+    let data = le(&[0.5, 2.0], f64::to_le_bytes);
+    let (one, two) = (|| "(1,)".to_owned(), || "(2,)".to_owned());
+    let members = [
+        ("indptr.npy", [Header::bytes("<i8", &two()), le(&[0, 2], i64::to_le_bytes)].concat()),
+        ("indices.npy", [Header::bytes("<i8", &two()), le(&[0, 2], i64::to_le_bytes)].concat()),
+        ("data.npy", [Header::bytes("<f8", &two()), data].concat()),
+    ];
+    let packed = |method: CompressionMethod| {
+        let mut zip = ZipArchiveWriter::new(Vec::new());
+        for (name, bytes) in &members {
+            let (mut entry, config) =
+                zip.new_file(name).compression_method(method).start().unwrap();
+            let deflate = flate2::write::DeflateEncoder::new(&mut entry, Compression::best());
+            let mut writer = config.wrap(deflate);
+            writer.write_all(bytes).unwrap();
+            let (deflate, descriptor) = writer.finish().unwrap();
+            deflate.finish().unwrap();
+            entry.finish(descriptor).unwrap();
+        }
+        zip.finish().unwrap()
+    };
+    let bytes = packed(CompressionMethod::DEFLATE);
+    std::fs::write(folder.path("x.npz"), &bytes).unwrap();
+    let row = BTreeMap::from([("0".to_owned(), 0.5), ("2".to_owned(), 2.0)]);
+    assert_eq!(folder.read("x.npz").unwrap(), [("0".to_owned(), row)]);
+    std::fs::write(folder.path("x.npz"), packed(CompressionMethod::BZIP2)).unwrap();
+    let message = folder.message("x.npz");
+    assert!(message.contains("member \"indptr.npy\": expected it stored or deflated"), "{message}");
+
+    // The last number of a stored array.
+    let mut bytes = npz(&[
+        ("indptr", "<i8", two(), le(&[0, 1], i64::to_le_bytes)),
+        ("indices", "<i8", one(), le(&[7], i64::to_le_bytes)),
+        ("data", "<f8", one(), le(&[0.5], f64::to_le_bytes)),
+    ]);
+    let at = bytes.windows(8).position(|window| window == 0.5f64.to_le_bytes()).unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(folder.path("x.npz"), bytes).unwrap();
+    assert!(folder.message("x.npz").contains("its checksum does not hold"));
+}
+
+#[test]
 fn archives_that_hold_no_csr_matrix_are_refused() {
     let folder = Folder::new();
     let csc = npz(&[("format", "|S3", "()".into(), b"csc".to_vec())]);
@@ -235,13 +280,21 @@ fn archives_that_hold_no_csr_matrix_are_refused() {
     let object = npz(&[("indptr", "|O", "(1,)".into(), vec![0; 8])]);
     let float = npz(&[("indptr", "<f8", "(1,)".into(), vec![0; 8])]);
     let short = npz(&[("indptr", "<i8", "(9,)".into(), vec![0; 8])]);
+    let names: Vec<String> = (0..1001).map(|i| i.to_string()).collect();
+    let many: Vec<_> =
+        names.iter().map(|name| (&**name, "<f4", "(1,)".into(), vec![0; 4])).collect();
+    let many = npz(&many);
     for (bytes, expected) in [
         (csc, "expected a matrix in compressed rows (csr), found csc"),
         (other, "expected an array indptr, found a.npy"),
         (object, "array indptr: expected numbers, found type \"|O\""),
         (float, "array indptr: expected numbers, found type \"<f8\""),
         (short, "array indptr: expected 9 numbers, found 8 bytes"),
-        (b"PK\x03\x04 and no more".to_vec(), "found no end of a zip directory"),
+        (many, "found more than 1000 members"),
+        (
+            b"PK\x03\x04 and no more".to_vec(),
+            "expected a .npz (zip) file: Missing end of central directory",
+        ),
     ] {
         std::fs::write(folder.path("x.npz"), bytes).unwrap();
         let message = folder.message("x.npz");

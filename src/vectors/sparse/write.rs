@@ -1,6 +1,6 @@
 //! Writing a collection as a sparse matrix: SciPy's `.npz`, big-ann-benchmarks' `.csr`.
 
-use std::io::{self, Seek, Write};
+use std::io::{self, Write};
 
 use super::npy::Header;
 use super::zip::ZipWriter;
@@ -106,7 +106,7 @@ impl From<Error> for Failed {
 
 /// Writes what `scipy.sparse.load_npz` reads, uncompressed: int32 indices (indptr int64
 /// beyond 2^31 values), float32 data. `path` is what errors call it.
-pub(crate) fn write_npz<W: Write + Seek>(
+pub(crate) fn write_npz<W: Write>(
     gathered: &Gathered,
     columns: &Columns,
     out: W,
@@ -117,16 +117,15 @@ pub(crate) fn write_npz<W: Write + Seek>(
         let nnz = gathered.postings();
         let wide = i32::try_from(nnz).is_err();
         let vector = |kind: &str, len: u64| Header::bytes(kind, &format!("({len},)"));
-        let size = |header: &[u8], len: u64, size: u64| header.len() as u64 + len * size;
 
         let header = vector("<i4", nnz);
-        zip.member("indices.npy", size(&header, nnz, 4), |out| {
+        zip.member("indices.npy", |out| {
             out(&header)?;
             values(gathered, columns, out, |&(column, _)| column.to_le_bytes())
         })?;
         let rows = gathered.documents() as u64 + 1;
         let header = vector(if wide { "<i8" } else { "<i4" }, rows);
-        zip.member("indptr.npy", size(&header, rows, if wide { 8 } else { 4 }), |out| {
+        zip.member("indptr.npy", |out| {
             out(&header)?;
             for end in [0].iter().chain(gathered.ends()) {
                 out(&end.to_le_bytes()[..if wide { 8 } else { 4 }])?;
@@ -134,12 +133,12 @@ pub(crate) fn write_npz<W: Write + Seek>(
             Ok::<_, Failed>(())
         })?;
         let header = Header::bytes("|S3", "()");
-        zip.member("format.npy", size(&header, 3, 1), |out| {
+        zip.member("format.npy", |out| {
             out(&header)?;
             out(b"csr").map_err(Failed::Io)
         })?;
         let header = vector("<i8", 2);
-        zip.member("shape.npy", size(&header, 2, 8), |out| {
+        zip.member("shape.npy", |out| {
             out(&header)?;
             [gathered.documents() as u64, columns.width]
                 .iter()
@@ -147,7 +146,7 @@ pub(crate) fn write_npz<W: Write + Seek>(
                 .map_err(Failed::Io)
         })?;
         let header = vector("<f4", nnz);
-        zip.member("data.npy", size(&header, nnz, 4), |out| {
+        zip.member("data.npy", |out| {
             out(&header)?;
             values(gathered, columns, out, |&(_, weight)| weight.to_le_bytes())
         })?;

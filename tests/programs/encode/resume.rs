@@ -1,79 +1,65 @@
 //! Killed, stopped and damaged runs go on to the bytes of an undisturbed one, or are refused.
 
-use std::process::{Command, Output, Stdio};
+use std::io::Write;
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use splindex::vectors::store::StoreReader;
 
 use super::{Run, edit, files, golden, many, message};
 
-/// Starts encoding into `store`, waits for `lines` lines of its journal and a little, and
-/// interrupts it. `None` if it was done by then: a busy machine wakes us late.
-fn interrupted(
-    run: &Run,
-    store: &str,
-    lines: usize,
-    then: Duration,
-    signal: &str,
-) -> Option<Output> {
-    let mut command = run.command(&golden("bert"), store, &["--resume"]);
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+/// Texts of a block.
+const BLOCK: usize = 512;
+
+/// Encoding from a pipe, which waits for more where it has no whole block.
+fn piped(run: &Run, store: &str) -> Child {
+    let mut command = Command::new(crate::common::SPLINDEX);
+    command.args(["encode", "--input", "-", "--model"]).arg(golden("bert"));
+    command.arg("--output").arg(run.path(store)).args(["--max-length", "32", "--resume"]);
+    command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Gives it the lines of `blocks` blocks and a bit more, and returns when those blocks are on
+/// disk: then it waits for the next line.
+fn feed(run: &Run, store: &str, child: &mut Child, blocks: usize) {
+    let text: String = many().split_inclusive('\n').take(blocks * BLOCK + 40).collect();
+    child.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
     let journal = run.path(store).join("journal.jsonl");
-    while std::fs::read_to_string(&journal).unwrap_or_default().lines().count() < lines {
-        if child.try_wait().unwrap().is_some() {
-            break;
-        }
+    // The first line is the plan.
+    while std::fs::read_to_string(&journal).unwrap_or_default().lines().count() < 1 + blocks {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before its input did");
         std::thread::sleep(Duration::from_millis(1));
     }
-    std::thread::sleep(then);
-    // Fails if the process is gone; not waited for yet, its number is still its own.
-    Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+}
+
+/// A run of all texts from a pipe to its end.
+fn finish(run: &Run, store: &str) -> Output {
+    let mut child = piped(run, store);
+    child.stdin.take().unwrap().write_all(many().as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
-    let finished = run.path(store).join("manifest.json").exists();
-    assert!(finished || !output.status.success(), "{}", message(&output));
-    (!finished).then_some(output)
+    assert!(output.status.success(), "{}", message(&output));
+    output
 }
 
-/// Until the run was interrupted in time; every attempt begins with no store.
-fn in_time<T>(run: &Run, store: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
-    for _ in 0..20 {
-        if let Some(done) = attempt() {
-            return done;
-        }
-        std::fs::remove_dir_all(run.path(store)).unwrap();
-    }
-    panic!("20 runs were over before they could be interrupted");
-}
-
+/// SIGKILL before the first block and after each of the next, one after another.
 #[test]
-fn a_killed_run_resumes_to_the_same_bytes() {
-    let run = Run::new(&many());
-    run.encode("whole", &[]);
-    in_time(&run, "killed", || interrupted(&run, "killed", 2, Duration::ZERO, "-KILL"));
+fn a_run_killed_again_and_again_resumes_to_the_same_bytes() {
+    let run = Run::new("");
+    finish(&run, "whole");
+    for blocks in 0..4 {
+        let mut child = piped(&run, "killed");
+        feed(&run, "killed", &mut child, blocks);
+        child.kill().unwrap();
+        assert!(!child.wait().unwrap().success());
+    }
     let e = StoreReader::open(&run.path("killed")).err().unwrap().to_string();
     let end = "killed: the vector store is unfinished; finish it with encode --resume, or remove the \
                folder and make it again";
     assert!(e.ends_with(end), "{e}");
-    run.encode("killed", &["--resume"]);
+    finish(&run, "killed");
     assert_eq!(files(&run.path("whole")), files(&run.path("killed")));
     // Resuming a finished store changes nothing.
-    run.encode("killed", &["--resume"]);
-    assert_eq!(files(&run.path("whole")), files(&run.path("killed")));
-}
-
-/// SIGKILL between blocks and within them, before the first and late, one after another.
-#[test]
-fn a_run_killed_again_and_again_still_ends_with_the_same_bytes() {
-    let run = Run::new(&many());
-    run.encode("whole", &[]);
-    in_time(&run, "killed", || {
-        for (lines, milliseconds) in [(0, 3), (1, 0), (1, 5), (3, 2), (6, 9), (10, 4)] {
-            let then = Duration::from_millis(milliseconds);
-            interrupted(&run, "killed", lines, then, "-KILL")?;
-        }
-        Some(())
-    });
-    run.encode("killed", &["--resume"]);
+    finish(&run, "killed");
     assert_eq!(files(&run.path("whole")), files(&run.path("killed")));
 }
 
@@ -99,12 +85,19 @@ fn a_run_killed_before_its_first_block_knows_its_input() {
 #[cfg(unix)]
 #[test]
 fn a_signal_stops_a_run_with_whole_blocks_and_says_how_to_go_on() {
-    let run = Run::new(&many());
-    run.encode("whole", &[]);
+    let run = Run::new("");
+    finish(&run, "whole");
     for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
         let store = format!("stopped{code}");
-        let attempt = || interrupted(&run, &store, 2, Duration::ZERO, signal);
-        let output = in_time(&run, &store, attempt);
+        let mut child = piped(&run, &store);
+        feed(&run, &store, &mut child, 2);
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        // It has heard the signal when it reads on.
+        let text: String = many().split_inclusive('\n').skip(2 * BLOCK + 40).collect();
+        // It may stop before it has read everything.
+        let _ = child.stdin.take().unwrap().write_all(text.as_bytes());
+        let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{}", message(&output));
         assert_eq!(
             message(&output),
@@ -113,7 +106,9 @@ fn a_signal_stops_a_run_with_whole_blocks_and_says_how_to_go_on() {
                 run.path(&store).display()
             )
         );
-        run.encode(&store, &["--resume"]);
+        let lines = std::fs::read_to_string(run.path(&store).join("journal.jsonl")).unwrap();
+        assert_eq!(lines.lines().count(), 1 + 2);
+        finish(&run, &store);
         assert_eq!(files(&run.path("whole")), files(&run.path(&store)));
     }
 }
