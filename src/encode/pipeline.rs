@@ -384,3 +384,74 @@ mod tests {
         }
     }
 }
+
+/// A text that cannot be encoded.
+#[cfg(test)]
+mod failing {
+    use super::*;
+    use crate::encode::Encoded;
+    use crate::vectors::TokenTable;
+    use crate::vectors::store::ModelInfo;
+
+    /// Fails at texts with a pound sign, as a tokenizer with a fault does.
+    struct Failing;
+
+    impl TextEncoder for Failing {
+        fn encode_texts(&self, texts: &[&str], _: &Progress<'_>) -> Result<Vec<Encoded>> {
+            texts.iter().try_for_each(|text| self.check(text))?;
+            Ok(vec![Encoded::default(); texts.len()])
+        }
+
+        fn check(&self, text: &str) -> Result<()> {
+            match text.contains('£') {
+                true => Err(Error::data("tokenizer.json", Place::File, "a panic")),
+                false => Ok(()),
+            }
+        }
+
+        fn tokens(&self) -> &TokenTable {
+            unreachable!("not asked for")
+        }
+
+        fn info(&self) -> &ModelInfo {
+            unreachable!("not asked for")
+        }
+
+        fn max_length(&self) -> usize {
+            8
+        }
+
+        fn pooling(&self) -> &'static str {
+            "none"
+        }
+
+        fn prompt(&self) -> &str {
+            ""
+        }
+    }
+
+    #[test]
+    fn a_text_that_cannot_be_encoded_is_an_error_about_its_document() {
+        let record = |line: u64, text: &str| TextRecord {
+            id: format!("d{line}"),
+            text: text.into(),
+            place: Place::Line(line),
+            path: std::path::Path::new("docs.tsv").into(),
+        };
+        let job = EncodeJob {
+            encoder: &Failing,
+            top: None,
+            min_weight: 0.0,
+            skip_bad: false,
+            range: None,
+            progress: &|_| true,
+        };
+        let records = [record(1, "cost"), record(2, "cost £5"), record(3, "£")];
+        let e = encode_block(&records, &job).unwrap_err();
+        assert_eq!(
+            e.to_string(),
+            "docs.tsv:2: document \"d2\" cannot be encoded: tokenizer.json: a panic"
+        );
+        assert_eq!(encode_block(&records[..1], &job).unwrap().0.len(), 1);
+    }
+}
