@@ -315,6 +315,13 @@ fn rows_of_a_matrix_are_queries() {
         assert!(table.contains("docs"), "{table}");
     }
     shop.succeeds("convert --input q.jsonl --output store --to store --quiet");
+    shop.succeeds("convert --input q.jsonl --output w.ciff --scale 2 --quiet");
+    let ids = |run: &str| -> Vec<String> {
+        run.lines().map(|line| line.split(' ').take(4).collect::<Vec<_>>().join(" ")).collect()
+    };
+    // Whole numbers, so with other scores.
+    let ciff = out(&shop, &["search", "docs.spx", "--queries", "w.ciff"]).0;
+    assert_eq!(ids(&ciff), ids(&expected));
     assert_eq!(out(&shop, &["search", "docs.spx", "--queries", "store"]).0, expected);
 }
 
