@@ -37,10 +37,14 @@ impl Table {
         if total(&self.widths()) <= width {
             return self.to_string();
         }
-        let widths = self.narrow_widths();
-        if total(&widths) <= width {
-            return self.wrapped(&widths);
+        // As few lines of headers as will do.
+        for lines in 2..=MOST_LINES {
+            let widths = self.widths_with(lines);
+            if total(&widths) <= width {
+                return self.wrapped(&widths);
+            }
         }
+        let widths = self.widths_with(MOST_LINES);
         let (keys, others) = (0..self.left, self.left..self.header.len());
         let mut parts: Vec<Vec<usize>> = Vec::new();
         for column in others {
@@ -65,12 +69,15 @@ impl Table {
         parts.iter().map(part).collect::<Vec<_>>().join("\n")
     }
 
-    /// Widths with headers broken at every space where cells are narrower.
-    fn narrow_widths(&self) -> Vec<usize> {
+    /// Widths with headers of up to so many lines.
+    fn widths_with(&self, lines: usize) -> Vec<usize> {
         let column = |c: usize| {
-            let words = self.header[c].split(' ').map(|word| word.chars().count());
-            let cells = self.rows.iter().map(|row| row[c].chars().count());
-            words.chain(cells).max().unwrap_or(0)
+            let header = &self.header[c];
+            let cells = self.rows.iter().map(|row| row[c].chars().count()).max().unwrap_or(0);
+            let word = header.split(' ').map(|word| word.chars().count()).max().unwrap_or(0);
+            let mut widths = cells.max(word)..header.chars().count();
+            let full = header.chars().count().max(cells);
+            widths.find(|&width| wrap(header, width).len() <= lines).unwrap_or(full)
         };
         (0..self.header.len()).map(column).collect()
     }
@@ -139,6 +146,8 @@ impl fmt::Display for Table {
 
 /// Between two columns.
 const GAP: &str = "  ";
+/// Lines of a header.
+const MOST_LINES: usize = 4;
 
 fn total(widths: &[usize]) -> usize {
     widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1)
@@ -208,16 +217,20 @@ mod tests {
         let mut table = Table::new(["system", "MRR@10", "latency (retrieval), µs"], 1);
         table.row(["BM25", "0.7318", "3.64"]);
         assert_eq!(table.within(39), table.to_string());
-        let wrapped = "                     latency\n                (retrieval),\n\
-                       system  MRR@10            µs\nBM25    0.7318          3.64\n";
-        assert_eq!(table.within(38), wrapped);
-        assert_eq!(table.within(28), wrapped);
+        let two = "                        latency\n\
+                   system  MRR@10  (retrieval), µs\nBM25    0.7318             3.64\n";
+        assert_eq!(table.within(38), two);
+        assert_eq!(table.within(31), two);
+        let three = "                     latency\n                (retrieval),\n\
+                     system  MRR@10            µs\nBM25    0.7318          3.64\n";
+        assert_eq!(table.within(30), three);
+        assert_eq!(table.within(28), three);
         let parts = "system  MRR@10\nBM25    0.7318\n\n\
-                     \u{20}            latency\n        (retrieval),\n\
-                     system            µs\nBM25            3.64\n";
+                     \u{20}               latency\nsystem  (retrieval), µs\n\
+                     BM25               3.64\n";
         assert_eq!(table.within(27), parts);
         // What cannot be parted any more is as wide as it is.
-        assert_eq!(table.within(5), parts);
+        assert_eq!(table.within(5).lines().count(), 2 + 1 + 4);
     }
 
     #[test]

@@ -105,7 +105,7 @@ pub struct BenchArgs {
     /// Judgements: adds the paper's table for these indexes
     #[arg(long, value_name = "QRELS", help_heading = "More measures")]
     qrels: Option<PathBuf>,
-    /// Also an open loop with so many queries a second
+    /// Also an open loop with so many queries a second in the mean (Poisson arrivals)
     #[arg(long, value_name = "QPS", help_heading = "More measures")]
     rate: Option<f64>,
     /// Seconds of an open loop and of a throughput measurement

@@ -11,13 +11,13 @@ use crate::vectors::store::Shard;
 #[derive(Debug, Clone, clap::Args)]
 pub struct Common {
     /// Worker threads [default: all cores; search answers on one]
-    #[arg(long, value_name = "N", global = true)]
+    #[arg(long, value_name = "N", global = true, display_order = 901)]
     pub threads: Option<usize>,
     /// No progress and no summary
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 902)]
     pub quiet: bool,
     /// Machine-readable result on standard output
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 903)]
     pub json: bool,
 }
 

@@ -20,34 +20,35 @@ const INTERVAL: Duration = Duration::from_secs(30);
 /// Progress of one task on standard error; nothing when quiet. `len` 0 means that nobody
 /// knows how much there is to do.
 pub fn progress(common: &Common, what: &'static str, len: u64) -> Bar {
+    match len {
+        0 => show(common, what, len, "{msg:>10} {spinner} {human_pos} ({per_sec}) {elapsed}"),
+        _ => {
+            let template = "{msg:>10} {wide_bar} {human_pos}/{human_len} ({per_sec}, {eta} left)";
+            show(common, what, len, template)
+        }
+    }
+}
+
+/// Progress of a task that counts no steps: a spinner with the time, or lines with it.
+pub fn waiting(common: &Common, what: &'static str) -> Bar {
+    let bar = show(common, what, 0, "{msg:>10} {spinner} {elapsed}");
+    if let Bar::Drawn(bar) = &bar {
+        bar.enable_steady_tick(Duration::from_millis(200));
+    }
+    bar
+}
+
+fn show(common: &Common, what: &'static str, len: u64, template: &str) -> Bar {
     if common.quiet {
         return Bar::Hidden;
     }
     if !std::io::stderr().is_terminal() {
         return Bar::Lines(Lines::start(what, len, INTERVAL, |line| eprintln!("{line}")));
     }
-    let (bar, template) = if len == 0 {
-        (ProgressBar::new_spinner(), "{msg:>10} {spinner} {human_pos} ({per_sec}) {elapsed}")
-    } else {
-        (
-            ProgressBar::new(len),
-            "{msg:>10} {wide_bar} {human_pos}/{human_len} ({per_sec}, {eta} left)",
-        )
-    };
+    let bar = if len == 0 { ProgressBar::new_spinner() } else { ProgressBar::new(len) };
     bar.set_style(ProgressStyle::with_template(template).expect("a fixed template"));
     bar.set_message(what);
     Bar::Drawn(bar)
-}
-
-/// Progress of a task that counts no steps: a spinner with the time, or lines with it.
-pub fn waiting(common: &Common, what: &'static str) -> Bar {
-    let bar = progress(common, what, 0);
-    if let Bar::Drawn(bar) = &bar {
-        let style = ProgressStyle::with_template("{msg:>10} {spinner} {elapsed}");
-        bar.set_style(style.expect("a fixed template"));
-        bar.enable_steady_tick(Duration::from_millis(200));
-    }
-    bar
 }
 
 /// How progress is shown; gone when dropped.

@@ -220,11 +220,16 @@ impl Chart {
                     ),
                 );
             }
+            // Beside its point a label begins or ends there, whatever its letters are.
+            let (anchor, text_x) = match middle.0 - dot.0 {
+                right if right > half.0 => ("start", middle.0 - half.0),
+                left if left < -half.0 => ("end", middle.0 + half.0),
+                _ => ("middle", middle.0),
+            };
             add(
                 svg,
                 format_args!(
-                    "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
-                    middle.0,
+                    "<text class=\"tick\" x=\"{text_x:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
                     middle.1 + 4.0,
                     escape(label)
                 ),
@@ -234,7 +239,7 @@ impl Chart {
 }
 
 /// Width of a letter, in the mean.
-const LETTER: f64 = 6.5;
+const LETTER: f64 = 7.0;
 
 /// Where the middle of a label may lie, the best place first: right or left of its point,
 /// below or above it, then further away.
@@ -425,8 +430,14 @@ mod tests {
         }
         for name in names {
             let text = svg.split("<text").find(|t| t.contains(&format!(">{name}</text>"))).unwrap();
-            let half = (0.5 * LETTER * name.len() as f64, 6.0);
-            let area = Area::around((number(text, "x"), number(text, "y") - 4.0), half);
+            let half = (0.5 * LETTER * name.len() as f64 - 0.1, 6.0);
+            let from = number(text, "x");
+            let middle = match text.split("text-anchor=\"").nth(1).unwrap().split('"').next() {
+                Some("start") => from + half.0 + 0.1,
+                Some("end") => from - half.0 - 0.1,
+                _ => from,
+            };
+            let area = Area::around((middle, number(text, "y") - 4.0), half);
             assert!(areas.iter().all(|other| !area.meets(other)), "{name}: {svg}");
             areas.push(area);
         }

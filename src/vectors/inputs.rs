@@ -108,7 +108,11 @@ pub(crate) fn open_queries(path: &Path, sidecars: &Sidecars) -> Result<Queries> 
             let problem = "expected queries, found an index";
             Err(Error::data(path, Place::File, problem).hint("give the file of queries"))
         }
-        _ => Ok(Queries::Vectors(open_inputs(vec![input], sidecars)?.0)),
+        _ => {
+            let (mut sources, _) = open_inputs(vec![input], sidecars)?;
+            sources.iter_mut().try_for_each(|source| source.prepare(ROOM))?;
+            Ok(Queries::Vectors(sources))
+        }
     }
 }
 

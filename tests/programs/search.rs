@@ -250,6 +250,10 @@ fn texts_stand_beside_their_scores() {
         "   3   3.5000      350  d0        red apple",
     ];
     assert_eq!(lines, expected);
+    // A line between two queries.
+    shop.file("q.tsv", "a\tred:2\nb\tmoon:1\n");
+    let (tables, _) = out(&shop, &["search", "docs.spx", "--queries", "q.tsv", "--texts", "t.tsv"]);
+    assert!(tables.contains("\n\nquery b: moon:1\nrank  score  document  text\n"), "{tables}");
     // Whole weights need no second number.
     let (table, _) = out(&shop, &["search", "docs.spx", "apple:2", "--texts", "t.tsv"]);
     assert_eq!(table.lines().nth(2), Some("   1     12  d5        apple moon"), "{table}");
@@ -307,6 +311,13 @@ fn rows_of_a_matrix_are_queries() {
         assert!(table.contains("docs"), "{table}");
     }
     shop.succeeds("convert --input q.jsonl --output store --to store --quiet");
+    shop.succeeds("convert --input q.jsonl --output w.ciff --scale 2 --quiet");
+    let ids = |run: &str| -> Vec<String> {
+        run.lines().map(|line| line.split(' ').take(4).collect::<Vec<_>>().join(" ")).collect()
+    };
+    // Whole numbers, so with other scores.
+    let ciff = out(&shop, &["search", "docs.spx", "--queries", "w.ciff"]).0;
+    assert_eq!(ids(&ciff), ids(&expected));
     assert_eq!(out(&shop, &["search", "docs.spx", "--queries", "store"]).0, expected);
 }
 

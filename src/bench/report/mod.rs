@@ -66,7 +66,7 @@ pub fn load_table(report: &Report) -> Option<Table> {
         };
         if let Some(open) = &case.open_loop {
             let full = if open.saturated() { ", saturated" } else { "" };
-            let load = format!("open, Poisson {}/s{full}", micros(open.rate));
+            let load = format!("Poisson {}/s{full}", micros(open.rate));
             row(load, open.threads, open.achieved, &open.latency);
         }
         if let Some(busy) = &case.throughput {

@@ -19,8 +19,11 @@ use crate::error::{Error, Result};
 use crate::eval::RunWriter;
 use crate::index::Index;
 use crate::output::PackedFile;
+use crate::queries::Prepared;
 use crate::queries::QueryBuilder;
-use crate::queries::file::{QueryBody, QueryFile, QueryKind, one_query, read_queries_with};
+use crate::queries::file::{
+    QueryBody, QueryFile, QueryInput, QueryKind, one_query, read_queries_with,
+};
 use crate::query::{Approximation, BatchOptions, Hit};
 use explain::Explanations;
 use summary::Answered;
@@ -54,7 +57,10 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
     if !common.quiet {
         notes(&index, &side, args);
     }
-    let bar = waiting(common, "encoding");
+    let bar = match file.queries.len() {
+        1 => Bar::Hidden,
+        _ => waiting(common, "encoding"),
+    };
     let queries = side.prepare(&file, args.query_scale)?;
     bar.finish();
 
@@ -76,20 +82,8 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
                 let names = index.names();
                 texts.look_up(answers.hits.iter().map(|hit| names.get(hit.ordinal)))?;
             }
-            for ((input, query), hits) in inputs.iter().zip(batch).zip(answers.iter()) {
-                match out {
-                    Output::Run(writer) => {
-                        let name = |hit: &Hit| (index.names().get(hit.ordinal), hit.score);
-                        writer.query(&query.id, hits.iter().map(name))?;
-                    }
-                    Output::Explained(out) => out.query(query, hits, texts.as_ref())?,
-                    Output::Table(out, path, width) => {
-                        let asked = (input, query);
-                        let table = shown::table(&index, asked, hits, texts.as_ref(), *width);
-                        out.write_all(table.as_bytes())
-                            .map_err(|e| Error::io("write", *path, e))?;
-                    }
-                }
+            for (asked, hits) in inputs.iter().zip(batch).zip(answers.iter()) {
+                out.query(&index, asked, hits, texts.as_ref())?;
             }
             bar.inc(batch.len() as u64);
         }
@@ -151,11 +145,34 @@ fn notes(index: &Index, side: &QueryBuilder, args: &SearchArgs) {
     }
 }
 
-/// A run, explanations, or a table for people, of so many columns.
+/// A run, explanations, or a table for people.
 enum Output<'a, 'w> {
     Run(RunWriter<&'w mut dyn Write>),
     Explained(Explanations<'a, &'w mut dyn Write>),
-    Table(&'w mut dyn Write, &'a Path, Option<usize>),
+    Table { out: &'w mut dyn Write, path: &'a Path, width: Option<usize>, between: &'static str },
+}
+
+impl Output<'_, '_> {
+    fn query(
+        &mut self,
+        index: &Index,
+        asked: (&QueryInput, &Prepared),
+        hits: &[Hit],
+        texts: Option<&Texts>,
+    ) -> Result<()> {
+        match self {
+            Output::Run(writer) => {
+                let named = hits.iter().map(|hit| (index.names().get(hit.ordinal), hit.score));
+                writer.query(&asked.1.id, named)
+            }
+            Output::Explained(explanations) => explanations.query(asked.1, hits, texts),
+            Output::Table { out, path, width, between } => {
+                let table = shown::table(index, asked, hits, texts, *width);
+                let line_between = std::mem::replace(between, "\n");
+                write!(out, "{line_between}{table}").map_err(|e| Error::io("write", *path, e))
+            }
+        }
+    }
 }
 
 /// Where answers go: a file that appears when it is complete, or standard output.
@@ -204,12 +221,12 @@ fn write_to(
         View::Explained { json } => {
             Output::Explained(Explanations::new(out, path, index, json, width))
         }
-        View::Table => Output::Table(out, path, width),
+        View::Table => Output::Table { out, path, width, between: "" },
     };
     answers(&mut output)?;
     match output {
         Output::Run(writer) => writer.finish().map(drop),
         Output::Explained(explanations) => explanations.finish(),
-        Output::Table(out, ..) => out.flush().map_err(|e| Error::io("write", path, e)),
+        Output::Table { out, .. } => out.flush().map_err(|e| Error::io("write", path, e)),
     }
 }

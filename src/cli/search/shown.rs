@@ -27,6 +27,7 @@ pub(super) fn table(
     if hits.is_empty() {
         let unknown = super::super::count(query.query.unknown.into(), "token", "tokens");
         let why = match query.query.terms.len() {
+            0 if query.query.unknown == 0 => "it has no token of a weight above 0".into(),
             0 => format!("none of its tokens is in the index ({unknown})"),
             _ => "no document has a term of it".into(),
         };
