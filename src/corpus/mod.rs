@@ -30,4 +30,6 @@ pub use reader::{CorpusReader, TextRecord, empty_collection};
 pub(crate) use header::is_header;
 pub(crate) use ids::check_id;
 pub(crate) use input::{check_inputs, unreadable};
-pub(crate) use unpack::{Packing, Unpacker};
+pub(crate) use unpack::Packing;
+#[cfg(feature = "serve")]
+pub(crate) use unpack::Unpacker;

@@ -74,6 +74,7 @@ enum State<R> {
 
 impl<R: BufRead> Unpacker<R> {
     /// Unpacks all of `bytes`, which are of `packing`.
+    #[cfg(feature = "serve")]
     pub(crate) fn whole(bytes: R, packing: Packing) -> io::Result<Self> {
         Unpacker::new(Peeked::new(bytes), packing)
     }
