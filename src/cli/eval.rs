@@ -18,10 +18,11 @@ use crate::table::Table;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Means are over the queries that are judged and in the run, as trec_eval's are; --complete
-counts judged queries that the run lacks as 0, as MS MARCO's script and `trec_eval -c` do.
-As in trec_eval 10 (June 2026), scores of TREC runs are compared as 64-bit floats, equal ones
-ordered by document id, and lines that begin with # are comments; version 9 and pytrec_eval
-compare 32-bit floats, to which more scores are equal.
+counts judged queries that the run lacks as 0, as MS MARCO's script and `trec_eval -c` do
+(without -c, trec_eval 10 stops at such a query). As in trec_eval 10 (June 2026), scores of
+TREC runs are compared as 64-bit floats, equal ones ordered by document id, and lines that
+begin with # are comments; version 9 and pytrec_eval compare 32-bit floats, to which more
+scores are equal.
 
 Example: compare BM25 and SPLADE on the questions of the demo
   cd splindex-demo

@@ -33,7 +33,7 @@ those of search. A body is at most 4 MiB, packed and unpacked, and all its queri
 most a million results, a URL is at most 65,534 bytes, headers are at most 100 lines. Every error
 is JSON, {\"error\": …}, and counted in /metrics: status 400 for a request in error, 413, 414 and
 431 for a body, a URL and headers that are too large, 503 with Retry-After where too many wait
-(--queue).
+(--queue). A connection that begins in HTTP/2 is closed without an answer.
 
 SIGHUP opens the file again: publish a new index by rename, then send it; requests go on
 being answered meanwhile, and an index that cannot be opened changes nothing. SIGTERM and

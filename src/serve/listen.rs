@@ -52,11 +52,17 @@ pub struct Connection<S> {
     /// What was written in place of something else, and how much of it has gone.
     pending: Vec<u8>,
     sent: usize,
+    /// Bytes that are still read, and thrown away, behind such an answer: a connection that is
+    /// closed on bytes unread is cut, and its client may never see the answer.
+    unread: usize,
 }
+
+/// Most of what a client sends on that is read before its connection is closed.
+const DRAINED: usize = 16 << 20;
 
 impl<S: AsyncWrite + Unpin> Connection<S> {
     fn new(stream: S, service: Arc<Service>) -> Self {
-        Connection { stream, service, pending: Vec::new(), sent: 0 }
+        Connection { stream, service, pending: Vec::new(), sent: 0, unread: 0 }
     }
 
     fn send_pending(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -77,6 +83,7 @@ impl<S: AsyncWrite + Unpin> Connection<S> {
     fn takes(&mut self, bytes: &[u8]) -> bool {
         let Some((at, status)) = bare_answer(bytes) else { return false };
         self.service.count_failed();
+        self.unread = DRAINED;
         self.pending.extend_from_slice(&bytes[..at]);
         self.pending.extend_from_slice(answer(status).as_bytes());
         true
@@ -93,7 +100,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -134,7 +141,18 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.send_pending(context))?;
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+        let mut bytes = [0; 4096];
+        while self.unread > 0 {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            let read = ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer));
+            self.unread = match (read, buffer.filled().len()) {
+                // It has nothing more to say, or is gone.
+                (Err(_), _) | (_, 0) => 0,
+                (Ok(()), n) => self.unread.saturating_sub(n),
+            };
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

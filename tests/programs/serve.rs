@@ -189,6 +189,7 @@ fn every_error_is_json_and_counted() {
             "cannot be read",
         ),
         (node.head("blue whale"), 400, "expected a request of HTTP/1.1"),
+        (node.head(&format!("GET /{} HTTP/1.1", "a".repeat(1 << 20))), 431, "400 KiB"),
         (node.head(&format!("GET /health HTTP/1.1\r\nHost: x{many}")), 431, "at most 100 header"),
     ];
     for ((status, body), expected, problem) in &answers {

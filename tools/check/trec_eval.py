@@ -233,7 +233,12 @@ def compare(bin_dir, qrels_path, run_path, level=1, complete=False):
 
 
 def compare_with_program(program, bin_dir, qrels_path, run_path, level=1, complete=False):
-    """Our scores of each query against those that trec_eval 10 prints, with four digits."""
+    """Our scores of each query against those that trec_eval 10 prints, with four digits. Without -c it
+    stops at a judged query that the run lacks: such judgements are left out before."""
+    if not complete:
+        asked, judged = set(read_run(run_path)), Path(qrels_path).read_text().splitlines(keepends=True)
+        qrels_path = Path(str(run_path) + ".qrels")
+        qrels_path.write_text("".join(line for line in judged if line[0] == "#" or line.split()[0] in asked))
     names = {"mrr": "recip_rank", "p@5": "P_5", "p@10": "P_10", "recall@5": "recall_5", "recall@100": "recall_100",
              "ndcg": "ndcg", "ndcg@5": "ndcg_cut_5", "ndcg@10": "ndcg_cut_10", "map": "map", "map@100": "map_cut_100"}
     command = [program, "-q", f"-l{level}"] + ["-c"] * complete
