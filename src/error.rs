@@ -10,6 +10,62 @@ use std::path::{Path, PathBuf};
 /// Result of every fallible function of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Settings that messages name, sorted: as methods and fields of the library, flags of the
+/// programs (with `-` for `_`) and keywords of bindings are called.
+pub const SETTINGS: &[&str] = &[
+    "avgdl",
+    "b",
+    "bits",
+    "bm25",
+    "codec",
+    "device",
+    "dtype",
+    "field",
+    "fields",
+    "format",
+    "hybrid_text",
+    "hybrid_weight",
+    "ids",
+    "input",
+    "k1",
+    "kind",
+    "like",
+    "load",
+    "max_k",
+    "max_length",
+    "max_query_terms",
+    "memory",
+    "min_impact",
+    "min_weight",
+    "model",
+    "order",
+    "output",
+    "query_kind",
+    "query_mass",
+    "query_model",
+    "query_scale",
+    "queue",
+    "ranges",
+    "rate",
+    "report",
+    "rescore",
+    "resume",
+    "runs",
+    "scale",
+    "seconds",
+    "shard",
+    "skip_data",
+    "stemmer",
+    "stopwords",
+    "threads",
+    "tmp",
+    "to",
+    "top",
+    "top_per_doc",
+    "vocabulary",
+    "weights",
+];
+
 /// Where in a file something was wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
@@ -24,12 +80,19 @@ pub enum Place {
 }
 
 /// What went wrong.
+///
+/// Messages name settings between backticks; [`Error::naming_settings`] writes them as a front end
+/// calls them.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The caller's data is not what it must be.
     #[error("{}", DataMessage(.0))]
     Data(Box<DataError>),
-    /// The caller's flags or arguments do not go together.
+    /// A setting has a value that it cannot have.
+    #[error("{0}")]
+    Setting(Box<SettingError>),
+    /// Settings or arguments do not go together, or not with the data.
     #[error("{0}")]
     Usage(String),
     /// The operating system said no.
@@ -48,6 +111,24 @@ pub enum Error {
     /// A promise inside splindex did not hold: a bug worth reporting.
     #[error("internal error: {0}; please report this")]
     Internal(String),
+}
+
+/// A setting whose value is out of its range; see [`Error::setting`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingError {
+    /// Its name, as the library's method or field has it.
+    pub setting: &'static str,
+    /// What it must be: "at least 1".
+    pub expected: String,
+    /// What it is.
+    pub found: String,
+}
+
+impl fmt::Display for SettingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SettingError { setting, expected, found } = self;
+        write!(f, "`{setting}` must be {expected}, found {found}")
+    }
 }
 
 /// A fault in input data; see [`Error::data`].
@@ -85,7 +166,54 @@ impl fmt::Display for DataMessage<'_> {
     }
 }
 
+impl DataError {
+    /// What was expected and what was found, where the problem says both.
+    pub fn expected_and_found(&self) -> Option<(&str, &str)> {
+        self.problem.strip_prefix("expected ")?.split_once(", found ")
+    }
+}
+
 impl Error {
+    /// A setting that must be `expected` and is not.
+    pub fn setting(
+        setting: &'static str,
+        expected: impl Into<String>,
+        found: impl fmt::Display,
+    ) -> Self {
+        let (expected, found) = (expected.into(), found.to_string());
+        Error::Setting(Box::new(SettingError { setting, expected, found }))
+    }
+
+    /// The message with every setting written by `write`. Messages name settings between
+    /// backticks, by the names of [`SETTINGS`]: a command line writes `--query-scale` for
+    /// `query_scale`, a binding its keyword.
+    ///
+    /// ```
+    /// use splindex::Error;
+    /// let error = Error::setting("query_scale", "positive", -1.0);
+    /// assert_eq!(error.to_string(), "`query_scale` must be positive, found -1");
+    /// let flag = |setting: &str| format!("--{}", setting.replace('_', "-"));
+    /// assert_eq!(error.naming_settings(flag), "--query-scale must be positive, found -1");
+    /// ```
+    pub fn naming_settings(&self, write: impl Fn(&str) -> String) -> String {
+        let message = self.to_string();
+        let mut parts = message.split('`');
+        let mut named = parts.next().unwrap_or_default().to_owned();
+        // Whether the backtick before this part opens a name.
+        let mut open = true;
+        while let Some(part) = parts.next() {
+            if open && SETTINGS.binary_search(&part).is_ok() && parts.clone().next().is_some() {
+                named.push_str(&write(part));
+                named.push_str(parts.next().unwrap_or_default());
+                continue;
+            }
+            named.push('`');
+            named.push_str(part);
+            open = !open;
+        }
+        named
+    }
+
     /// A fault in the data of `path`.
     pub fn data(path: impl AsRef<Path>, place: Place, problem: impl Into<String>) -> Self {
         Error::Data(Box::new(DataError {
@@ -132,7 +260,7 @@ impl Error {
     /// said no.)
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Data(_) | Error::Usage(_) => 2,
+            Error::Data(_) | Error::Setting(_) | Error::Usage(_) => 2,
             Error::Io { .. } | Error::Internal(_) => 3,
             Error::Stopped => 130,
         }
@@ -152,6 +280,29 @@ mod tests {
             "docs.tsv:17: expected id<TAB>text, found no tab; separate the columns with a tab"
         );
         assert_eq!(e.exit_code(), 2);
+    }
+
+    #[test]
+    fn settings_are_written_as_the_front_end_calls_them_and_other_words_stay() {
+        assert!(SETTINGS.is_sorted());
+        let flag = |setting: &str| format!("--{}", setting.replace('_', "-"));
+        let message = |text: &str| Error::Usage(text.into()).naming_settings(flag);
+        assert_eq!(
+            message("`query_model` or `query_kind` repeated"),
+            "--query-model or --query-kind repeated"
+        );
+        for text in ["run `splindex verify`, then", "`vector` and `bits", "", "a ` b", "``"] {
+            assert_eq!(message(text), text);
+        }
+        assert_eq!(message("`vector` and `bits`"), "`vector` and --bits");
+    }
+
+    #[test]
+    fn a_data_error_gives_its_parts() {
+        let Error::Data(data) = Error::data("x", Place::File, "expected 3 columns, found 2") else {
+            unreachable!()
+        };
+        assert_eq!(data.expected_and_found(), Some(("3 columns", "2")));
     }
 
     #[test]

@@ -189,7 +189,7 @@ pub fn refuse_inputs<P: AsRef<Path>>(output: &Path, inputs: &[P]) -> Result<()> 
     let same = |input: &P| std::fs::canonicalize(input).is_ok_and(|input| input == output_file);
     if inputs.iter().any(same) {
         return Err(Error::data(output, Place::File, "the output is also an input")
-            .hint("give another --output"));
+            .hint("give another `output`"));
     }
     Ok(())
 }
@@ -200,7 +200,7 @@ pub fn check_tmp(dir: &Path) -> Result<()> {
         return Ok(());
     }
     Err(Error::data(dir, Place::File, "no such folder for temporary files")
-        .hint("create it, or give another --tmp"))
+        .hint("create it, or give another `tmp`"))
 }
 
 /// The folder of a path, `.` if it names none.

@@ -59,7 +59,7 @@ impl Quantizer {
         let top = largest_impact(bits)?;
         if !(weight.is_finite() && weight > 0.0) {
             return Err(Error::Usage(format!(
-                "--scale must be a positive finite weight, found {weight}"
+                "`scale` must be a positive finite weight, found {weight}"
             )));
         }
         Ok(Quantizer { scale: f64::from(top) / weight, top })
@@ -90,7 +90,7 @@ impl Quantizer {
 pub(crate) fn largest_impact(bits: u8) -> Result<u8> {
     match bits {
         1..=8 => Ok((255u16 >> (8 - bits)) as u8),
-        _ => Err(Error::Usage(format!("--bits must be 1 to 8, found {bits}"))),
+        _ => Err(Error::setting("bits", "1 to 8", bits)),
     }
 }
 

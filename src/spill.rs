@@ -44,7 +44,7 @@ impl Spill {
 }
 
 fn failed(dir: &Path, error: io::Error) -> Error {
-    Error::io("write temporary files (another folder: --tmp) in", dir, error)
+    Error::io("write temporary files (another folder: `tmp`) in", dir, error)
 }
 
 #[cfg(unix)]
@@ -85,6 +85,6 @@ mod tests {
     #[test]
     fn a_folder_that_is_not_there_is_named() {
         let message = Spill::create(Path::new("no/such/folder")).unwrap_err().to_string();
-        assert!(message.contains("no/such/folder") && message.contains("--tmp"), "{message}");
+        assert!(message.contains("no/such/folder") && message.contains("`tmp`"), "{message}");
     }
 }

@@ -56,7 +56,7 @@ pub fn closed_loop(
     progress: &dyn Progress,
 ) -> Result<Vec<Times>> {
     if runs == 0 {
-        return Err(Error::Usage("--runs must be at least 1".into()));
+        return Err(Error::setting("runs", "at least 1", runs));
     }
     let passes: usize = cases.iter().map(|case| case.queries.len()).sum();
     progress.begin("measuring", (passes * (runs + 1)) as u64);

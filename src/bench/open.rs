@@ -54,12 +54,12 @@ const MOST_ARRIVALS: f64 = 1e7;
 /// A rate or a time that is not positive, or more than ten million arrivals.
 pub fn check_load(rate: f64, time: Duration) -> Result<()> {
     if !(rate.is_finite() && rate > 0.0) || time.is_zero() {
-        return Err(Error::Usage(format!("--rate must be positive, found {rate}")));
+        return Err(Error::setting("rate", "positive", rate));
     }
     let arrivals = rate * time.as_secs_f64();
     if arrivals > MOST_ARRIVALS {
         return Err(Error::Usage(format!(
-            "--rate × --seconds must be at most {MOST_ARRIVALS} queries, found {arrivals}"
+            "`rate` × `seconds` must be at most {MOST_ARRIVALS} queries, found {arrivals}"
         )));
     }
     Ok(())

@@ -39,10 +39,10 @@ impl Bm25Params {
     /// Refuses parameters outside their ranges.
     pub fn check(&self) -> Result<()> {
         if !(self.k1.is_finite() && self.k1 >= 0.0) {
-            return Err(Error::Usage(format!("--k1 must be at least 0, found {}", self.k1)));
+            return Err(Error::setting("k1", "at least 0", self.k1));
         }
         if !(0.0..=1.0).contains(&self.b) {
-            return Err(Error::Usage(format!("--b must be between 0 and 1, found {}", self.b)));
+            return Err(Error::setting("b", "between 0 and 1", self.b));
         }
         match self.avgdl {
             AvgDl::Fixed(length) => check_length(length),
@@ -68,7 +68,7 @@ impl FromStr for AvgDl {
             return Ok(AvgDl::Auto);
         }
         let length = text.parse().map_err(|_| {
-            Error::Usage(format!("--avgdl must be auto or a number of tokens, found {text:?}"))
+            Error::Usage(format!("`avgdl` must be auto or a number of tokens, found {text:?}"))
         })?;
         check_length(length)?;
         Ok(AvgDl::Fixed(length))
@@ -79,7 +79,7 @@ fn check_length(length: f64) -> Result<()> {
     if length.is_finite() && length > 0.0 {
         return Ok(());
     }
-    Err(Error::Usage(format!("--avgdl must be a positive number of tokens, found {length}")))
+    Err(Error::setting("avgdl", "a positive number of tokens", length))
 }
 
 impl fmt::Display for AvgDl {
@@ -137,8 +137,8 @@ macro_rules! english_or_none {
     };
 }
 
-english_or_none!(Stemmer, "--stemmer");
-english_or_none!(StopWords, "--stopwords");
+english_or_none!(Stemmer, "`stemmer`");
+english_or_none!(StopWords, "`stopwords`");
 
 #[cfg(test)]
 mod tests {
@@ -154,7 +154,7 @@ mod tests {
             assert_eq!(name.parse::<StopWords>().unwrap().to_string(), name);
         }
         let message = "german".parse::<Stemmer>().unwrap_err().to_string();
-        assert_eq!(message, "--stemmer knows english and none, found \"german\"");
+        assert_eq!(message, "`stemmer` knows english and none, found \"german\"");
     }
 
     #[test]

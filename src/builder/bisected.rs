@@ -59,7 +59,7 @@ impl Collection {
         let bp = BpOptions::default();
         let (documents, postings) = (impacts.documents as u64, impacts.postings());
         let need = order::bisect_bytes(tokens, postings, documents, &bp);
-        options.memory.check_for(held, need, enough, "--order bp")?;
+        options.memory.check_for(held, need, enough, "`order` bp")?;
         if need + impacts.spool.in_memory() > options.memory.left(held) {
             impacts.spool.spill(tmp)?;
         }

@@ -412,7 +412,7 @@ fn fields(options: &BuildOptions, weights: WeightSummary) -> Result<Vec<FieldImp
     let largest = largest_impact(options.bits)?;
     if options.pruning.min_impact > largest {
         return Err(Error::Usage(format!(
-            "--min-impact {} leaves nothing: with --bits {} the largest impact is {largest}",
+            "`min_impact` {} leaves nothing: with `bits` {} the largest impact is {largest}",
             options.pruning.min_impact, options.bits
         )));
     }

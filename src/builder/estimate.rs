@@ -169,7 +169,7 @@ pub(super) fn admit([least, most]: [Estimate; 2], options: &BuildOptions) -> Res
     let held = least.held();
     options.memory.check_for(held, least.reading(), enough, "reading")?;
     if options.bisect {
-        options.memory.check_for(held, least.bisecting(), enough, "--order bp")?;
+        options.memory.check_for(held, least.bisecting(), enough, "`order` bp")?;
     }
     options.memory.check_for(held, least.packing(1, options), enough, "packing the lists")
 }

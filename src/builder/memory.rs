@@ -76,8 +76,8 @@ impl Memory {
         }
         let least = Self::BASE + enough.max(held + need);
         Err(Error::Usage(format!(
-            "--memory {self} is too small: {what} needs {}, ids, tokens and term statistics {}, \
-             the program {}; give --memory {} or more",
+            "`memory` {self} is too small: {what} needs {}, ids, tokens and term statistics {}, \
+             the program {}; give `memory` {} or more",
             Memory::new(need),
             Memory::new(held),
             Memory::new(Self::BASE),
@@ -150,7 +150,7 @@ mod tests {
         let memory = Memory::new(100 << 20);
         assert!(memory.check(10 << 20, 60 << 20, "packing").is_ok());
         let message = memory.check(10 << 20, 100 << 20, "packing").unwrap_err().to_string();
-        let asked = message.rsplit("--memory ").next().unwrap().replace(" or more", "");
+        let asked = message.rsplit("`memory` ").next().unwrap().replace(" or more", "");
         let enough: Memory = asked.parse().unwrap();
         assert!(enough.check(10 << 20, 100 << 20, "packing").is_ok(), "{message}");
     }

@@ -90,7 +90,7 @@ pub fn merge(
         MergeOrder::Concat => (concatenated(&indexes), None),
         MergeOrder::Bp => {
             let need = bisect_bytes(&lists);
-            memory.check_for(held, need, held + need.max(least), "--order bp")?;
+            memory.check_for(held, need, held + need.max(least), "`order` bp")?;
             let made = bisect(&mut lists, progress)?;
             (Some(made.order), Some([made.gap_before, made.gap_after]))
         }

@@ -64,7 +64,7 @@ pub(super) fn check_alike(indexes: &[Index]) -> Result<()> {
             let problem =
                 format!("expected {name} {a} as in {}, found {b}", first.path().display());
             return Err(Error::data(other.path(), Place::File, problem)
-                .hint("parts are built with the same flags, model and fixed --scale"));
+                .hint("parts are built with the same settings, model and fixed `scale`"));
         }
     }
     Ok(())
@@ -75,24 +75,24 @@ fn traits(index: &Index) -> Result<Vec<(String, Value)>> {
     let meta = index.meta();
     // Bits before the scales, which follow from them.
     let mut traits: Vec<(String, Value)> =
-        vec![("fields".into(), meta.fields.len().into()), ("--bits".into(), meta.bits.into())];
+        vec![("fields".into(), meta.fields.len().into()), ("`bits`".into(), meta.bits.into())];
     for field in &meta.fields {
         traits.extend(field_traits(field)?);
     }
     let model = index.provenance().model.unwrap_or(Value::Null);
     traits.extend([
-        ("--codec".into(), json(&meta.codec)?),
-        ("--ranges".into(), (if index.range_maxima().is_some() { "64" } else { "none" }).into()),
-        ("--top-per-doc".into(), meta.pruning.top_per_doc.into()),
-        ("--min-impact".into(), meta.pruning.min_impact.into()),
+        ("`codec`".into(), json(&meta.codec)?),
+        ("`ranges`".into(), (if index.range_maxima().is_some() { "64" } else { "none" }).into()),
+        ("`top_per_doc`".into(), meta.pruning.top_per_doc.into()),
+        ("`min_impact`".into(), meta.pruning.min_impact.into()),
         ("tokenizer digest".into(), model["model"]["tokenizer_digest"].clone()),
         ("model weights digest".into(), model["model"]["weights_digest"].clone()),
         ("model configuration digest".into(), model["model"]["config_digest"].clone()),
         ("pooling".into(), model["pooling"].clone()),
         ("maximum text length".into(), model["max_length"].clone()),
-        ("encode --fields".into(), model["fields"].clone()),
-        ("encode --top".into(), model["top"].clone()),
-        ("encode --min-weight".into(), model["min_weight"].clone()),
+        ("encode `fields`".into(), model["fields"].clone()),
+        ("encode `top`".into(), model["top"].clone()),
+        ("encode `min_weight`".into(), model["min_weight"].clone()),
     ]);
     Ok(traits)
 }
@@ -103,7 +103,7 @@ fn field_traits(field: &FieldMeta) -> Result<Vec<(String, Value)>> {
     let Value::Object(mut map) = json(field)? else { return Ok(Vec::new()) };
     map.retain(|name, _| !counted.contains(&name.as_str()));
     let named = |name: String| match &*name {
-        "scale" => "impacts per unit of weight (--scale)".to_owned(),
+        "scale" => "impacts per unit of weight (`scale`)".to_owned(),
         _ => name,
     };
     let mut traits: Vec<(String, Value)> =

@@ -116,12 +116,17 @@ macro_rules! out {
 }
 pub(crate) use out;
 
+/// The message of an error, with settings as the flags that set them.
+pub(crate) fn said(error: &Error) -> String {
+    error.naming_settings(|setting| format!("--{}", setting.replace('_', "-")))
+}
+
 /// Prints an error as one line and turns it into its exit code.
 pub fn exit(result: Result<ExitCode>) -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", said(&error));
             ExitCode::from(error.exit_code())
         }
     }

@@ -27,5 +27,5 @@ pub mod synth;
 pub mod verify;
 
 pub use common::{Common, exit, human_bytes, notes, parse, print};
-pub(crate) use common::{columns, count, model_not_needed, out};
+pub(crate) use common::{columns, count, model_not_needed, out, said};
 pub use progress::{Bar, progress, waiting};

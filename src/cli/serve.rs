@@ -224,7 +224,7 @@ fn reload_on_hangup(service: Arc<Service>, index: PathBuf, quiet: bool) -> Resul
                     eprintln!("{}: now content id {}", index.display(), serving.content_id);
                 }
                 Ok(Ok(_)) => {}
-                Ok(Err(error)) => eprintln!("error: not reloaded: {error}"),
+                Ok(Err(error)) => eprintln!("error: not reloaded: {}", super::said(&error)),
                 Err(error) => eprintln!("error: not reloaded: {error}"),
             }
         }

@@ -33,10 +33,10 @@ pub fn run(args: &VerifyArgs, common: &Common) -> Result<ExitCode> {
             // A file that is there and does not open is not sound: the answer is no.
             Err(error @ Error::Data(_)) if path.is_file() => {
                 if common.json {
-                    let faults = [error.to_string()];
+                    let faults = [super::said(&error)];
                     out!("{}", serde_json::json!({ "index": path, "faults": faults }));
                 } else {
-                    eprintln!("error: {error}");
+                    eprintln!("error: {}", super::said(&error));
                 }
                 sound = false;
                 continue;

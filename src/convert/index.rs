@@ -69,7 +69,7 @@ fn choose(index: &Index, name: Option<&str>) -> Result<u8> {
         let names = names.join(" and ");
         Error::Usage(match name {
             Some(name) => format!("{path} has no field {name:?}: it has {names}"),
-            None => format!("{path} has the fields {names}: choose one with --field"),
+            None => format!("{path} has the fields {names}: choose one with `field`"),
         })
     })
 }

@@ -90,7 +90,7 @@ fn open(inputs: &[PathBuf], options: &ConvertOptions) -> Result<Vec<Box<dyn Vect
         return Ok(vec![Box::new(Transposed::new(lists))]);
     }
     if options.field.is_some() {
-        return Err(Error::Usage("--field is for an index, and the input is none".into()));
+        return Err(Error::Usage("`field` is for an index, and the input is none".into()));
     }
     let mut sidecars = options.sidecars.clone();
     // A vocabulary also belongs to the matrix that is written.

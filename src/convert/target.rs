@@ -40,7 +40,7 @@ impl Target {
                 "convert writes vectors; `splindex build` makes an index of them".into(),
             )),
             Some(Format::Npy) | None => Err(Error::Usage(format!(
-                "the name {} tells no format: give --to jsonl, ciff, npz, csr, pisa or store",
+                "the name {} tells no format: give `to` jsonl, ciff, npz, csr, pisa or store",
                 path.display()
             ))),
         }

@@ -22,13 +22,13 @@ impl FromStr for Fields {
         let parts: Vec<&str> = list.split(',').map(str::trim).collect();
         if parts.iter().any(|p| p.is_empty()) {
             return Err(Error::Usage(format!(
-                "--fields expects columns such as 2,3 or names such as title,text, found {list:?}"
+                "`fields` expects columns such as 2,3 or names such as title,text, found {list:?}"
             )));
         }
         let numbers: Option<Vec<usize>> = parts.iter().map(|p| p.parse().ok()).collect();
         match numbers {
             Some(columns) if columns.contains(&0) => {
-                Err(Error::Usage("--fields counts columns from 1, found 0".into()))
+                Err(Error::Usage("`fields` counts columns from 1, found 0".into()))
             }
             Some(columns) => Ok(Fields::Columns(columns)),
             None => Ok(Fields::Names(parts.into_iter().map(str::to_owned).collect())),

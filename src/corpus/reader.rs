@@ -186,7 +186,7 @@ impl Format {
             _ => return Ok(()),
         };
         let found = fields.map(Fields::to_string).unwrap_or_default();
-        let problem = format!("{problem}, found --fields {found}");
+        let problem = format!("{problem}, found `fields` {found}");
         Err(Error::data(path, Place::File, problem).ends_input())
     }
 

@@ -17,7 +17,7 @@ const PARQUET: &str = "write it as JSON Lines first, in Python: import pandas; \
 const FEATHER: &str = "write it as JSON Lines first, in Python: import pandas; \
                        pandas.read_feather(FILE).to_json(OUT, orient=\"records\", lines=True)";
 const MATRIX: &str = "a matrix of weights is read as SciPy's .npz (scipy.sparse.save_npz), by build \
-                      and convert --input; convert --output X.jsonl makes lines of it";
+                      and convert; convert to X.jsonl makes lines of it";
 const ARCHIVE: &str = "unpack it and give the files inside";
 const PACKED: &str = "plain, .gz and .zst files are read: unpack it, or give its text as a pipe, with \
                       - as the file's name";
@@ -56,8 +56,8 @@ const BINARY: &[(&[u8], Foreign)] = &[
     (b"\x7fELF", ("a program", PICTURE)),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", ("an old Office document (.doc, .xls)", OFFICE)),
 ];
-const ZIP: &str = "unpack it and give the files inside; matrices (.npz) are read by build and convert \
-                   --input";
+const ZIP: &str = "unpack it and give the files inside; matrices (.npz) are read by build \
+                   and convert";
 const SQLITE: &str = "write the table as lines of id, tab, text: sqlite3 -tabs FILE \"select …\"";
 const OFFICE: &str = "save it as tab-separated text in UTF-8";
 
@@ -133,7 +133,7 @@ fn others(head: &[u8]) -> Option<Foreign> {
     }
     // A length below 2^40 and the JSON object that it is of.
     if let [_, _, _, _, _, 0, 0, 0, b'{', b'"', ..] = head {
-        return Some(("safetensors", "weights of a model go to --model, with their folder"));
+        return Some(("safetensors", "weights of a model go to `model`, with their folder"));
     }
     utf_16(head).then_some(("UTF-16 text", UTF_16))
 }

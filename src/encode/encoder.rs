@@ -282,7 +282,7 @@ impl Encoder {
         let mut pooled = pooled.ok_or_else(|| {
             let problem = "the model computes numbers that are not finite";
             Error::data(&self.side.dir, Place::File, problem)
-                .hint("its weights are damaged, or overflow in this --dtype")
+                .hint("its weights are damaged, or overflow in this `dtype`")
         })?;
         if self.activated == Activated::Twice {
             pooled.iter_mut().flatten().for_each(|(_, weight)| *weight = weight.ln_1p());
@@ -364,7 +364,7 @@ fn max_length(side: &Side, config: &ModelConfig, options: &EncoderOptions) -> Re
         n => {
             let positions = config.positions;
             let problem =
-                format!("--max-length {n} is more than the model's {positions} positions");
+                format!("`max_length` {n} is more than the model's {positions} positions");
             Err(Error::Usage(problem))
         }
     }
@@ -392,13 +392,13 @@ fn open_device(options: &EncoderOptions) -> Result<Device> {
         DeviceChoice::Cpu if options.dtype == Precision::F32 => Ok(Device::Cpu),
         DeviceChoice::Cpu => {
             let name = options.dtype.name();
-            Err(Error::Usage(format!("--dtype {name} needs --device cuda:N; the CPU uses f32")))
+            Err(Error::Usage(format!("`dtype` {name} needs `device` cuda:N; the CPU uses f32")))
         }
         DeviceChoice::Cuda(_) if !cfg!(feature = "cuda") => {
-            Err(Error::Usage("--device cuda needs a splindex built with --features cuda".into()))
+            Err(Error::Usage("`device` cuda needs a splindex built with --features cuda".into()))
         }
         DeviceChoice::Cuda(n) => Device::new_cuda(n)
-            .map_err(|e| Error::Usage(format!("--device cuda:{n} cannot be used: {e}"))),
+            .map_err(|e| Error::Usage(format!("`device` cuda:{n} cannot be used: {e}"))),
     }
 }
 

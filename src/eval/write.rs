@@ -81,7 +81,7 @@ impl<W: Write> RunWriter<W> {
         if query.starts_with('#') && self.format != RunFormat::Jsonl {
             return Err(Error::Usage(format!(
                 "a {} run cannot hold the query id {query:?}: lines that begin with # are \
-                 comments; write --format jsonl",
+                 comments; write `format` jsonl",
                 self.format
             )));
         }
@@ -129,7 +129,7 @@ impl<W: Write> RunWriter<W> {
         if id.is_empty() || id.contains(bad) {
             return Err(Error::Usage(format!(
                 "a {} run cannot hold the id {id:?}: it has {what} or is empty; write \
-                 --format jsonl",
+                 `format` jsonl",
                 self.format
             )));
         }

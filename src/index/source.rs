@@ -29,7 +29,7 @@ impl std::str::FromStr for Load {
             "mmap" => Ok(Load::Mmap),
             "populate" => Ok(Load::Populate),
             "ram" => Ok(Load::Ram),
-            _ => Err(Error::Usage(format!("--load is mmap, populate or ram, found {name:?}"))),
+            _ => Err(Error::setting("load", "mmap, populate or ram", format!("{name:?}"))),
         }
     }
 }

@@ -232,7 +232,7 @@ fn interpret(file: &mut QueryFile, kind: QueryKind) -> Result<QueryKind> {
         query.body = QueryBody::Weighted(parsed.map_err(|problem| {
             let error = Error::data(&file.path, Place::Line(query.line), problem);
             if guessed {
-                error.hint("if the queries are texts, say --query-kind text")
+                error.hint("if the queries are texts, say `query_kind` text")
             } else {
                 error
             }
@@ -335,7 +335,7 @@ pub fn integer_weights(file: &QueryFile, scale: f64) -> Result<Vec<IntegerQuery>
 /// A `scale` that is no positive number.
 pub fn weight_scale(file: &QueryFile, scale: f64) -> Result<f64> {
     if !(scale.is_finite() && scale > 0.0) {
-        return Err(Error::Usage(format!("--query-scale must be positive, found {scale}")));
+        return Err(Error::setting("query_scale", "positive", scale));
     }
     let weights = file.queries.iter().flat_map(|query| match &query.body {
         QueryBody::Weighted(tokens) => &tokens[..],

@@ -158,7 +158,7 @@ impl QueryBuilder {
         if matches!(side.texts, Texts::Bm25(_)) {
             let problem = "is a BM25 index, which analyses texts itself";
             return Err(Error::data(index.path(), Place::File, problem)
-                .hint("leave --query-model out, or search the learned index"));
+                .hint("leave `query_model` out, or search the learned index"));
         }
         Ok(QueryBuilder { texts: Texts::Model(Box::new(encoder)), ..side })
     }
@@ -204,12 +204,12 @@ impl QueryBuilder {
     /// The index has one field, or h is negative or not finite.
     pub fn weighing(mut self, h: f64) -> Result<Self> {
         if !(h.is_finite() && h >= 0.0) {
-            return Err(Error::Usage(format!("--hybrid-weight must be 0 or more, found {h}")));
+            return Err(Error::setting("hybrid_weight", "0 or more", h));
         }
         let Some(hybrid) = &mut self.hybrid else {
-            let problem = "has one field, so --hybrid-weight has nothing to weigh";
+            let problem = "has one field, so `hybrid_weight` has nothing to weigh";
             return Err(Error::data(self.index.path(), Place::File, problem)
-                .hint("build --hybrid-text makes an index of two"));
+                .hint("build `hybrid_text` makes an index of two"));
         };
         hybrid.weight = h;
         Ok(self)
@@ -284,7 +284,7 @@ impl QueryBuilder {
             (&self.texts, &self.hybrid, broken_list(file))
         {
             return Err(Error::data(&file.path, file.place(line), problem)
-                .hint("most other lines are lists of token:weight; texts need --query-model DIR"));
+                .hint("most other lines are lists of token:weight; texts need `query_model`"));
         }
         let prepare = |query: &QueryInput| {
             let prepared = match (self.asked(query), &self.texts) {
@@ -417,14 +417,14 @@ impl Index {
 #[cfg(not(feature = "tokenize"))]
 pub(crate) fn without_models() -> Error {
     Error::Usage(
-        "--query-model needs a splindex-query built with the feature encode or tokenize".into(),
+        "`query_model` needs a splindex-query built with the feature encode or tokenize".into(),
     )
 }
 
 #[cfg(feature = "tokenize")]
 fn unsupported() -> String {
-    "the queries are texts and the index is not BM25; give --query-model DIR, weighted tokens \
-     (qid<TAB>token:weight …), or --query-kind repeated for tokens that stand there as often as \
+    "the queries are texts and the index is not BM25; give `query_model`, weighted tokens \
+     (qid<TAB>token:weight …), or `query_kind` repeated for tokens that stand there as often as \
      they weigh"
         .into()
 }
@@ -437,10 +437,10 @@ fn unsupported() -> String {
 }
 
 const NO_LEARNED_PART: &str = "the index is hybrid and the query has no learned part; give \
-     --query-model DIR, or JSON Lines with a vector beside the text";
+     `query_model`, or JSON Lines with a vector beside the text";
 
 const NO_BM25_PART: &str = "the index is hybrid and the query has no BM25 part; give texts and \
-     --query-model DIR, or JSON Lines with a vector and a text or bm25";
+     `query_model`, or JSON Lines with a vector and a text or bm25";
 
 /// A usage error about one query becomes an error about its place.
 fn at_place(error: Error, file: &QueryFile, line: u64) -> Error {

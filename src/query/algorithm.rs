@@ -107,7 +107,7 @@ impl Algorithm {
         if self == Algorithm::RangePruned && index.range_maxima().is_none() {
             let problem = "range_pruned needs the section RANGE_MAXIMA, which is not there";
             return Err(Error::data(index.path(), Place::File, problem)
-                .hint("build the index with --ranges 64, or use another algorithm"));
+                .hint("build the index with `ranges` 64, or use another algorithm"));
         }
         Ok(())
     }

@@ -36,7 +36,7 @@ impl Approximation {
     /// # Errors
     /// No terms.
     pub fn keeping_terms(self, terms: usize) -> Result<Self> {
-        let max_query_terms = Some(at_least_one("--max-query-terms", terms)?);
+        let max_query_terms = Some(at_least_one("max_query_terms", terms)?);
         Ok(Approximation { max_query_terms, ..self })
     }
 
@@ -47,7 +47,7 @@ impl Approximation {
     /// # Errors
     /// A share that is not above 0 and at most 1.
     pub fn keeping_mass(self, share: f64) -> Result<Self> {
-        let query_mass = Some(self::share("--query-mass", share)?).filter(|&mass| mass < 1.0);
+        let query_mass = Some(self::share("query_mass", share)?).filter(|&mass| mass < 1.0);
         Ok(Approximation { query_mass, ..self })
     }
 
@@ -58,7 +58,7 @@ impl Approximation {
     /// # Errors
     /// No candidates.
     pub fn rescoring(self, candidates: usize) -> Result<Self> {
-        let rescore = Some(at_least_one("--rescore", candidates)?);
+        let rescore = Some(at_least_one("rescore", candidates)?);
         Ok(Approximation { rescore, ..self })
     }
 
@@ -118,18 +118,18 @@ impl Approximation {
     }
 }
 
-fn at_least_one(flag: &str, n: usize) -> Result<usize> {
+fn at_least_one(setting: &'static str, n: usize) -> Result<usize> {
     match n {
-        0 => Err(Error::Usage(format!("{flag} must be at least 1, found 0"))),
+        0 => Err(Error::setting(setting, "at least 1", 0)),
         n => Ok(n),
     }
 }
 
-fn share(flag: &str, share: f64) -> Result<f64> {
+fn share(setting: &'static str, share: f64) -> Result<f64> {
     if share > 0.0 && share <= 1.0 {
         return Ok(share);
     }
-    Err(Error::Usage(format!("{flag} must be above 0 and at most 1 (1 is exact), found {share}")))
+    Err(Error::setting(setting, "above 0 and at most 1 (1 is exact)", share))
 }
 
 /// "exact", or the settings: "8 terms, 100 rescored".
@@ -164,11 +164,11 @@ mod tests {
     }
 
     #[test]
-    fn values_that_mean_nothing_are_refused_with_the_flag() {
+    fn values_that_mean_nothing_are_refused_by_name() {
         let exact = Approximation::EXACT;
         for share in [0.0, -0.5, 1.01, f64::NAN, f64::INFINITY] {
             let error = exact.keeping_mass(share).unwrap_err().to_string();
-            assert!(error.contains("--query-mass must be above 0 and at most 1"), "{error}");
+            assert!(error.contains("`query_mass` must be above 0 and at most 1"), "{error}");
         }
         assert!(exact.keeping_terms(0).is_err() && exact.rescoring(0).is_err());
     }

@@ -215,7 +215,9 @@ fn request(
     let k = parameters.k.unwrap_or(app.limits.k);
     if k == 0 || k > app.limits.max_k {
         let most = app.limits.max_k;
-        return Err(Error::Usage(format!("expected k from 1 to {most} (--max-k), found {k}")));
+        return Err(Error::Usage(format!(
+            "expected k from 1 to {most} (max_k of this server), found {k}"
+        )));
     }
     let kind = parameters.kind.as_deref().map_or(Ok(kind), str::parse)?;
     let algorithm = parameters.algorithm.as_deref().unwrap_or("auto").parse()?;
@@ -242,7 +244,7 @@ async fn answer(
         drop(sender.send(written));
     };
     if let Err(Busy) = app.service.submit(request, reply) {
-        let problem = "too many requests wait already (--queue); try again";
+        let problem = "too many requests wait already; try again";
         return refuse(StatusCode::SERVICE_UNAVAILABLE, problem);
     }
     match receiver.await {
@@ -269,12 +271,19 @@ fn hits(answer: &Answer, serving: &Serving) -> serde_json::Value {
 /// The request's fault is 400, ours is 500.
 fn failure(error: &Error) -> Response {
     let status = match error {
-        Error::Usage(_) => StatusCode::BAD_REQUEST,
+        Error::Setting(_) | Error::Usage(_) => StatusCode::BAD_REQUEST,
         Error::Data(data) if data.path == Path::new(REQUEST) => StatusCode::BAD_REQUEST,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    // What is a flag of `search` is a parameter here.
-    refuse(status, &error.to_string().replace("--query-kind ", "kind="))
+    refuse(status, &error.naming_settings(parameter))
+}
+
+/// How a request sets what the library calls `setting`.
+fn parameter(setting: &str) -> String {
+    match setting {
+        "query_kind" => "kind".to_owned(),
+        other => other.to_owned(),
+    }
 }
 
 fn refuse(status: StatusCode, problem: &str) -> Response {

@@ -139,8 +139,10 @@ impl Service {
     /// # Errors
     /// Those of opening; `threads` or `queue` is 0.
     pub fn start(options: ServeOptions) -> Result<Self> {
-        if options.threads == 0 || options.queue == 0 {
-            return Err(Error::Usage("--threads and --queue must be at least 1".into()));
+        for (setting, value) in [("threads", options.threads), ("queue", options.queue)] {
+            if value == 0 {
+                return Err(Error::setting(setting, "at least 1", value));
+            }
         }
         let (queue, jobs) = sync_channel(options.queue);
         let shared = Arc::new(Shared { jobs: Mutex::new(jobs), metrics: Metrics::default() });

@@ -61,7 +61,7 @@ impl Worker {
     fn answer(&self, request: Request, searcher: &mut Searcher) -> Result<Vec<Answer>> {
         if request.algorithm.check(&self.index).is_err() {
             let name = request.algorithm.name();
-            return Err(Error::Usage(format!("{name} needs an index built with --ranges 64")));
+            return Err(Error::Usage(format!("{name} needs an index built with `ranges` 64")));
         }
         let queries = match request.questions {
             Questions::One(text) => one_query(Path::new(REQUEST), "q", &text, request.kind)?,

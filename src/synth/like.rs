@@ -76,7 +76,7 @@ impl Like {
         progress: &dyn Progress,
     ) -> Result<Self> {
         if pool.num_postings() == 0 {
-            return Err(Error::Usage("--like: the collection has no terms to resample".into()));
+            return Err(Error::Usage("`like`: the collection has no terms to resample".into()));
         }
         let order = bisect(&pool.forward(), &BpOptions::default(), progress);
         let pool = pool.reordered(&order);

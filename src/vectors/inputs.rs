@@ -37,13 +37,13 @@ impl OpenedVectors {
     pub fn cut(self, shard: Shard) -> Result<Self> {
         if let Some((Shard { index, count }, _)) = self.shard {
             return Err(Error::Usage(format!(
-                "--shard cuts whole collections, and the input is shard {index}/{count} of one"
+                "`shard` cuts whole collections, and the input is shard {index}/{count} of one"
             )));
         }
         let lengths: Option<Vec<u64>> = self.sources.iter().map(|s| s.len_hint()).collect();
         let Some(lengths) = lengths else {
             return Err(Error::Usage(
-                "--shard needs vector stores, which know how many documents they have".into(),
+                "`shard` needs vector stores, which know how many documents they have".into(),
             ));
         };
         let documents: u64 = lengths.iter().sum();
@@ -99,7 +99,7 @@ pub(crate) fn open_queries(path: &Path, sidecars: &Sidecars) -> Result<Queries> 
     let input = Input::open(path)?;
     match input.format {
         Format::Jsonl if sidecars.ids.is_some() || sidecars.vocabulary.is_some() => {
-            let problem = "expected a matrix (.npz or .csr), as --ids and --vocabulary belong to \
+            let problem = "expected a matrix (.npz or .csr), as `ids` and `vocabulary` belong to \
                            one, found text";
             Err(Error::data(path, Place::File, problem).hint("leave them out"))
         }
@@ -128,7 +128,7 @@ pub fn open_documents(paths: &[PathBuf], sidecars: &Sidecars) -> Result<OpenedVe
     let opened = open_kind(paths, sidecars, Kind::Document)?;
     if opened.matrices == 0 && sidecars.vocabulary.is_some() {
         return Err(Error::Usage(
-            "--vocabulary names the columns of .npz and .csr files, found none among the inputs"
+            "`vocabulary` names the columns of .npz and .csr files, found none among the inputs"
                 .into(),
         ));
     }
@@ -161,7 +161,7 @@ fn open_kind(paths: &[PathBuf], sidecars: &Sidecars, allowed: Kind) -> Result<Op
     }
     if stores < paths.len() {
         return Err(Error::Usage(
-            "--input mixes vector stores and files; give one kind, so that the order is clear"
+            "`input` mixes vector stores and files; give one kind, so that the order is clear"
                 .into(),
         ));
     }
@@ -209,7 +209,7 @@ fn unfold(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 
 fn ids_without_matrix(matrices: usize) -> Error {
     Error::Usage(format!(
-        "--ids belongs to one .npz or .csr file, found {matrices} among the inputs"
+        "`ids` belongs to one .npz or .csr file, found {matrices} among the inputs"
     ))
 }
 

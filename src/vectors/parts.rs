@@ -12,7 +12,7 @@ pub(super) fn one_kind(readers: &[StoreReader], paths: &[PathBuf], allowed: Kind
     let refused = stores().find(|(plan, _)| plan.kind == Kind::Query);
     if let Some((_, path)) = refused.filter(|_| allowed == Kind::Document) {
         return Err(Error::data(path, Place::File, "expected documents, found a store of queries")
-            .hint("encode the texts without --kind query"));
+            .hint("encode the texts without `kind` query"));
     }
     let Some((first, first_path)) = stores().next() else { return Ok(()) };
     for (plan, path) in stores().skip(1) {
@@ -36,10 +36,10 @@ fn difference(a: Option<&Encoding>, b: Option<&Encoding>) -> Option<&'static str
         ("the model's configuration", a.model.config_digest != b.model.config_digest),
         ("the tokenizer", a.model.tokenizer_digest != b.model.tokenizer_digest),
         ("the pooling", a.pooling != b.pooling),
-        ("--max-length", a.max_length != b.max_length),
-        ("--fields", a.fields != b.fields),
-        ("--top", a.top != b.top),
-        ("--min-weight", a.min_weight != b.min_weight),
+        ("`max_length`", a.max_length != b.max_length),
+        ("`fields`", a.fields != b.fields),
+        ("`top`", a.top != b.top),
+        ("`min_weight`", a.min_weight != b.min_weight),
     ]
     .into_iter()
     .find_map(|(what, differs)| differs.then_some(what))
@@ -54,7 +54,7 @@ pub(super) fn order_shards(readers: &mut [StoreReader]) -> Result<()> {
     }
     if shards < readers.len() {
         return Err(Error::Usage(
-            "--input mixes shards with whole stores; give one kind, so that the order is clear"
+            "`input` mixes shards with whole stores; give one kind, so that the order is clear"
                 .into(),
         ));
     }

@@ -206,7 +206,7 @@ pub fn check_dir(dir: &Path) -> Result<()> {
         return Ok(());
     }
     if dir.exists() {
-        return Err(Error::data(dir, Place::File, "--report is there and is no folder")
+        return Err(Error::data(dir, Place::File, "`report` is there and is no folder")
             .hint("give the name of a folder"));
     }
     let parent = folder(dir);

@@ -140,10 +140,10 @@ fn json_fields_override_and_must_be_there() {
 fn fields_of_the_other_format_are_refused() {
     for (name, text, fields) in [("d.tsv", "1\ta\n", "title"), ("d.jsonl", "{}\n", "2,3")] {
         let found = read(&[(name, text)], Some(fields));
-        assert!(found[0].as_ref().unwrap_err().contains("--fields"), "{found:?}");
+        assert!(found[0].as_ref().unwrap_err().contains("`fields`"), "{found:?}");
     }
     let found = read(&[("d.txt", "1\ta\n")], Some("title"));
-    assert!(found[0].as_ref().unwrap_err().contains("--fields"), "{found:?}");
+    assert!(found[0].as_ref().unwrap_err().contains("`fields`"), "{found:?}");
 }
 
 #[test]

@@ -143,7 +143,7 @@ fn a_post_processor_of_other_tokens_or_without_the_text_is_refused() {
     file["post_processor"]["single"].as_array_mut().unwrap().extend(single);
     let e = load(&file).err().unwrap().to_string();
     assert!(
-        e.starts_with("--max-length must be at least 11, found 8: the tokenizer puts 10"),
+        e.starts_with("`max_length` must be at least 11, found 8: the tokenizer puts 10"),
         "{e}"
     );
 }

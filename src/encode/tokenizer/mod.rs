@@ -70,7 +70,7 @@ impl TextTokenizer {
     /// A missing, malformed or inconsistent file; a class or an option that is not known.
     pub fn load(dir: &Path, max_length: usize) -> Result<Self> {
         if max_length < 3 {
-            let problem = format!("--max-length must be at least 3, found {max_length}");
+            let problem = format!("`max_length` must be at least 3, found {max_length}");
             return Err(Error::Usage(problem));
         }
         let (json, vocabulary) = (dir.join("tokenizer.json"), dir.join("vocab.txt"));
@@ -198,7 +198,7 @@ fn truncate(
     let specials = audit::special_tokens(inner);
     if specials >= max_length {
         let problem = format!(
-            "--max-length must be at least {}, found {max_length}: the tokenizer puts {specials} \
+            "`max_length` must be at least {}, found {max_length}: the tokenizer puts {specials} \
              special tokens around a text",
             specials + 1
         );
@@ -338,6 +338,6 @@ mod tests {
         let e = TextTokenizer::load(dir("[PAD]\n[CLS]\n").path(), 6).err().unwrap().to_string();
         assert!(e.ends_with("expected a line [SEP], found none"), "{e}");
         let e = TextTokenizer::load(empty.path(), 2).err().unwrap().to_string();
-        assert_eq!(e, "--max-length must be at least 3, found 2");
+        assert_eq!(e, "`max_length` must be at least 3, found 2");
     }
 }

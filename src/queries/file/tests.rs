@@ -193,7 +193,7 @@ fn weights_beyond_16_bits_are_errors_with_their_line() {
     assert!(integers("1\ta:40000 a:40000\n", 1.0).is_err());
     assert!(integers("1\ta:655.354\n", 100.0).is_ok());
     assert!(integers("1\ta:655.355\n", 100.0).is_err());
-    assert!(integers("1\ta:1\n", 0.0).unwrap_err().contains("--query-scale"));
+    assert!(integers("1\ta:1\n", 0.0).unwrap_err().contains("`query_scale`"));
 }
 
 #[test]

@@ -14,8 +14,8 @@ pub(super) fn read(
     kind: QueryKind,
 ) -> Result<QueryFile> {
     if !matches!(kind, QueryKind::Auto | QueryKind::Weighted) {
-        let problem = format!("--query-kind {kind} reads lines, found a file of vectors");
-        return Err(Error::data(path, Place::File, problem).hint("leave --query-kind out"));
+        let problem = format!("`query_kind` {kind} reads lines, found a file of vectors");
+        return Err(Error::data(path, Place::File, problem).hint("leave `query_kind` out"));
     }
     let (mut queries, mut ids) = (Vec::new(), IdSet::default());
     let mut record = VectorRecord::default();

@@ -140,7 +140,7 @@ impl IdList {
         let problem =
             format!("expected {rows} ids, one a row of {}, found {found}", matrix.display());
         Err(Error::data(&self.path, Place::File, problem)
-            .hint("give the ids of this matrix with --ids"))
+            .hint("give the ids of this matrix with `ids`"))
     }
 
     pub(super) fn get(&self, row: usize) -> &str {

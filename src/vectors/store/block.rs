@@ -112,7 +112,7 @@ impl Body {
             let stored = if self.half { f16::from_f32(weight).to_f32() } else { weight };
             if !stored.is_finite() {
                 return Err(Error::Usage(format!(
-                    "the weight {weight} of document {:?} does not fit --weights {}",
+                    "the weight {weight} of document {:?} does not fit `weights` {}",
                     record.id,
                     if self.half { "f16" } else { "f32" }
                 )));
@@ -334,7 +334,7 @@ mod tests {
         let totals = write(0, &record(1e-9), WeightFormat::F16, 9, &mut bytes).unwrap();
         assert_eq!((totals.zeros, totals.postings, totals.empty), (1, 0, 1));
         let e = write(0, &record(70000.0), WeightFormat::F16, 9, &mut bytes).unwrap_err();
-        assert_eq!(e.to_string(), "the weight 70000 of document \"d\" does not fit --weights f16");
+        assert_eq!(e.to_string(), "the weight 70000 of document \"d\" does not fit `weights` f16");
     }
 
     #[test]

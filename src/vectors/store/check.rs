@@ -35,7 +35,7 @@ pub(super) fn blocks(dir: &Path, journal: &Journal, finished: bool) -> Result<()
         let hint = || match (finished, index) {
             (false, 1..) => format!(
                 "remove the folder and encode again, or delete line {line} of {JOURNAL} and \
-                 those after it, and --resume goes on from block {index}"
+                 those after it, and `resume` goes on from block {index}"
             ),
             _ => "remove the folder and encode again".to_owned(),
         };

@@ -228,7 +228,7 @@ impl Manifest {
         let path = dir.join(super::MANIFEST);
         if !path.exists() && dir.join(super::JOURNAL).exists() {
             return Err(Error::data(dir, Place::File, "the vector store is unfinished")
-                .hint("finish it with encode --resume, or remove the folder and make it again"));
+                .hint("finish it with encode `resume`, or remove the folder and make it again"));
         }
         let bytes = std::fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
         let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|e| {

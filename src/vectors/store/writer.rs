@@ -32,7 +32,7 @@ impl StoreWriter {
         if is_used(dir) {
             let unfinished = dir.join(JOURNAL).exists() && !dir.join(MANIFEST).exists();
             let hint = match (unfinished, &plan.encoding) {
-                (true, Some(_)) => "continue it with --resume, choose another, or remove it",
+                (true, Some(_)) => "continue it with `resume`, choose another, or remove it",
                 (true, None) => "it was left unfinished: remove it, or choose another",
                 (false, _) => "choose another, or remove it",
             };
