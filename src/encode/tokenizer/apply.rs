@@ -43,12 +43,10 @@ pub(super) fn to_file(
         changes.extend(normalizer(path, inner, settings)?);
     }
     changes.extend(pre_tokenizer(inner, settings)?);
-    if settings.class != Some(Class::Bert) {
-        if let Some(name) = settings.ends {
-            let problem = format!("the option {name:?} is not known for this class");
-            return Err(Error::data(&settings.path, Place::File, problem)
-                .hint("the post_processor of tokenizer.json says which tokens a text gets"));
-        }
+    if let Some(name) = settings.ends.filter(|_| settings.class != Some(Class::Bert)) {
+        let problem = format!("the option {name:?} is not known for this class");
+        return Err(Error::data(&settings.path, Place::File, problem)
+            .hint("the post_processor of tokenizer.json says which tokens a text gets"));
     }
     same_specials(path, inner, settings)?;
     Ok(changes)
@@ -124,10 +122,9 @@ fn same_specials(path: &Path, inner: &Tokenizer, settings: &Settings) -> Result<
     };
     if let (ModelWrapper::WordPiece(model), Some(unk)) =
         (inner.get_model(), settings.named("unk_token"))
+        && unk != model.unk_token
     {
-        if unk != model.unk_token {
-            return differ("unk_token", unk, &model.unk_token);
-        }
+        return differ("unk_token", unk, &model.unk_token);
     }
     let Some(processor) = inner.get_post_processor() else { return Ok(()) };
     let (cls, sep) = match processor {

@@ -171,6 +171,7 @@ impl Settings {
 
     fn option(&mut self, path: &Path, key: &str, value: &Value) -> Result<()> {
         let flag = || value.as_bool().ok_or_else(|| wrong(path, key, "true, false or null", value));
+        let found = value.to_string();
         match key {
             "tokenizer_class" => self.class = Some(class(path, key, value)?),
             "do_lower_case" => self.lower = Some(flag()?),
@@ -194,7 +195,7 @@ impl Settings {
             }
             _ if is_token(key, value) || HARMLESS.contains(&key) => (),
             _ => match FIXED.iter().find(|(name, _)| *name == key) {
-                Some((_, only)) if value.to_string() == *only => (),
+                Some((_, only)) if found == *only => (),
                 Some((_, only)) => {
                     return Err(wrong(path, key, only, value).hint(
                         "transformers' tokenizers in Python obey another value and those in Rust \
