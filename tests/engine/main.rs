@@ -7,7 +7,7 @@ mod corruption;
 mod exact;
 mod fuzz_corpus;
 mod hybrid;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "cli"))]
 mod killed;
 #[path = "../mutations/mod.rs"]
 mod mutations;

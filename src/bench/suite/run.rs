@@ -209,8 +209,11 @@ mod tests {
         let rows = "[[row]]\nname = 'judged'\nindex = 'x.spx'\nqueries = 'queries.tsv'\n\
                     qrels = 'qrels.txt'\nalgorithm = 'wand'\n\
                     [[row]]\nname = 'bare'\nindex = 'x.spx'\nqueries = 'queries.tsv'\n";
-        let path =
-            write(dir, "suite.toml", &format!("k = 10\nruns = 2\nmetrics = 'mrr@10,r@5'\n{rows}"));
+        let path = write(
+            dir,
+            "suite.toml",
+            &format!("k = 10\nruns = 2\nmetrics = 'mrr@10,recall@5'\n{rows}"),
+        );
         let report =
             run(&Suite::read(&path).unwrap(), &mut Inputs::default(), None, &Silent).unwrap();
         let [judged, bare] = &report.rows[..] else { panic!("two rows") };
