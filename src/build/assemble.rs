@@ -7,8 +7,9 @@ use zerocopy::IntoBytes;
 use super::BuildOptions;
 use super::pack::{self, Lists};
 use crate::error::{Error, Result};
+use crate::format::header::SKIP_DATA;
 use crate::format::writer::Written;
-use crate::format::{BLOCK, FileWriter, Meta, Provenance, SectionKind, lexicon, ranges};
+use crate::format::{BLOCK, FileWriter, Meta, Provenance, SectionKind, lexicon};
 use crate::progress::Progress;
 
 /// All of an index but its lists.
@@ -45,10 +46,13 @@ pub(super) fn write<L: Lists>(
     }
     writer.section(SectionKind::Windows, packed.windows.as_bytes())?;
     writer.section(SectionKind::Terms, packed.records.as_bytes())?;
-    if options.ranges {
-        writer.begin(SectionKind::RangeMaxima);
-        writer.write(&ranges::header(&packed.range_ends))?;
-        writer.write(&packed.ranges)?;
+    if options.skip_data {
+        writer.require(SKIP_DATA);
+        writer.begin(SectionKind::SkipBlocks);
+        packed.skip_blocks.iter().try_for_each(|rows| writer.write(rows))?;
+        writer.end()?;
+        writer.begin(SectionKind::SkipRuns);
+        packed.runs.iter().try_for_each(|runs| writer.write(runs.as_bytes()))?;
         writer.end()?;
     }
     drop(packed);

@@ -65,8 +65,8 @@ pub struct BuildOptions {
     pub dense: Dense,
     /// Postings that one maximum bounds at most: 128, or 40 as in PISA's wand data.
     pub block_size: u32,
-    /// Write RANGE_MAXIMA, which `range_pruned` needs.
-    pub ranges: bool,
+    /// Write skip data, which `block_pruned` needs.
+    pub skip_data: bool,
     /// How weights become impacts.
     pub scale: Scale,
     /// Bits of an impact, 1 to 8.
@@ -95,7 +95,7 @@ impl Default for BuildOptions {
             codec: Codec::default(),
             dense: Dense::Bitmap,
             block_size: BLOCK as u32,
-            ranges: false,
+            skip_data: false,
             scale: Scale::Auto,
             bits: 8,
             pruning: Pruning::default(),
@@ -186,6 +186,11 @@ fn check(collection: &Collection, order: Option<&[u32]>, options: &BuildOptions)
         let found = options.block_size;
         return Err(Error::Usage(format!("the block size is 128 or 40, found {found}")));
     }
+    if options.skip_data && options.block_size != BLOCK as u32 {
+        return Err(Error::Usage(
+            "--skip-data has maxima of its own; leave --block-size out".into(),
+        ));
+    }
     if order.is_some_and(|order| !is_permutation(order, collection.len())) {
         return Err(Error::Usage(format!(
             "the order is no permutation of the {documents} ordinals"
@@ -241,7 +246,7 @@ impl Prepared {
         let renumber = Renumber::new(order, documents);
         // The order and its inverse.
         let held = collection.held() + order.map_or(0, |order| 8 * order.len() as u64);
-        let least = pack::least_memory(&frequencies, renumber.scratch(), options);
+        let least = pack::least_memory(&frequencies, renumber.scratch(), (documents, options));
         options.memory.check(held + impacts.spool.in_memory(), least, "packing the lists")?;
         let left = options.memory.left(held + impacts.spool.in_memory());
         let room = Room { packing: (left - least) / 4, run: run_postings(left), tmp };

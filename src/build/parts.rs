@@ -84,7 +84,7 @@ fn traits(index: &Index) -> Result<Vec<(String, Value)>> {
         ("--codec".into(), json(&meta.codec)?),
         ("--dense".into(), json(&meta.dense)?),
         ("--block-size".into(), meta.block_size.into()),
-        ("--ranges".into(), (if index.range_maxima().is_some() { "64" } else { "none" }).into()),
+        ("--skip-data".into(), index.has_skip_data().into()),
         ("--top-per-doc".into(), meta.pruning.top_per_doc.into()),
         ("--min-impact".into(), meta.pruning.min_impact.into()),
         ("tokenizer digest".into(), model["model"]["tokenizer_digest"].clone()),

@@ -54,7 +54,7 @@ pub struct SearchArgs {
     #[arg(long, value_name = "K", default_value_t = 1000)]
     k: usize,
     /// auto (the cheapest for each query), exhaustive, wand, block_max_wand, maxscore,
-    /// block_max_maxscore, windowed, or range_pruned (of an index built with --ranges 64); all
+    /// block_max_maxscore, windowed, or block_pruned (of an index built with --skip-data); all
     /// return the same list, unless it may be approximate
     #[arg(long, value_name = "NAME", default_value = "auto")]
     algorithm: Algorithm,

@@ -26,7 +26,7 @@ GET  /health               content id and size of the index that answers
 GET  /metrics              counts and latencies, for Prometheus
 
 Further parameters: kind (as --query-kind of search) and algorithm: auto, exhaustive, wand,
-block_max_wand, maxscore, block_max_maxscore, windowed or range_pruned. Results and ties are
+block_max_wand, maxscore, block_max_maxscore, windowed or block_pruned. Results and ties are
 those of search. A body is at most 4 MiB, packed and unpacked, and all its queries ask for at
 most a million results. An error is JSON, {\"error\": …}, with status 400 for a request in
 error, 413 for one too large, and 503 with Retry-After where too many wait (--queue).

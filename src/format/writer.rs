@@ -19,6 +19,7 @@ pub struct FileWriter {
     position: u64,
     sections: Vec<Section>,
     open: Option<OpenSection>,
+    required: u32,
     content: blake3::Hasher,
 }
 
@@ -47,10 +48,16 @@ impl FileWriter {
             position: 0,
             sections: Vec::new(),
             open: None,
+            required: 0,
             content: blake3::Hasher::new(),
         };
         writer.raw(&[0; HEADER_LEN])?;
         Ok(writer)
+    }
+
+    /// Sets bits of [`Header::required`].
+    pub fn require(&mut self, features: u32) {
+        self.required |= features;
     }
 
     /// Starts the next section; the one before must be ended.
@@ -116,7 +123,7 @@ impl FileWriter {
             major: U16::new(MAJOR),
             minor: U16::new(MINOR),
             endian: U32::new(ENDIAN_TAG),
-            required: U32::ZERO,
+            required: U32::new(self.required),
             optional: U32::ZERO,
             file_len: U64::new(file_len),
             table_offset: U64::new(table_offset),

@@ -15,7 +15,7 @@ mod explain;
 pub mod file;
 mod kernels;
 mod maxscore;
-mod ranged;
+mod pruned;
 mod rescore;
 mod searcher;
 mod select;

@@ -32,11 +32,11 @@ pub(super) fn rescore<'a, C: Count>(
                 let bytes = list.impact_bytes().ok_or(Damaged)?;
                 add(weight, hits, |docid| bytes.get(docid as usize).copied(), count)?;
             }
-            Representation::Packed | Representation::Stream => {}
+            Representation::Packed | Representation::Stream | Representation::Positions => {}
         }
     }
     dropped.retain(|l| {
-        matches!(l.list.representation, Representation::Packed | Representation::Stream)
+        !matches!(l.list.representation, Representation::Bitmap | Representation::Bytes)
     });
     for cursor in cursors.open(dropped, count)? {
         for hit in hits.iter_mut() {

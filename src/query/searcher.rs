@@ -5,12 +5,12 @@ use super::counters::{Count, Counters};
 use super::cursor::Cursors;
 use super::kernels::prefetch_line;
 use super::maxscore::MaxScore;
-use super::ranged::Ranged;
+use super::pruned::Pruned;
 use super::select::Selector;
 use super::topk::TopK;
 use super::wand::Wand;
 use super::windowed::Windowed;
-use super::{Algorithm, Query, QueryTerm, SimdLevel, exhaustive, rescore};
+use super::{Algorithm, Query, QueryTerm, SimdLevel, costs, exhaustive, rescore};
 use crate::error::{Error, Result};
 use crate::format::postings::{Damaged, List};
 use crate::index::Index;
@@ -48,7 +48,9 @@ pub struct Searcher<'a> {
     windowed: Windowed<'a>,
     wand: Wand,
     max_score: MaxScore<'a>,
-    ranged: Ranged<'a>,
+    pruned: Pruned,
+    /// Blocks × terms beyond which a scan is quicker than what a sweep left.
+    most_block_terms: u64,
     hits: Vec<Hit>,
 }
 
@@ -75,7 +77,8 @@ impl<'a> Searcher<'a> {
             windowed: Windowed::new(level),
             wand: Wand::default(),
             max_score: MaxScore::default(),
-            ranged: Ranged::new(level),
+            pruned: Pruned::new(level),
+            most_block_terms: u64::MAX,
             hits: Vec::new(),
         }
     }
@@ -120,7 +123,15 @@ impl<'a> Searcher<'a> {
         let approximation = self.approximation;
         self.kept.terms.clone_from(&query.terms);
         approximation.cut(self.index, &mut self.kept, &mut self.dropped);
-        let algorithm = algorithm.resolve(self.index, &self.kept, approximation.candidates(k));
+        let asked = algorithm;
+        let candidates = approximation.candidates(k);
+        let algorithm = algorithm.resolve(self.index, &self.kept, candidates);
+        self.most_block_terms = match (asked, algorithm) {
+            (Algorithm::Auto, Algorithm::BlockPruned) => {
+                costs::block_terms_of_a_scan(self.index, &self.kept, candidates)
+            }
+            _ => u64::MAX,
+        };
         algorithm.check(self.index)?;
         // Records first, so that their misses do not wait for each other.
         for term in &self.kept.terms {
@@ -188,12 +199,14 @@ impl<'a> Searcher<'a> {
                 self.selector.drain_into(&mut self.hits);
                 return Ok(());
             }
-            Algorithm::RangePruned => {
-                let index: &'a Index = self.index;
-                let maxima = index.range_maxima().ok_or(Damaged)?;
-                let of_terms = self.kept.terms.iter().map(|t| maxima.list(t.term));
+            Algorithm::BlockPruned => {
                 self.selector.reset(k, primed, bound(), false);
-                self.ranged.search(lists, of_terms, k, &mut self.selector, count)?;
+                let (pruned, most) = (&mut self.pruned, self.most_block_terms);
+                if !pruned.search(lists, k, (bound(), most), &mut self.selector, count)? {
+                    // As many documents as are wanted reach what enters by now.
+                    self.selector.reset(k, self.selector.enter(), bound(), true);
+                    self.windowed.search(lists, &mut self.selector)?;
+                }
                 self.selector.drain_into(&mut self.hits);
                 return Ok(());
             }
@@ -266,7 +279,7 @@ mod tests {
             collection.push(&d.to_string(), vector).unwrap();
         }
         let path = dir.path().join(codec.name());
-        let options = BuildOptions { codec, ranges: true, ..Default::default() };
+        let options = BuildOptions { codec, skip_data: true, ..Default::default() };
         build(&collection, None, &options, &path, &Silent).unwrap();
         Index::open(&path).unwrap()
     }

@@ -92,7 +92,7 @@ impl<'a> Worker<'a> {
     fn answer(&self, request: Request, searcher: &mut Searcher<'a>) -> Result<Vec<Answer>> {
         if request.algorithm.check(self.index).is_err() {
             let name = request.algorithm.name();
-            return Err(Error::Usage(format!("{name} needs an index built with --ranges 64")));
+            return Err(Error::Usage(format!("{name} needs an index built with --skip-data")));
         }
         let queries = parse_queries(Path::new(REQUEST), request.body, request.kind)?;
         let (count, most) = (queries.queries.len(), MOST_HITS / request.k.max(1));
@@ -107,7 +107,7 @@ impl<'a> Worker<'a> {
         for query in prepared {
             let algorithm = request.algorithm.resolve(self.index, &query.query, request.k);
             let start = Instant::now();
-            let hits = searcher.search(&query.query, request.k, algorithm)?;
+            let hits = searcher.search(&query.query, request.k, request.algorithm)?;
             let retrieval = start.elapsed();
             let names = self.index.names();
             answers.push(Answer {

@@ -35,15 +35,17 @@ fn collection() -> Collection {
     collection
 }
 
-fn layouts() -> [(&'static str, BuildOptions, bool); 4] {
+fn layouts() -> [(&'static str, BuildOptions, bool); 6] {
     let options = |codec, dense| BuildOptions { codec, dense, ..Default::default() };
-    let fine =
-        |codec| BuildOptions { block_size: 40, ranges: true, ..options(codec, Dense::Bitmap) };
+    let fine = |codec| BuildOptions { block_size: 40, ..options(codec, Dense::Bitmap) };
+    let skipping = |codec, dense| BuildOptions { skip_data: true, ..options(codec, dense) };
     [
         ("small", options(Codec::Small, Dense::Bitmap), false),
-        ("small, reordered, maxima of 40 and of ranges", fine(Codec::Small), true),
-        ("fast, maxima of 40 and of ranges", fine(Codec::Fast), true),
+        ("small, reordered, maxima of 40", fine(Codec::Small), true),
+        ("fast, skip data", skipping(Codec::Fast, Dense::Bitmap), false),
+        ("fast, maxima of 40", fine(Codec::Fast), true),
         ("fast, dense bytes", options(Codec::Fast, Dense::Bytes), false),
+        ("fast, dense bytes, skip data, reordered", skipping(Codec::Fast, Dense::Bytes), true),
     ]
 }
 

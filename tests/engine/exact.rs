@@ -65,11 +65,11 @@ fn layouts() -> impl Iterator<Item = BuildOptions> {
     [(Codec::Small, Dense::Bitmap), (Codec::Fast, Dense::Bitmap), (Codec::Fast, Dense::Bytes)]
         .into_iter()
         .flat_map(|(codec, dense)| {
-            [(128, false), (40, true)].map(|(block_size, ranges)| BuildOptions {
+            [(128, false), (40, false), (128, true)].map(|(block_size, skip_data)| BuildOptions {
                 codec,
                 dense,
                 block_size,
-                ranges,
+                skip_data,
                 ..Default::default()
             })
         })
@@ -114,8 +114,8 @@ fn assert_exact(
                     for &algorithm in Algorithm::ALL {
                         if algorithm.check(&index).is_err() {
                             assert_eq!(
-                                (algorithm, options.ranges),
-                                (Algorithm::RangePruned, false)
+                                (algorithm, options.skip_data),
+                                (Algorithm::BlockPruned, false)
                             );
                             continue;
                         }
@@ -203,7 +203,8 @@ fn a_query_that_could_overflow_is_refused_with_the_reason() {
     let mut many = Collection::default();
     let tokens: Vec<String> = (0..400).map(|t| format!("t{t}")).collect();
     many.push("d", tokens.iter().map(|t| (t.as_str(), 255.0))).unwrap();
-    let options = BuildOptions { scale: Scale::Fixed(255.0), ranges: true, ..Default::default() };
+    let options =
+        BuildOptions { scale: Scale::Fixed(255.0), skip_data: true, ..Default::default() };
     build(&many, None, &options, &path, &Silent).unwrap();
     let index = Index::open(&path).unwrap();
 

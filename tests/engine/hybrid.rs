@@ -174,7 +174,7 @@ fn assert_exact(documents: &[Parts], queries: &[Parts], h: f64, k: usize, shift:
         [(Codec::Small, Dense::Bitmap), (Codec::Fast, Dense::Bitmap), (Codec::Fast, Dense::Bytes)]
     {
         for order in [None, Some(&reordered[..])] {
-            let options = BuildOptions { codec, dense, ranges: true, ..options() };
+            let options = BuildOptions { codec, dense, skip_data: true, ..options() };
             let collection = read(dir.path(), documents, &options).unwrap();
             build(&collection, order, &options, &path, &Silent).unwrap();
             let index = Index::open(&path).unwrap();

@@ -46,9 +46,10 @@ pub struct BuildArgs {
     /// Postings that one block maximum bounds at most; 40 is PISA's usual size
     #[arg(long, value_name = "128|40", default_value = "128", value_parser = parse_block_size)]
     pub(super) block_size: u32,
-    /// Range maxima: none, or those of 64 documents, which range_pruned needs
-    #[arg(long, value_enum, default_value = "none")]
-    pub(super) ranges: RangesArg,
+    /// Adds block maxima and lists that can be read from any document on, for block_pruned: it
+    /// skips most documents from some hundred thousand on; 0.7 bytes a posting
+    #[arg(long)]
+    pub(super) skip_data: bool,
     /// Weight that maps to the largest impact: auto (from the weights), or a number, which
     /// shards of one collection share
     #[arg(long, value_name = "auto|W", default_value = "auto", value_parser = parse_scale)]
@@ -134,15 +135,6 @@ pub(super) enum DenseArg {
     Bytes,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]
-pub(super) enum RangesArg {
-    /// No such section
-    None,
-    /// Every 64 documents
-    #[value(name = "64")]
-    Of64,
-}
-
 fn parse_block_size(text: &str) -> std::result::Result<u32, String> {
     let size = text.parse().ok().filter(|size| BOUND_SIZES.contains(size));
     size.ok_or_else(|| "expected 128 or 40".into())
@@ -203,7 +195,7 @@ pub(super) fn options(args: &BuildArgs) -> BuildOptions {
             DenseArg::Bytes => Dense::Bytes,
         },
         block_size: args.block_size,
-        ranges: args.ranges == RangesArg::Of64,
+        skip_data: args.skip_data,
         scale: args.scale.0,
         bits: args.bits,
         pruning: Pruning {

@@ -9,14 +9,17 @@
 //! | [`stream`] | ≤ 128 postings of one window, (gap, impact) bytes | `fast` |
 //! | [`dense`] bitmap | 128 documents, bitmap and impact bytes | frequent terms |
 //! | [`dense`] bytes | 128 documents, one impact byte each | same, with `--dense bytes` |
+//! | [`positions`] | 128 documents, (position, impact) bytes | streams, with `--skip-data` |
 
 mod bits;
 pub mod dense;
 mod kernels;
 pub mod packed;
+pub mod positions;
 pub mod stream;
 
 use super::meta::{Codec, Dense};
+use super::skip::{self, BlockMaxima, Runs, UNIT, UNITS};
 use super::{BLOCK, WINDOW};
 use crate::simd::SimdLevel;
 
@@ -32,15 +35,18 @@ pub enum Representation {
     Bitmap = 2,
     /// See [`dense`].
     Bytes = 3,
+    /// See [`positions`].
+    Positions = 4,
 }
 
 impl Representation {
     /// Every representation by number.
-    pub const ALL: [Representation; 4] = [
+    pub const ALL: [Representation; 5] = [
         Representation::Packed,
         Representation::Stream,
         Representation::Bitmap,
         Representation::Bytes,
+        Representation::Positions,
     ];
 
     /// Its name, for people.
@@ -50,6 +56,7 @@ impl Representation {
             Representation::Stream => "stream",
             Representation::Bitmap => "bitmap",
             Representation::Bytes => "bytes",
+            Representation::Positions => "positions",
         }
     }
 
@@ -59,12 +66,15 @@ impl Representation {
     /// documents a packed list is smaller; above one in eight a bitmap is. In `small` a
     /// bitmap from one in eight costs 0.04 bytes a posting on SPLADE vectors and halves
     /// the time of long queries.
-    pub fn choose(codec: Codec, dense: Dense, df: u32, documents: u32) -> Self {
+    ///
+    /// With skip data each unit of 256 documents can be read by itself, under either codec.
+    pub fn choose(codec: Codec, dense: Dense, skip_data: bool, df: u32, documents: u32) -> Self {
         let (df, documents) = (u64::from(df), u64::from(documents));
         if df <= BLOCK as u64 || df * 128 < documents {
             Representation::Packed
         } else if df * 8 < documents {
             match codec {
+                _ if skip_data => Representation::Positions,
                 Codec::Small => Representation::Packed,
                 Codec::Fast => Representation::Stream,
             }
@@ -97,6 +107,10 @@ pub struct Encoded {
     pub bound_last: Vec<u32>,
     /// WINDOWS, relative to the start of the list.
     pub windows: Vec<u32>,
+    /// SKIP_RUNS, of lists of positions.
+    pub runs: Vec<Runs>,
+    /// SKIP_BLOCKS.
+    pub skip_blocks: Vec<u8>,
 }
 
 impl Encoded {
@@ -116,8 +130,12 @@ impl Encoded {
             Representation::Stream => stream::encode(docids, impacts, documents, self),
             Representation::Bitmap => dense::encode_bitmap(docids, impacts, documents, self),
             Representation::Bytes => dense::encode_bytes(docids, impacts, documents, self),
+            Representation::Positions => {
+                positions::encode(docids, impacts, documents, self);
+                skip::push_unit_maxima(docids, impacts, documents, &mut self.max);
+            }
         }
-        if block_size < BLOCK {
+        if block_size < BLOCK && representation != Representation::Positions {
             // Finer maxima take the place of those of blocks.
             self.max.truncate(first_max);
             if docids.len() > block_size {
@@ -127,6 +145,21 @@ impl Encoded {
                 self.max.extend(impacts.chunks(block_size).map(max));
             }
         }
+    }
+
+    /// Appends a list of a frequent term with its skip data.
+    pub fn push_frequent(
+        &mut self,
+        representation: Representation,
+        docids: &[u32],
+        impacts: &[u8],
+        documents: u32,
+    ) {
+        let first_max = self.max.len();
+        self.push(representation, docids, impacts, documents, BLOCK);
+        self.max.truncate(first_max);
+        skip::push_unit_maxima(docids, impacts, documents, &mut self.max);
+        skip::push_block_maxima(docids, impacts, documents, &mut self.skip_blocks);
     }
 }
 
@@ -196,8 +229,13 @@ pub struct List<'a> {
     pub bound_last: &'a [u32],
     /// Postings that one maximum bounds at most.
     pub block_size: u32,
-    /// Byte offset of each window; only of a stream.
+    /// Byte offset of each window; only of a stream or of positions.
     pub windows: &'a [u32],
+    /// Where the pairs of units begin, of each window; only of positions.
+    pub runs: &'a [Runs],
+    /// Maxima of small blocks of a frequent term, in a file with skip data. Then `max` has one
+    /// for each unit of 256 documents.
+    pub skip: Option<BlockMaxima<'a>>,
 }
 
 impl<'a> List<'a> {
@@ -222,11 +260,20 @@ impl<'a> List<'a> {
                 Representation::Bytes => {
                     (blocks, windows) == (0, 0) && self.bytes.len() == documents
                 }
+                Representation::Positions => {
+                    blocks == 0
+                        && windows == skip::windows(self.documents)
+                        && self.runs.len() == windows
+                }
             }
     }
 
     fn maxima_consistent(&self) -> bool {
         let (df, size) = (self.df as usize, self.block_size as usize);
+        if self.bounds_units() {
+            let windows = skip::windows(self.documents);
+            return self.max.len() == windows * UNITS && self.bound_last.is_empty();
+        }
         if size < BLOCK {
             let maxima = if df <= size { 0 } else { df.div_ceil(size) };
             return self.max.len() == maxima && self.bound_last.len() == maxima;
@@ -235,8 +282,15 @@ impl<'a> List<'a> {
         self.max.len() == maxima && self.bound_last.is_empty()
     }
 
+    /// Whether blocks are ranges of documents.
     fn is_dense(&self) -> bool {
-        matches!(self.representation, Representation::Bitmap | Representation::Bytes)
+        use Representation::{Bitmap, Bytes, Positions};
+        matches!(self.representation, Bitmap | Bytes | Positions)
+    }
+
+    /// Whether maxima are those of units.
+    fn bounds_units(&self) -> bool {
+        self.skip.is_some() || self.representation == Representation::Positions
     }
 
     /// Number of blocks.
@@ -274,6 +328,9 @@ impl<'a> List<'a> {
         if let Some(&last) = self.bound_last.get(i) {
             return last;
         }
+        if self.bounds_units() {
+            return ((i as u32 + 1) * UNIT - 1).min(self.documents - 1);
+        }
         // Finer maxima of a list too short to have any: the whole list.
         if self.max.is_empty() { self.documents - 1 } else { self.block_last(i) }
     }
@@ -296,6 +353,7 @@ impl<'a> List<'a> {
             Representation::Stream => stream::decode(self, b, out),
             Representation::Bitmap => dense::decode_bitmap(self, b, out),
             Representation::Bytes => dense::decode_bytes(self, b, out),
+            Representation::Positions => positions::decode(self, b, out),
         };
         decoded.ok_or(Damaged)
     }

@@ -22,6 +22,8 @@ pub(super) fn view<'a>(
         bound_last: &encoded.bound_last,
         block_size: if fine { 40 } else { BLOCK as u32 },
         windows: &encoded.windows,
+        runs: &encoded.runs,
+        skip: None,
     }
 }
 
@@ -63,7 +65,8 @@ proptest! {
             let mut encoded = Encoded::default();
             encoded.push(representation, &docids, &impacts, documents, size);
             let list = view(&encoded, representation, docids.len() as u32, documents);
-            prop_assert!(list.block_size as usize == size || docids.len() <= size);
+            let fine = representation != Representation::Positions;
+            prop_assert!(list.block_size as usize == size || docids.len() <= size || !fine);
             let (mut block, mut before) = (Block::default(), None);
             for b in 0..list.blocks() {
                 list.decode(b, &mut block).unwrap();
@@ -76,7 +79,7 @@ proptest! {
                 let len = docids[at..].partition_point(|&d| d <= list.bound_last(i));
                 let max = impacts[at..at + len].iter().max().copied().unwrap_or(0);
                 prop_assert!(list.max.is_empty() || list.bound_max(i) == max);
-                prop_assert!(list.max.is_empty() || len <= size);
+                prop_assert!(list.max.is_empty() || len <= if fine { size } else { UNIT as usize });
                 at += len;
             }
             prop_assert_eq!(at, docids.len());
@@ -108,12 +111,16 @@ proptest! {
 
 #[test]
 fn the_choice_of_representation_follows_density() {
-    let choose = |df, n| Representation::choose(Codec::Fast, Dense::Bitmap, df, n);
+    let choose = |df, n| Representation::choose(Codec::Fast, Dense::Bitmap, false, df, n);
     assert_eq!(choose(128, 128), Representation::Packed);
     assert_eq!(choose(999, 128_000), Representation::Packed);
     assert_eq!(choose(1_000, 128_000), Representation::Stream);
     assert_eq!(choose(16_000, 128_000), Representation::Bitmap);
-    let small = |df| Representation::choose(Codec::Small, Dense::Bytes, df, 128_000);
+    let skipping = |df| Representation::choose(Codec::Small, Dense::Bitmap, true, df, 128_000);
+    assert_eq!(skipping(999), Representation::Packed);
+    assert_eq!(skipping(15_999), Representation::Positions);
+    assert_eq!(skipping(16_000), Representation::Bitmap);
+    let small = |df| Representation::choose(Codec::Small, Dense::Bytes, false, df, 128_000);
     assert_eq!(small(15_999), Representation::Packed);
     assert_eq!(small(16_000), Representation::Bitmap);
 }
