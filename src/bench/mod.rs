@@ -62,7 +62,7 @@ mod tests {
         }
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.spx");
-        let options = BuildOptions { ranges: true, ..Default::default() };
+        let options = BuildOptions { skip_data: true, ..Default::default() };
         build(&collection, None, &options, &path, &Silent).unwrap();
         let index = Index::open(&path).unwrap();
         let queries: [&[(&str, u32)]; 4] =

@@ -8,8 +8,9 @@ use super::BuildOptions;
 use super::pack::{self, Lists};
 use crate::error::{Error, Result};
 use crate::format::Output;
+use crate::format::header::SKIP_DATA;
 use crate::format::writer::Written;
-use crate::format::{IndexWriter, Meta, Provenance, SectionKind, lexicon, ranges};
+use crate::format::{IndexWriter, Meta, Provenance, SectionKind, lexicon};
 use crate::index::IN_MEMORY;
 use crate::output::OutputFile;
 use crate::progress::Progress;
@@ -75,10 +76,13 @@ fn write_to<L: Lists>(
     writer.section(SectionKind::BlockMax, &packed.max)?;
     writer.section(SectionKind::Windows, packed.windows.as_bytes())?;
     writer.section(SectionKind::Terms, packed.records.as_bytes())?;
-    if options.ranges {
-        writer.begin(SectionKind::RangeMaxima);
-        writer.write(&ranges::header(&packed.range_ends))?;
-        writer.write(&packed.ranges)?;
+    if options.skip_data {
+        writer.require(SKIP_DATA);
+        writer.begin(SectionKind::SkipBlocks);
+        packed.skip_blocks.iter().try_for_each(|rows| writer.write(rows))?;
+        writer.end()?;
+        writer.begin(SectionKind::SkipRuns);
+        packed.runs.iter().try_for_each(|runs| writer.write(runs.as_bytes()))?;
         writer.end()?;
     }
     drop(packed);

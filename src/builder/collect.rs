@@ -362,8 +362,9 @@ impl Collection {
     ) -> Result<()> {
         let held = self.held() + order.map_or(0, |order| 8 * order.len() as u64);
         let scratch = order.map_or(0, |order| order.len() as u64);
+        let documents = self.len() as u32;
         let Documents::Impacts(impacts) = &mut self.documents else { return Ok(()) };
-        let least = pack::least_memory(&impacts.df, scratch, options);
+        let least = pack::least_memory(&impacts.df, scratch, (documents, options));
         match held + impacts.spool.in_memory() + least > options.memory.left(0) {
             true => impacts.spool.spill(tmp),
             false => Ok(()),

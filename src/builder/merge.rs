@@ -71,7 +71,7 @@ pub fn merge(
     }
     let options = BuildOptions {
         codec: indexes[0].meta().codec,
-        ranges: indexes[0].range_maxima().is_some(),
+        skip_data: indexes[0].has_skip_data(),
         memory,
         ..BuildOptions::default()
     };
@@ -85,7 +85,8 @@ pub fn merge(
         + names.bytes().len() as u64
         + terms * (80 + 4 * indexes.len() as u64)
         + 8 * documents;
-    let least = pack::least_memory(&lists.frequencies, documents, &options);
+    let shape = (documents as u32, &options);
+    let least = pack::least_memory(&lists.frequencies, documents, shape);
     let (order, log_gap) = match choice {
         MergeOrder::Concat => (concatenated(&indexes), None),
         MergeOrder::Bp => {
@@ -95,7 +96,7 @@ pub fn merge(
             (Some(made.order), Some([made.gap_before, made.gap_after]))
         }
     };
-    let least = pack::least_memory(&lists.frequencies, lists.scratch(), &options);
+    let least = pack::least_memory(&lists.frequencies, lists.scratch(), shape);
     memory.check(held, least, "packing the lists")?;
     let meta = meta(&indexes, terms, order.is_some());
     let assembly = Assembly {

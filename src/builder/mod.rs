@@ -60,8 +60,8 @@ pub enum Scale {
 pub struct BuildOptions {
     /// Layout of posting lists.
     pub codec: Codec,
-    /// Write RANGE_MAXIMA, which `range_pruned` needs.
-    pub ranges: bool,
+    /// Write skip data, which `block_pruned` needs.
+    pub skip_data: bool,
     /// How weights become impacts.
     pub scale: Scale,
     /// Bits of an impact, 1 to 8.
@@ -88,7 +88,7 @@ impl Default for BuildOptions {
     fn default() -> Self {
         BuildOptions {
             codec: Codec::default(),
-            ranges: false,
+            skip_data: false,
             scale: Scale::Auto,
             bits: 8,
             pruning: Pruning::default(),
@@ -242,7 +242,7 @@ impl Prepared {
         let renumber = Renumber::new(order, documents);
         // The order and its inverse.
         let held = collection.held() + order.map_or(0, |order| 8 * order.len() as u64);
-        let least = pack::least_memory(&frequencies, renumber.scratch(), options);
+        let least = pack::least_memory(&frequencies, renumber.scratch(), (documents, options));
         options.memory.check(held + impacts.spool.in_memory(), least, "packing the lists")?;
         let left = options.memory.left(held + impacts.spool.in_memory());
         let room = Room { packing: (left - least) / 4, run: run_postings(left), tmp };

@@ -8,8 +8,9 @@ use zerocopy::little_endian::{U32, U64};
 use super::BuildOptions;
 use crate::error::{Error, Result};
 use crate::format::postings::{Encoded, Representation};
+use crate::format::skip::{self, Runs};
 use crate::format::terms::impact_statistics;
-use crate::format::{BLOCK, IndexWriter, SectionKind, TermRecord, ranges};
+use crate::format::{BLOCK, IndexWriter, SectionKind, TermRecord};
 use crate::progress::{Progress, advance};
 
 /// Takes docids and impacts of one list.
@@ -44,9 +45,11 @@ pub(super) struct Packed {
     pub(super) max: Vec<u8>,
     pub(super) windows: Vec<u32>,
     pub(super) records: Vec<TermRecord>,
-    /// RANGE_MAXIMA: where each term's list ends, and the lists; empty if not wanted.
-    pub(super) range_ends: Vec<u64>,
-    pub(super) ranges: Vec<u8>,
+    /// SKIP_BLOCKS and SKIP_RUNS, batch by batch: joined they would be copied as they grow.
+    pub(super) skip_blocks: Vec<Vec<u8>>,
+    pub(super) runs: Vec<Vec<Runs>>,
+    /// Steps of the rows so far.
+    row: u64,
     bytes: u64,
 }
 
@@ -62,16 +65,42 @@ const IN_FLIGHT: u64 = 24;
 fn kept(postings: u64, terms: u64, options: &BuildOptions) -> u64 {
     // Blocks are no smaller than a quarter of their size on average; vectors grow by half.
     let blocks = postings / BLOCK as u64 * 18;
-    // 0.4 to 0.6 bytes a posting, and growth.
-    let ranges = if options.ranges { postings + 12 * terms } else { 0 };
-    blocks + ranges + terms * 80
+    // 0.8 bytes a posting; known better when the frequencies are.
+    let skip = if options.skip_data { postings } else { 0 };
+    blocks + skip + terms * 80
+}
+
+/// Bytes of the skip data of these terms: maxima of units, which grow with the other maxima,
+/// maxima of blocks and runs.
+fn skip_bytes(frequencies: &[u32], documents: u32) -> u64 {
+    let steps = |&df: &u32| u64::from(skip::row_steps(df, documents));
+    let of_term =
+        |df| 2 * skip::UNITS as u64 + skip::RUNS_LEN as u64 + steps(df) * skip::ROW_STEP as u64;
+    let frequent = frequencies.iter().filter(|&&df| skip::is_frequent(df, documents));
+    frequent.map(of_term).sum::<u64>() * skip::windows(documents) as u64
+}
+
+/// Bytes of what stays until the end.
+fn kept_of(frequencies: &[u32], documents: u32, options: &BuildOptions) -> u64 {
+    let postings = frequencies.iter().map(|&df| u64::from(df)).sum();
+    let without = BuildOptions { skip_data: false, ..options.clone() };
+    let skip = if options.skip_data { skip_bytes(frequencies, documents) } else { 0 };
+    kept(postings, frequencies.len() as u64, &without) + skip
 }
 
 /// Bytes that packing needs at least: one longest list in flight, and what stays.
-pub(super) fn least_memory(frequencies: &[u32], scratch: u64, options: &BuildOptions) -> u64 {
-    let postings = frequencies.iter().map(|&df| u64::from(df)).sum();
+pub(super) fn least_memory(
+    frequencies: &[u32],
+    scratch: u64,
+    (documents, options): (u32, &BuildOptions),
+) -> u64 {
     let longest = u64::from(frequencies.iter().copied().max().unwrap_or(0));
-    least_for(postings, longest, frequencies.len() as u64, scratch, options)
+    in_flight(longest) + scratch + kept_of(frequencies, documents, options)
+}
+
+/// Bytes of one longest list in flight.
+fn in_flight(longest: u64) -> u64 {
+    longest.max(BATCH_POSTINGS) * IN_FLIGHT
 }
 
 /// The same for lists of which only so much is known.
@@ -82,7 +111,7 @@ pub(super) fn least_for(
     scratch: u64,
     options: &BuildOptions,
 ) -> u64 {
-    longest.max(BATCH_POSTINGS) * IN_FLIGHT + scratch + kept(postings, terms, options)
+    in_flight(longest) + scratch + kept(postings, terms, options)
 }
 
 /// Writes POSTINGS in lexicon order; batches in flight stay within `memory` beside `held`.
@@ -98,7 +127,7 @@ pub(super) fn write_lists<L: Lists>(
     progress.begin("packing", terms as u64);
     let mut packed = Packed::default();
     writer.begin(SectionKind::Postings);
-    for group in groups(lists, options, held) {
+    for group in groups(lists, documents, options, held) {
         let fetched =
             group.into_iter().map(|batch| lists.fetch(batch)).collect::<Result<Vec<_>>>()?;
         let lists = &*lists;
@@ -108,7 +137,7 @@ pub(super) fn write_lists<L: Lists>(
             let batch = batch?;
             writer.write(&batch.lists.bytes)?;
             advance(progress, batch.records.len() as u64)?;
-            packed.append(batch)?;
+            packed.append(batch, documents, options)?;
         }
         lists.packed();
     }
@@ -118,10 +147,14 @@ pub(super) fn write_lists<L: Lists>(
 }
 
 /// Ranges of terms for one task each, in groups that are in memory together.
-fn groups(lists: &impl Lists, options: &BuildOptions, held: u64) -> Vec<Vec<Range<usize>>> {
+fn groups(
+    lists: &impl Lists,
+    documents: u32,
+    options: &BuildOptions,
+    held: u64,
+) -> Vec<Vec<Range<usize>>> {
     let frequencies = lists.frequencies();
-    let postings: u64 = frequencies.iter().map(|&df| u64::from(df)).sum();
-    let kept = kept(postings, frequencies.len() as u64, options);
+    let kept = kept_of(frequencies, documents, options);
     let left = options.memory.left(held + kept);
     let workers = rayon::current_num_threads().max(1) as u64;
     let (mut groups, mut group, mut in_group) = (Vec::new(), Vec::new(), 0);
@@ -152,8 +185,6 @@ fn groups(lists: &impl Lists, options: &BuildOptions, held: u64) -> Vec<Vec<Rang
 struct Batch {
     lists: Encoded,
     records: Vec<TermRecord>,
-    range_ends: Vec<u64>,
-    ranges: Vec<u8>,
 }
 
 /// Encodes a batch; its positions count from its own start.
@@ -166,7 +197,8 @@ fn encode<L: Lists>(
     let mut made = Batch::default();
     lists.visit(&batch, &mut |docids, impacts| {
         let df = docids.len() as u32;
-        let representation = Representation::choose(options.codec, df, documents);
+        let BuildOptions { codec, skip_data, .. } = *options;
+        let representation = Representation::choose(codec, skip_data, df, documents);
         let (max_impact, kth_impacts) = impact_statistics(impacts);
         let out = &mut made.lists;
         made.records.push(TermRecord {
@@ -178,12 +210,12 @@ fn encode<L: Lists>(
             representation: representation as u8,
             max_impact,
             kth_impacts,
-            reserved: [0; 3],
+            row: [0; 3],
         });
-        out.push(representation, docids, impacts, documents);
-        if options.ranges {
-            ranges::encode(docids, impacts, documents, &mut made.ranges);
-            made.range_ends.push(made.ranges.len() as u64);
+        if skip_data && skip::is_frequent(df, documents) {
+            out.push_frequent(representation, docids, impacts, documents);
+        } else {
+            out.push(representation, docids, impacts, documents);
         }
         Ok(())
     })?;
@@ -191,8 +223,11 @@ fn encode<L: Lists>(
 }
 
 impl Packed {
-    fn append(&mut self, batch: Batch) -> Result<()> {
+    fn append(&mut self, mut batch: Batch, documents: u32, options: &BuildOptions) -> Result<()> {
         let [blocks, maxima, windows] = self.counts()?;
+        if options.skip_data {
+            self.number_rows(&mut batch.records, documents)?;
+        }
         let part = batch.lists;
         self.records.extend(batch.records.into_iter().map(|mut record| {
             record.offset += self.bytes;
@@ -206,9 +241,26 @@ impl Packed {
         self.offset.extend(part.offset);
         self.max.extend(part.max);
         self.windows.extend(part.windows);
-        let before = self.ranges.len() as u64;
-        self.range_ends.extend(batch.range_ends.iter().map(|end| before + end));
-        self.ranges.extend(batch.ranges);
+        self.skip_blocks.push(part.skip_blocks);
+        self.runs.push(part.runs);
+        Ok(())
+    }
+
+    /// Says where the rows of frequent terms begin.
+    fn number_rows(&mut self, records: &mut [TermRecord], documents: u32) -> Result<()> {
+        for record in records.iter_mut() {
+            let df = record.df.get();
+            if skip::is_frequent(df, documents) {
+                let row = u32::try_from(self.row).ok().and_then(TermRecord::row_bytes);
+                record.row = row.ok_or_else(|| {
+                    Error::Usage(
+                        "the documents have too many terms for skip data; leave --skip-data out"
+                            .into(),
+                    )
+                })?;
+                self.row += u64::from(skip::row_steps(df, documents));
+            }
+        }
         Ok(())
     }
 
@@ -224,7 +276,7 @@ impl Packed {
             representation: 0,
             max_impact: 0,
             kth_impacts: [0; 3],
-            reserved: [0; 3],
+            row: [0; 3],
         });
         Ok(())
     }

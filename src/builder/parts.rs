@@ -82,7 +82,7 @@ fn traits(index: &Index) -> Result<Vec<(String, Value)>> {
     let model = index.provenance().model.unwrap_or(Value::Null);
     traits.extend([
         ("`codec`".into(), json(&meta.codec)?),
-        ("`ranges`".into(), (if index.range_maxima().is_some() { "64" } else { "none" }).into()),
+        ("`skip_data`".into(), index.has_skip_data().into()),
         ("`top_per_doc`".into(), meta.pruning.top_per_doc.into()),
         ("`min_impact`".into(), meta.pruning.min_impact.into()),
         ("tokenizer digest".into(), model["model"]["tokenizer_digest"].clone()),

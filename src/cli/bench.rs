@@ -78,7 +78,7 @@ pub struct BenchArgs {
     )]
     k: Vec<usize>,
     /// Algorithms separated by commas (auto, exhaustive, wand, block_max_wand, maxscore,
-    /// block_max_maxscore, windowed, range_pruned), or all that the index has the sections for
+    /// block_max_maxscore, windowed, block_pruned), or all that the index has the sections for
     /// (but auto, which picks one of them)
     #[arg(long, value_name = "all|LIST", default_value = "auto", help_heading = "Search")]
     algorithm: String,
@@ -99,7 +99,7 @@ pub struct BenchArgs {
     recall: bool,
     #[command(flatten)]
     approximate: ApproximateArgs,
-    /// Count postings, blocks, windows and ranges, scored and skipped: means a query
+    /// Count postings, blocks and windows, scored and skipped: means a query
     #[arg(long, help_heading = "More measures")]
     counters: bool,
     /// Judgements: adds the paper's table for these indexes

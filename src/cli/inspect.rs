@@ -147,7 +147,7 @@ fn term(index: &Index, token: &str, field: u8, term: TermId, common: &Common) ->
     for (k, impact) in KTH.iter().zip(list.kth_impacts).filter(|(_, i)| *i > 0) {
         out!("{k:>6}th      {impact}");
     }
-    let maxima: Vec<u8> = (0..list.blocks()).map(|b| list.block_max(b)).collect();
+    let maxima: Vec<u8> = (0..list.bounds()).map(|i| list.bound_max(i)).collect();
     out!("block maxima {}", profile(&maxima));
     Ok(())
 }

@@ -28,7 +28,7 @@ GET  /health               content id and size of the index that answers
 GET  /metrics              counts and latencies, for Prometheus
 
 Further parameters: kind (as --query-kind of search) and algorithm: auto, exhaustive, wand,
-block_max_wand, maxscore, block_max_maxscore, windowed or range_pruned. Results and ties are
+block_max_wand, maxscore, block_max_maxscore, windowed or block_pruned. Results and ties are
 those of search. A body is at most 4 MiB, packed and unpacked, and all its queries ask for at
 most a million results, a URL is at most 65,534 bytes, headers are at most 100 lines. Every error
 is JSON, {\"error\": …}, and counted in /metrics: status 400 for a request in error, 413, 414 and

@@ -27,7 +27,7 @@ pub struct Header {
     pub minor: U16,
     /// [`ENDIAN_TAG`].
     pub endian: U32,
-    /// Features without which the file cannot be read; none are defined yet.
+    /// Features without which the file cannot be read: 0 or [`SKIP_DATA`].
     pub required: U32,
     /// Features that a reader may ignore; none are defined yet.
     pub optional: U32,
@@ -42,6 +42,10 @@ pub struct Header {
     /// CRC-32 of the 60 bytes before it.
     pub crc: U32,
 }
+
+/// Bit of [`Header::required`]: frequent terms have skip data, and lists that earlier readers
+/// do not know.
+pub const SKIP_DATA: u32 = 1;
 
 /// Bytes of [`Header`].
 pub const HEADER_LEN: usize = 64;
@@ -151,8 +155,10 @@ section_kinds! {
     Tokenizer = 12, "TOKENIZER";
     /// Query weight of each token of an inference-free query side.
     QueryWeights = 13, "QUERY_WEIGHTS";
-    /// Largest impact of each term in ranges of 64 documents; optional.
-    RangeMaxima = 14, "RANGE_MAXIMA";
+    /// Largest impacts of frequent terms in blocks of 16 or 32 documents, 4 bits; optional.
+    SkipBlocks = 16, "SKIP_BLOCKS";
+    /// Where the pairs of each unit of 256 documents begin; with SKIP_BLOCKS.
+    SkipRuns = 17, "SKIP_RUNS";
 }
 
 /// Bytes as people see them: how content ids are shown.
@@ -164,7 +170,10 @@ impl SectionKind {
     /// Whether its bytes are posting lists, or what is kept of each term, block or window:
     /// what "bytes a posting" counts.
     pub fn of_lists(self) -> bool {
-        use SectionKind::{BlockLast, BlockMax, BlockOffset, Postings, Terms, Windows};
-        matches!(self, Postings | Terms | BlockLast | BlockOffset | BlockMax | Windows)
+        use SectionKind::*;
+        matches!(
+            self,
+            Postings | Terms | BlockLast | BlockOffset | BlockMax | Windows | SkipBlocks | SkipRuns
+        )
     }
 }

@@ -14,7 +14,7 @@ pub mod lexicon;
 pub mod meta;
 pub mod names;
 pub mod postings;
-pub mod ranges;
+pub mod skip;
 pub mod terms;
 pub mod writer;
 

@@ -26,8 +26,23 @@ pub struct TermRecord {
     pub max_impact: u8,
     /// 10th, 100th and 1000th largest impact; 0 where the list is shorter.
     pub kth_impacts: [u8; 3],
-    /// Zero.
-    pub reserved: [u8; 3],
+    /// Where the term's row in SKIP_BLOCKS begins, as [`skip_row`](Self::skip_row) says; zero
+    /// without.
+    pub row: [u8; 3],
+}
+
+impl TermRecord {
+    /// Rows are counted in [`ROW_STEP`](super::skip::ROW_STEP) bytes a window.
+    pub fn skip_row(&self) -> u32 {
+        let [a, b, c] = self.row;
+        u32::from_le_bytes([a, b, c, 0])
+    }
+
+    /// A row's number as three bytes; `None` if it needs more.
+    pub fn row_bytes(row: u32) -> Option<[u8; 3]> {
+        let [a, b, c, 0] = row.to_le_bytes() else { return None };
+        Some([a, b, c])
+    }
 }
 
 /// The `k` of [`TermRecord::kth_impacts`].

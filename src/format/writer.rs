@@ -28,6 +28,7 @@ pub struct IndexWriter<'w> {
     position: u64,
     sections: Vec<Section>,
     open: Option<OpenSection>,
+    required: u32,
     content: blake3::Hasher,
 }
 
@@ -59,10 +60,16 @@ impl<'w> IndexWriter<'w> {
             position: 0,
             sections: Vec::new(),
             open: None,
+            required: 0,
             content: blake3::Hasher::new(),
         };
         writer.raw(&[0; HEADER_LEN])?;
         Ok(writer)
+    }
+
+    /// Sets bits of [`Header::required`].
+    pub fn require(&mut self, features: u32) {
+        self.required |= features;
     }
 
     /// Starts the next section; the one before must be ended.
@@ -127,7 +134,7 @@ impl<'w> IndexWriter<'w> {
             major: U16::new(MAJOR),
             minor: U16::new(MINOR),
             endian: U32::new(ENDIAN_TAG),
-            required: U32::ZERO,
+            required: U32::new(self.required),
             optional: U32::ZERO,
             file_len: U64::new(file_len),
             table_offset: U64::new(table_offset),

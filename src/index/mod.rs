@@ -26,7 +26,7 @@ use crate::format::layout::{self, corrupt};
 use crate::format::lexicon::Lexicon;
 use crate::format::names::Names;
 use crate::format::postings::{List, Representation};
-use crate::format::ranges::RangeMaxima;
+use crate::format::skip::{self, BlockMaxima, Runs};
 use crate::format::{Layout, Meta, Provenance, SectionKind, TermRecord};
 use source::Source;
 
@@ -108,7 +108,11 @@ impl Index {
         for kind in [BlockLast, Windows] {
             expect(kind, self.section(kind).len() as u64 / 4 * 4)?;
         }
-        self.parse_range_maxima()?;
+        let windows = skip::windows(self.documents()) as u64;
+        let entries = self.section(Windows).len() as u64 / 4;
+        expect(SkipRuns, if self.has_skip_data() { entries * skip::RUNS_LEN as u64 } else { 0 })?;
+        let step = (windows * skip::ROW_STEP as u64).max(1);
+        expect(SkipBlocks, self.section(SkipBlocks).len() as u64 / step * step)?;
         expect(Order, if self.opened.meta.reordered { self.opened.meta.documents * 4 } else { 0 })?;
         let at =
             |kind| self.opened.layout.range(kind).map_or(0, |r: std::ops::Range<usize>| r.start);
@@ -291,8 +295,15 @@ impl Index {
         let blocks = (u64::from(record.blocks.get()), u64::from(next.blocks.get()));
         let maxima = (u64::from(record.maxima.get()), u64::from(next.maxima.get()));
         let windows = (u64::from(record.windows.get()), u64::from(next.windows.get()));
+        let representation = Representation::from_number(record.representation)?;
+        let frequent = self.has_skip_data() && representation != Representation::Packed;
+        let runs = if representation == Representation::Positions {
+            span(self.runs(), windows.0, windows.1)?
+        } else {
+            &[]
+        };
         let list = List {
-            representation: Representation::from_number(record.representation)?,
+            representation,
             df: record.df.get(),
             documents: self.documents(),
             max_impact: record.max_impact,
@@ -302,23 +313,30 @@ impl Index {
             offset: span(self.words(SectionKind::BlockOffset), blocks.0, blocks.1)?,
             max: span(self.section(SectionKind::BlockMax), maxima.0, maxima.1)?,
             windows: span(self.words(SectionKind::Windows), windows.0, windows.1)?,
+            runs,
+            skip: if frequent { Some(self.block_maxima(record)?) } else { None },
         };
         list.consistent().then_some(list)
     }
 
-    /// Largest impacts in ranges of documents, if the file has that section.
-    pub fn range_maxima(&self) -> Option<RangeMaxima<'_>> {
-        self.parse_range_maxima().expect("`open` checked the section's directory")
+    /// Whether the file was built with skip data.
+    pub fn has_skip_data(&self) -> bool {
+        self.opened.layout.range(SectionKind::SkipBlocks).is_some()
     }
 
-    fn parse_range_maxima(&self) -> Result<Option<RangeMaxima<'_>>> {
-        let Some(range) = self.opened.layout.range(SectionKind::RangeMaxima) else {
-            return Ok(None);
-        };
-        let section = self.section(SectionKind::RangeMaxima);
-        let (terms, documents) = (self.opened.meta.terms, self.documents());
-        RangeMaxima::parse(&self.opened.path, section, range.start as u64, terms, documents)
-            .map(Some)
+    fn runs(&self) -> &[Runs] {
+        <[Runs]>::ref_from_bytes(self.section(SectionKind::SkipRuns))
+            .expect("`open` checked the length of SKIP_RUNS")
+    }
+
+    /// Block maxima of a list of `df` postings; `None` if they would lie outside.
+    fn block_maxima(&self, record: &TermRecord) -> Option<BlockMaxima<'_>> {
+        let (df, documents) = (record.df.get(), self.documents());
+        let step = (skip::windows(documents) * skip::ROW_STEP) as u64;
+        let row = u64::from(record.skip_row());
+        let end = row + u64::from(skip::row_steps(df, documents));
+        let row = span(self.section(SectionKind::SkipBlocks), row * step, end * step)?;
+        Some(BlockMaxima { row, fine: skip::is_fine(df, documents) })
     }
 
     /// The error for an ORDER that maps a docid to an ordinal that no document has.

@@ -4,8 +4,8 @@ use rayon::prelude::*;
 
 use super::Index;
 use crate::format::header::Section;
-use crate::format::postings::{Block, List, Representation};
-use crate::format::ranges::{self, RangeList};
+use crate::format::postings::{Block, Encoded, List, Representation};
+use crate::format::skip;
 use crate::format::terms::impact_statistics;
 use crate::format::{SectionKind, WINDOW};
 
@@ -138,8 +138,8 @@ fn list_fault(index: &Index, term: u32) -> (u64, Option<String>) {
         Ok((docids, impacts)) => window_fault(&list, &docids, &impacts)
             .map(|problem| format!("section WINDOWS: {problem}"))
             .or_else(|| {
-                range_fault(index, term, &docids, &impacts)
-                    .map(|problem| format!("section RANGE_MAXIMA: {problem}"))
+                skip_fault(index, &list, &docids, &impacts)
+                    .map(|(section, problem)| format!("section {section}: {problem}"))
             }),
         Err(problem) => Some(format!("section POSTINGS: list {problem}")),
     };
@@ -200,48 +200,66 @@ fn window_fault(list: &List<'_>, docids: &[u32], impacts: &[u8]) -> Option<Strin
 /// Every maximum is that of the postings of its block.
 fn maximum_fault(list: &List<'_>, docids: &[u32], impacts: &[u8]) -> Option<String> {
     let mut at = 0;
-    for b in 0..list.max.len() {
-        let len = docids[at..].partition_point(|&d| d <= list.block_last(b));
+    for i in 0..list.max.len() {
+        let len = docids[at..].partition_point(|&d| d <= list.bound_last(i));
         let max = impacts[at..at + len].iter().copied().max().unwrap_or(0);
-        if list.block_max(b) != max {
-            let expected = list.block_max(b);
-            return Some(format!("has maximum {max} in block {b}, expected {expected}"));
+        if list.bound_max(i) != max {
+            let expected = list.bound_max(i);
+            return Some(format!("has maximum {max} in block {i}, expected {expected}"));
         }
         at += len;
     }
     None
 }
 
-/// What is wrong with the range maxima of a term: they have one encoding only.
-fn range_fault(index: &Index, term: u32, docids: &[u32], impacts: &[u8]) -> Option<String> {
-    let Some(found) = index.range_maxima()?.list(term) else {
-        return Some("the directory is not in order".into());
-    };
-    let mut expected = Vec::new();
-    ranges::encode(docids, impacts, index.documents(), &mut expected);
-    let (RangeList::Bytes(bytes) | RangeList::Sparse(bytes)) = found;
-    if bytes == expected {
+/// What is wrong with the skip data of a term, and in which section: it has one encoding only.
+fn skip_fault(
+    index: &Index,
+    list: &List<'_>,
+    docids: &[u32],
+    impacts: &[u8],
+) -> Option<(&'static str, String)> {
+    let documents = list.documents;
+    let wanted = index.has_skip_data() && skip::is_frequent(list.df, documents);
+    let packed = list.representation == Representation::Packed;
+    if index.has_skip_data() && (packed == wanted || list.representation == Representation::Stream)
+    {
+        let name = list.representation.name();
+        return Some(("TERMS", format!("a list of {} postings is {name}", list.df)));
+    }
+    let Some(found) = list.skip else { return None };
+    let mut expected = Encoded::default();
+    expected.push_frequent(list.representation, docids, impacts, documents);
+    if let Some(at) = differs(&expected.max, list.max) {
+        return Some((
+            "BLOCK_MAX",
+            format!("another maximum of unit {at}, expected {}", expected.max[at]),
+        ));
+    }
+    if let Some(at) = differs(&expected.skip_blocks, found.row) {
+        return Some((
+            "SKIP_BLOCKS",
+            format!(
+                "other maxima in byte {at} of the row, expected {:#04x}",
+                expected.skip_blocks[at]
+            ),
+        ));
+    }
+    if list.representation != Representation::Positions {
         return None;
     }
-    let mut maxima = ranges::maxima(docids, impacts);
-    let mut other = None;
-    let visited = found.for_each(|range, max| {
-        let expected = maxima.next();
-        if expected != Some((range, max)) {
-            other = other.or(Some((range, max, expected)));
-        }
-        Some(())
-    });
-    Some(match other {
-        _ if visited.is_err() => "a list does not decode".into(),
-        Some((range, max, Some((at, expected)))) => {
-            format!("expected maximum {expected} in range {at}, found {max} in range {range}")
-        }
-        Some((range, max, None)) => {
-            format!("expected no more maxima, found {max} in range {range}")
-        }
-        None => {
-            format!("expected {} bytes of maxima, found {} others", expected.len(), bytes.len())
-        }
-    })
+    if let Some(at) = differs(&expected.runs, list.runs) {
+        return Some(("SKIP_RUNS", format!("other pairs in the units of window {at}")));
+    }
+    if let Some(at) = differs(&expected.bytes, list.bytes) {
+        return Some(("POSTINGS", format!("another pair at byte {at} of the list")));
+    }
+    differs(&expected.windows, list.windows)
+        .map(|at| ("WINDOWS", format!("window {at} begins elsewhere")))
+}
+
+/// First place at which two slices differ, or where the shorter ends.
+fn differs<T: PartialEq>(a: &[T], b: &[T]) -> Option<usize> {
+    let equal = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    (a.len() != b.len() || equal < a.len()).then(|| equal.min(a.len().max(1) - 1))
 }

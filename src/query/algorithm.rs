@@ -39,9 +39,9 @@ algorithms! {
     /// Chakrabarti et al., Interval-based pruning for top-k processing over compressed
     /// lists (ICDE 2011), as in PISA.
     BlockMaxMaxScore = "block_max_maxscore";
-    /// Scores ranges of 64 documents whose maxima reach the threshold, the highest first;
-    /// needs the section RANGE_MAXIMA.
-    RangePruned = "range_pruned";
+    /// Scores blocks of 16 documents whose maxima reach the threshold, the most promising
+    /// first; needs skip data.
+    BlockPruned = "block_pruned";
     /// Scores every posting, window by window, in a few SIMD passes.
     Windowed = "windowed";
 }
@@ -104,10 +104,10 @@ impl Algorithm {
     /// # Errors
     /// It lacks a section; the error says how to build it.
     pub fn check(self, index: &Index) -> Result<()> {
-        if self == Algorithm::RangePruned && index.range_maxima().is_none() {
-            let problem = "range_pruned needs the section RANGE_MAXIMA, which is not there";
+        if self == Algorithm::BlockPruned && !index.has_skip_data() {
+            let problem = "block_pruned needs the section SKIP_BLOCKS, which is not there";
             return Err(Error::data(index.path(), Place::File, problem)
-                .hint("build the index with `ranges` 64, or use another algorithm"));
+                .hint("build the index with `skip_data`, or use another algorithm"));
         }
         Ok(())
     }

@@ -5,12 +5,19 @@
 
 use super::{Algorithm, Query};
 use crate::format::postings::Representation;
+use crate::format::skip;
 use crate::index::Index;
 
 /// The cheapest algorithm for a query, by estimate; never one that the index has no
 /// section for.
 pub fn choose(index: &Index, query: &Query, k: usize) -> Algorithm {
     Facts::of(index, query, k).cheapest()
+}
+
+/// Blocks × terms whose scoring takes as long as a scan: with more than that ahead of it
+/// [`Algorithm::Auto`] scans after all.
+pub(super) fn block_terms_of_a_scan(index: &Index, query: &Query, k: usize) -> u64 {
+    (Facts::of(index, query, k).windowed() / BLOCK_TERM) as u64
 }
 
 /// What an estimate is made from.
@@ -25,7 +32,10 @@ struct Facts {
     stream: f64,
     /// Lists that are read document by document.
     bitmaps: f64,
-    range_maxima: bool,
+    /// Rows of block maxima: of 16 documents, and of 32.
+    fine: f64,
+    coarse: f64,
+    skip_data: bool,
 }
 
 impl Facts {
@@ -35,15 +45,19 @@ impl Facts {
             documents: f64::from(documents),
             k: (k as f64).clamp(1.0, f64::from(documents).max(1.0)),
             terms: query.terms.len() as f64,
-            range_maxima: Algorithm::RangePruned.check(index).is_ok(),
+            skip_data: index.has_skip_data(),
             ..Facts::default()
         };
         for term in &query.terms {
             let record = index.term(term.term);
             let df = f64::from(record.df.get());
             facts.postings += df;
+            if facts.skip_data && skip::is_frequent(record.df.get(), documents) {
+                let fine = skip::is_fine(record.df.get(), documents);
+                *(if fine { &mut facts.fine } else { &mut facts.coarse }) += 1.0;
+            }
             match Representation::from_number(record.representation) {
-                Some(Representation::Stream) => facts.stream += df,
+                Some(Representation::Stream | Representation::Positions) => facts.stream += df,
                 Some(Representation::Bitmap) => facts.bitmaps += 1.0,
                 Some(Representation::Packed) | None => facts.packed += df,
             }
@@ -61,8 +75,8 @@ impl Facts {
         };
         offer(self.power(&MAXSCORE), Algorithm::MaxScore);
         offer(self.power(&BLOCK_MAX_WAND), Algorithm::BlockMaxWand);
-        if self.range_maxima {
-            offer(self.power(&RANGE_PRUNED), Algorithm::RangePruned);
+        if self.skip_data {
+            offer(self.block_pruned(), Algorithm::BlockPruned);
         }
         best.1
     }
@@ -76,6 +90,22 @@ impl Facts {
             + 0.001_1 * self.packed
             + 0.12 * self.terms
             + 0.026 * self.k
+    }
+
+    /// Rare lists, a sweep over maxima, and the blocks that it leaves, which is a guess: a term
+    /// more lets more blocks through, and a tenth of k/N half as many. What the sweep left is
+    /// known before it is scored, see [`block_terms_of_a_scan`].
+    fn block_pruned(&self) -> f64 {
+        let millions = self.documents * 1e-6;
+        let sweep = millions * (5.0 + 3.0 * self.fine + 1.8 * self.coarse);
+        let share = (0.001 * self.terms * (1e5 * self.k / self.documents).powf(0.3)).min(1.0);
+        let first = 32.0 + self.k / 4.0;
+        let blocks = share * self.documents / 16.0 + first;
+        8.0 + self.terms
+            + sweep
+            + 0.002_2 * self.packed
+            + 0.5 * blocks * self.terms * BLOCK_TERM
+            + 0.03 * self.k
     }
 
     /// What pruning leaves depends on the query; powers of what is known beforehand are
@@ -94,8 +124,8 @@ impl Facts {
 /// ln µs: constant, and exponents of k, documents, terms and postings.
 const MAXSCORE: [f64; 5] = [-6.729, 0.212, 0.278, 0.480, 0.637];
 const BLOCK_MAX_WAND: [f64; 5] = [-6.064, 0.225, 0.231, 0.487, 0.626];
-/// A tenth more than fitted: where it loses, it loses more than it wins elsewhere.
-const RANGE_PRUNED: [f64; 5] = [-6.05, 0.180, 0.535, 0.864, 0.226];
+/// µs of a term in a block of 16 documents.
+const BLOCK_TERM: f64 = 0.02;
 
 #[cfg(test)]
 mod tests {
@@ -115,11 +145,16 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_pruned_only_where_there_are_maxima_and_much_to_prune() {
-        let large = facts(20e6, 1.0, 3.0, 3e6);
-        assert_ne!(large.cheapest(), Algorithm::RangePruned);
-        let with = |facts| Facts { range_maxima: true, ..facts };
-        assert_eq!(with(large).cheapest(), Algorithm::RangePruned);
-        assert_eq!(with(facts(120e3, 1000.0, 20.0, 180e3)).cheapest(), Algorithm::Windowed);
+    fn blocks_are_pruned_only_where_there_is_skip_data_and_much_to_skip() {
+        let facts = |documents: f64, k, terms: f64, postings| Facts {
+            fine: terms / 2.0,
+            coarse: terms / 4.0,
+            ..facts(documents, k, terms, postings)
+        };
+        let with = |facts| Facts { skip_data: true, ..facts };
+        let large = facts(8.8e6, 10.0, 6.0, 2.8e6);
+        assert_ne!(large.cheapest(), Algorithm::BlockPruned);
+        assert_eq!(with(large).cheapest(), Algorithm::BlockPruned);
+        assert_eq!(with(facts(30e3, 1000.0, 20.0, 45e3)).cheapest(), Algorithm::Windowed);
     }
 }

@@ -19,10 +19,10 @@ pub struct Counters {
     pub blocks_skipped: u64,
     /// Windows of 2^13 documents that were scanned.
     pub windows: u64,
-    /// Ranges of 64 documents that were scored.
-    pub ranges_scored: u64,
-    /// Ranges whose maxima promised too little.
-    pub ranges_skipped: u64,
+    /// Blocks of 16 documents whose maxima promised enough.
+    pub blocks_promising: u64,
+    /// Terms that were scored in such blocks.
+    pub block_terms: u64,
 }
 
 impl Counters {
@@ -32,8 +32,8 @@ impl Counters {
         "blocks_decoded",
         "blocks_skipped",
         "windows",
-        "ranges_scored",
-        "ranges_skipped",
+        "blocks_promising",
+        "block_terms",
     ];
 
     /// The counters in the order of [`NAMES`](Self::NAMES).
@@ -43,10 +43,10 @@ impl Counters {
             blocks_decoded,
             blocks_skipped,
             windows,
-            ranges_scored,
-            ranges_skipped,
+            blocks_promising,
+            block_terms,
         } = *self;
-        [postings, blocks_decoded, blocks_skipped, windows, ranges_scored, ranges_skipped]
+        [postings, blocks_decoded, blocks_skipped, windows, blocks_promising, block_terms]
     }
 
     /// Fills in what follows from the lists alone: the exhaustive algorithms read all of
@@ -80,8 +80,8 @@ impl Counters {
         self.blocks_decoded += other.blocks_decoded;
         self.blocks_skipped += other.blocks_skipped;
         self.windows += other.windows;
-        self.ranges_scored += other.ranges_scored;
-        self.ranges_skipped += other.ranges_skipped;
+        self.blocks_promising += other.blocks_promising;
+        self.block_terms += other.block_terms;
     }
 }
 
@@ -91,8 +91,10 @@ pub(super) trait Count {
     fn postings(&mut self, n: u64);
     /// A decoded block.
     fn block(&mut self);
-    /// Ranges of 64 documents: scored, and passed over.
-    fn ranges(&mut self, scored: u64, skipped: u64);
+    /// Blocks whose maxima promise enough.
+    fn promising(&mut self, blocks: u64);
+    /// A term that was scored in so many blocks.
+    fn block_terms(&mut self, blocks: u64);
 }
 
 impl Count for () {
@@ -101,7 +103,9 @@ impl Count for () {
     #[inline]
     fn block(&mut self) {}
     #[inline]
-    fn ranges(&mut self, _: u64, _: u64) {}
+    fn promising(&mut self, _: u64) {}
+    #[inline]
+    fn block_terms(&mut self, _: u64) {}
 }
 
 impl Count for Counters {
@@ -111,8 +115,10 @@ impl Count for Counters {
     fn block(&mut self) {
         self.blocks_decoded += 1;
     }
-    fn ranges(&mut self, scored: u64, skipped: u64) {
-        self.ranges_scored += scored;
-        self.ranges_skipped += skipped;
+    fn promising(&mut self, blocks: u64) {
+        self.blocks_promising += blocks;
+    }
+    fn block_terms(&mut self, blocks: u64) {
+        self.block_terms += blocks;
     }
 }

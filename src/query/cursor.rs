@@ -21,6 +21,7 @@ pub(super) struct Cursor<'a> {
     blocks: usize,
     /// Maximum that the last bound came from.
     shallow: usize,
+    bounds: usize,
     list: List<'a>,
     decoded: Box<Block>,
 }
@@ -79,6 +80,7 @@ impl<'a> Cursor<'a> {
             block: 0,
             blocks: 0,
             shallow: 0,
+            bounds: 0,
             list,
             decoded,
         }
@@ -93,6 +95,7 @@ impl<'a> Cursor<'a> {
         self.weight = weight;
         self.blocks = list.blocks();
         self.shallow = 0;
+        self.bounds = list.bounds();
         self.list = list;
         self.load(0, count)
     }
@@ -158,13 +161,13 @@ impl<'a> Cursor<'a> {
     /// Decodes nothing; docids must not decrease from call to call.
     #[inline]
     pub(super) fn block_bound(&mut self, docid: u32) -> (u32, u32) {
-        self.shallow = gallop(self.shallow, self.blocks, docid, |b| self.list.block_last(b));
-        if self.shallow >= self.blocks {
+        self.shallow = gallop(self.shallow, self.bounds, docid, |i| self.list.bound_last(i));
+        if self.shallow >= self.bounds {
             return (0, END - 1);
         }
         // Of a damaged file a block's maximum may exceed the list's.
-        let max = self.weight * u32::from(self.list.block_max(self.shallow));
-        (max.min(self.max_score), self.list.block_last(self.shallow))
+        let max = self.weight * u32::from(self.list.bound_max(self.shallow));
+        (max.min(self.max_score), self.list.bound_last(self.shallow))
     }
 }
 

@@ -16,7 +16,7 @@ mod exhaustive;
 mod explain;
 mod kernels;
 mod maxscore;
-mod ranged;
+mod pruned;
 mod rescore;
 mod score;
 mod searcher;

@@ -28,12 +28,10 @@ pub(super) fn rescore<'a, C: Count>(
                 let bitmap = list.bitmap().ok_or(Damaged)?;
                 add(weight, hits, |docid| bitmap.impact(docid), count)?;
             }
-            Representation::Packed | Representation::Stream => {}
+            Representation::Packed | Representation::Stream | Representation::Positions => {}
         }
     }
-    dropped.retain(|l| {
-        matches!(l.list.representation, Representation::Packed | Representation::Stream)
-    });
+    dropped.retain(|l| l.list.representation != Representation::Bitmap);
     for cursor in cursors.open(dropped, count)? {
         for hit in hits.iter_mut() {
             cursor.next_geq(hit.ordinal, count)?;

@@ -6,12 +6,12 @@ use super::counters::{Count, Counters};
 use super::cursor::Cursors;
 use super::kernels::prefetch_line;
 use super::maxscore::MaxScore;
-use super::ranged::Ranged;
+use super::pruned::Pruned;
 use super::select::Selector;
 use super::topk::TopK;
 use super::wand::Wand;
 use super::windowed::Windowed;
-use super::{Algorithm, Query, QueryTerm, SimdLevel, exhaustive, rescore};
+use super::{Algorithm, Query, QueryTerm, SimdLevel, costs, exhaustive, rescore};
 use crate::error::{Error, Result};
 use crate::format::postings::{Damaged, List};
 use crate::index::Index;
@@ -120,7 +120,14 @@ impl Searcher {
         let Searcher { index, level, approximation, kept, dropped, buffers, hits } = self;
         kept.terms.clone_from(&query.terms);
         approximation.cut(index, kept, dropped);
-        let algorithm = algorithm.resolve(index, kept, approximation.candidates(k));
+        let (asked, candidates) = (algorithm, approximation.candidates(k));
+        let algorithm = algorithm.resolve(index, kept, candidates);
+        let most_block_terms = match (asked, algorithm) {
+            (Algorithm::Auto, Algorithm::BlockPruned) => {
+                costs::block_terms_of_a_scan(index, kept, candidates)
+            }
+            _ => u64::MAX,
+        };
         algorithm.check(index)?;
         hits.clear();
         let documents = index.documents();
@@ -134,6 +141,7 @@ impl Searcher {
             approximation: *approximation,
             kept: &kept.terms,
             dropped,
+            most_block_terms,
             buffers: buffers.take().unwrap_or_else(|| Buffers::new(*level)),
             hits,
         };
@@ -158,7 +166,7 @@ struct Buffers<'a> {
     windowed: Windowed<'a>,
     wand: Wand,
     max_score: MaxScore<'a>,
-    ranged: Ranged<'a>,
+    pruned: Pruned,
 }
 
 impl Buffers<'_> {
@@ -172,7 +180,7 @@ impl Buffers<'_> {
             windowed: Windowed::new(level),
             wand: Wand::default(),
             max_score: MaxScore::default(),
-            ranged: Ranged::new(level),
+            pruned: Pruned::new(level),
         }
     }
 
@@ -186,7 +194,7 @@ impl Buffers<'_> {
             windowed: self.windowed.release(),
             wand: self.wand,
             max_score: self.max_score.release(),
-            ranged: self.ranged.release(),
+            pruned: self.pruned,
         }
     }
 }
@@ -198,6 +206,8 @@ struct Walk<'a, 's> {
     approximation: Approximation,
     kept: &'s [QueryTerm],
     dropped: &'s [QueryTerm],
+    /// Blocks × terms beyond which a scan is quicker than what a sweep left.
+    most_block_terms: u64,
     buffers: Buffers<'a>,
     hits: &'s mut Vec<Hit>,
 }
@@ -241,7 +251,7 @@ impl<'a> Walk<'a, '_> {
         algorithm: Algorithm,
         count: &mut C,
     ) -> Result<(), Damaged> {
-        let Buffers { lists, cursors, top, selector, windowed, wand, max_score, ranged, .. } =
+        let Buffers { lists, cursors, top, selector, windowed, wand, max_score, pruned, .. } =
             &mut self.buffers;
         let primed = primed(lists, k);
         let bound = || lists.iter().map(|l| l.weight * u32::from(l.list.max_impact)).sum();
@@ -258,11 +268,14 @@ impl<'a> Walk<'a, '_> {
                 selector.drain_into(self.hits);
                 return Ok(());
             }
-            Algorithm::RangePruned => {
-                let maxima = self.index.range_maxima().ok_or(Damaged)?;
-                let of_terms = self.kept.iter().map(|t| maxima.list(t.term));
+            Algorithm::BlockPruned => {
                 selector.reset(k, primed, bound(), false);
-                ranged.search(lists, of_terms, k, selector, count)?;
+                let limits = (bound(), self.most_block_terms);
+                if !pruned.search(lists, k, limits, selector, count)? {
+                    // As many documents as are wanted reach what enters by now.
+                    selector.reset(k, selector.enter(), bound(), true);
+                    windowed.search(lists, selector)?;
+                }
                 selector.drain_into(self.hits);
                 return Ok(());
             }
@@ -331,7 +344,7 @@ mod tests {
             collection.push(&d.to_string(), vector).unwrap();
         }
         let path = dir.path().join(codec.name());
-        let options = BuildOptions { codec, ranges: true, ..Default::default() };
+        let options = BuildOptions { codec, skip_data: true, ..Default::default() };
         build(&collection, None, &options, &path, &Silent).unwrap();
         Index::open(&path).unwrap()
     }

@@ -119,7 +119,7 @@ impl<'a> Windowed<'a> {
         self.lanes.clear();
         for &Weighted { list, weight } in lists {
             let bitmap = match list.representation {
-                Representation::Stream => {
+                Representation::Stream | Representation::Positions => {
                     // Directories first: then their misses wait for each other no longer.
                     kernels::prefetch_line(list.windows);
                     self.streams.push(Weighted { list, weight });
@@ -160,12 +160,17 @@ impl<'a> Windowed<'a> {
             stream.map_or(&[][..], |Weighted { list, .. }| list.stream_run(window))
         };
         let mut next = run(window, 0);
-        for (i, Weighted { weight, .. }) in self.streams.iter().enumerate() {
+        for (i, Weighted { weight, list }) in self.streams.iter().enumerate() {
             let this = next;
             let last = i + 1 == self.streams.len();
             next = if last { run(window + 1, 0) } else { run(window, i + 1) };
             kernels::prefetch(next.as_flattened());
-            kernels::scatter(self.level, this, *weight, &mut self.stage, &mut self.accumulators);
+            let (level, stage) = (self.level, &mut self.stage);
+            if list.representation == Representation::Positions {
+                kernels::scatter::<true>(level, this, *weight, stage, &mut self.accumulators);
+            } else {
+                kernels::scatter::<false>(level, this, *weight, stage, &mut self.accumulators);
+            }
         }
         for cursor in &mut self.packed {
             cursor.add_window(self.level, first, &mut self.stage, &mut self.accumulators)?;

@@ -61,7 +61,7 @@ impl Worker {
     fn answer(&self, request: Request, searcher: &mut Searcher) -> Result<Vec<Answer>> {
         if request.algorithm.check(&self.index).is_err() {
             let name = request.algorithm.name();
-            return Err(Error::Usage(format!("{name} needs an index built with `ranges` 64")));
+            return Err(Error::Usage(format!("{name} needs an index built with `skip_data`")));
         }
         let queries = match request.questions {
             Questions::One(text) => one_query(Path::new(REQUEST), "q", &text, request.kind)?,
@@ -79,7 +79,7 @@ impl Worker {
         for query in prepared {
             let algorithm = request.algorithm.resolve(&self.index, &query.query, request.k);
             let start = Instant::now();
-            let hits = searcher.search(&query.query, request.k, algorithm)?;
+            let hits = searcher.search(&query.query, request.k, request.algorithm)?;
             let retrieval = start.elapsed();
             let names = self.index.names();
             answers.push(Answer {

@@ -63,7 +63,7 @@ fn collection(documents: &[Document]) -> Collection {
 
 fn layouts() -> impl Iterator<Item = BuildOptions> {
     Codec::ALL.into_iter().flat_map(|codec| {
-        [false, true].map(|ranges| BuildOptions { codec, ranges, ..Default::default() })
+        [false, true].map(|skip_data| BuildOptions { codec, skip_data, ..Default::default() })
     })
 }
 
@@ -106,8 +106,8 @@ fn assert_exact(
                     for &algorithm in Algorithm::ALL {
                         if algorithm.check(&index).is_err() {
                             assert_eq!(
-                                (algorithm, options.ranges),
-                                (Algorithm::RangePruned, false)
+                                (algorithm, options.skip_data),
+                                (Algorithm::BlockPruned, false)
                             );
                             continue;
                         }
@@ -195,7 +195,8 @@ fn a_query_that_could_overflow_is_refused_with_the_reason() {
     let mut many = Collection::default();
     let tokens: Vec<String> = (0..400).map(|t| format!("t{t}")).collect();
     many.push("d", tokens.iter().map(|t| (t.as_str(), 255.0))).unwrap();
-    let options = BuildOptions { scale: Scale::Fixed(255.0), ranges: true, ..Default::default() };
+    let options =
+        BuildOptions { scale: Scale::Fixed(255.0), skip_data: true, ..Default::default() };
     build(&many, None, &options, &path, &Silent).unwrap();
     let index = Index::open(&path).unwrap();
 

@@ -172,7 +172,7 @@ fn assert_exact(documents: &[Parts], queries: &[Parts], h: f64, k: usize, shift:
     let reordered: Vec<u32> = (0..n).map(|d| (n - 1 - d + shift % n) % n).collect();
     for codec in Codec::ALL {
         for order in [None, Some(&reordered[..])] {
-            let options = BuildOptions { codec, ranges: true, ..options() };
+            let options = BuildOptions { codec, skip_data: true, ..options() };
             let collection = read(dir.path(), documents, &options).unwrap();
             build(&collection, order, &options, &path, &Silent).unwrap();
             let index = Index::open(&path).unwrap();

@@ -139,7 +139,7 @@ fn bad_requests_say_what_was_expected() {
         ("/search?q=whale&k=0", "expected k from 1 to 100"),
         ("/search?q=whale&k=101", "expected k from 1 to 100"),
         ("/search?q=whale&algorithm=fastest", "known are"),
-        ("/search?q=whale&algorithm=range_pruned", "needs an index built with --ranges 64"),
+        ("/search?q=whale&algorithm=block_pruned", "needs an index built with --skip-data"),
         ("/search?q=whale&k=many", "invalid digit"),
         ("/search?q=whale:x+blue:1&kind=weighted", "request:1: expected token:weight"),
     ] {

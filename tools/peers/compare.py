@@ -39,7 +39,7 @@ def arguments():
     flags = "also splindex with these flags of approximate answers, lists allowed; repeatable"
     parser.add_argument("--approximate", default=[], action="append", metavar="FLAGS", help=flags)
     parser.add_argument("--layouts", help="of splindex, separated by ';' (default: fast; small)")
-    parser.add_argument("--ranges", action="store_true", help="splindex's indexes with range maxima")
+    parser.add_argument("--skip-data", action="store_true", help="splindex's indexes with skip data")
     parser.add_argument("--checked", type=int, default=50, help="queries checked by brute force (default 50)")
     parser.add_argument("--build-only", action="store_true", help="build indexes, time nothing")
     parser.add_argument("--add", action="store_true", help="keep the results of engines that do not run now")
@@ -128,7 +128,7 @@ def run(args):
         "simd": args.simd,
         "approximate": args.approximate,
         "layouts": [layout.strip() for layout in args.layouts.split(";")] if args.layouts else None,
-        "ranges": args.ranges,
+        "skip_data": args.skip_data,
         "checked": args.checked,
         "build_only": args.build_only,
     }

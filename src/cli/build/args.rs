@@ -40,9 +40,10 @@ pub struct BuildArgs {
     /// maxima), or a file with one original ordinal a line
     #[arg(long, value_name = "input|bp|FILE", default_value = "input", value_parser = parse_order)]
     pub(super) order: OrderArg,
-    /// Range maxima: none, or those of 64 documents, which range_pruned needs
-    #[arg(long, value_enum, default_value = "none")]
-    pub(super) ranges: RangesArg,
+    /// Adds block maxima and lists that can be read from any document on, for block_pruned: it
+    /// skips most documents from some hundred thousand on; 0.7 bytes a posting
+    #[arg(long)]
+    pub(super) skip_data: bool,
     /// Weight that maps to the largest impact: auto (from the weights), or a number, which
     /// shards of one collection share
     #[arg(long, value_name = "auto|W", default_value = "auto", value_parser = parse_scale)]
@@ -118,15 +119,6 @@ pub(super) enum CodecArg {
     Small,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]
-pub(super) enum RangesArg {
-    /// No such section
-    None,
-    /// Every 64 documents
-    #[value(name = "64")]
-    Of64,
-}
-
 #[derive(Debug, Clone)]
 pub(super) enum OrderArg {
     Input,
@@ -177,7 +169,7 @@ pub(super) fn options(args: &BuildArgs) -> BuildOptions {
             CodecArg::Fast => Codec::Fast,
             CodecArg::Small => Codec::Small,
         },
-        ranges: args.ranges == RangesArg::Of64,
+        skip_data: args.skip_data,
         scale: args.scale.0,
         bits: args.bits,
         pruning: Pruning {

@@ -74,7 +74,7 @@ pub struct SearchArgs {
     #[arg(long, value_name = "K", help_heading = "Search")]
     k: Option<usize>,
     /// auto (the cheapest for each query), exhaustive, wand, block_max_wand, maxscore,
-    /// block_max_maxscore, windowed, or range_pruned (of an index built with --ranges 64); all
+    /// block_max_maxscore, windowed, or block_pruned (of an index built with --skip-data); all
     /// return the same list, unless it may be approximate
     #[arg(long, value_name = "NAME", default_value = "auto", help_heading = "Search")]
     pub(super) algorithm: Algorithm,

@@ -60,6 +60,15 @@ impl Bitmap<'_> {
         Some(u32::from_le_bytes(*self.ranks.get(sample)?) as usize + before as usize)
     }
 
+    /// Place of the first impact of block `block` of 16 documents, and the block's bits.
+    #[inline(always)]
+    pub fn sixteen(&self, block: u32) -> Option<(usize, u16)> {
+        let (word, shift) = (block as usize / 4, block % 4 * 16);
+        let bits = u64::from_le_bytes(*self.words.get(word)?);
+        let before = (bits & ((1u64 << shift) - 1)).count_ones() as usize;
+        Some((self.rank(word)? + before, (bits >> shift) as u16))
+    }
+
     /// Impact of a document, 0 if the term is not in it; `None` if the parts contradict
     /// each other.
     #[inline]

@@ -8,14 +8,17 @@
 //! | [`packed`] | 128 postings, Elias-Fano and bit-packed impacts | `small`; rare terms of `fast` |
 //! | [`stream`] | ≤ 128 postings of one window, (gap, impact) bytes | `fast` |
 //! | [`dense`] | 128 documents, bitmap and impact bytes | frequent terms |
+//! | [`positions`] | 128 documents, (position, impact) bytes | streams, with skip data |
 
 mod bits;
 pub mod dense;
 mod kernels;
 pub mod packed;
+pub mod positions;
 pub mod stream;
 
 use super::meta::Codec;
+use super::skip::{self, BlockMaxima, Runs, UNIT, UNITS};
 use super::{BLOCK, WINDOW};
 use crate::simd::SimdLevel;
 
@@ -29,12 +32,18 @@ pub enum Representation {
     Stream = 1,
     /// See [`dense`].
     Bitmap = 2,
+    /// See [`positions`].
+    Positions = 3,
 }
 
 impl Representation {
     /// Every representation by number.
-    pub const ALL: [Representation; 3] =
-        [Representation::Packed, Representation::Stream, Representation::Bitmap];
+    pub const ALL: [Representation; 4] = [
+        Representation::Packed,
+        Representation::Stream,
+        Representation::Bitmap,
+        Representation::Positions,
+    ];
 
     /// Its name, for people.
     pub fn name(self) -> &'static str {
@@ -42,6 +51,7 @@ impl Representation {
             Representation::Packed => "packed",
             Representation::Stream => "stream",
             Representation::Bitmap => "bitmap",
+            Representation::Positions => "positions",
         }
     }
 
@@ -51,12 +61,15 @@ impl Representation {
     /// documents a packed list is smaller; above one in eight a bitmap is. In `small` a
     /// bitmap from one in eight costs 0.04 bytes a posting on SPLADE vectors and halves
     /// the time of long queries.
-    pub fn choose(codec: Codec, df: u32, documents: u32) -> Self {
+    ///
+    /// With skip data each unit of 256 documents can be read by itself, under either codec.
+    pub fn choose(codec: Codec, skip_data: bool, df: u32, documents: u32) -> Self {
         let (df, documents) = (u64::from(df), u64::from(documents));
         if df <= BLOCK as u64 || df * 128 < documents {
             Representation::Packed
         } else if df * 8 < documents {
             match codec {
+                _ if skip_data => Representation::Positions,
                 Codec::Small => Representation::Packed,
                 Codec::Fast => Representation::Stream,
             }
@@ -84,6 +97,10 @@ pub struct Encoded {
     pub max: Vec<u8>,
     /// WINDOWS, relative to the start of the list.
     pub windows: Vec<u32>,
+    /// SKIP_RUNS, of lists of positions.
+    pub runs: Vec<Runs>,
+    /// SKIP_BLOCKS.
+    pub skip_blocks: Vec<u8>,
 }
 
 impl Encoded {
@@ -99,7 +116,26 @@ impl Encoded {
             Representation::Packed => packed::encode(docids, impacts, self),
             Representation::Stream => stream::encode(docids, impacts, documents, self),
             Representation::Bitmap => dense::encode_bitmap(docids, impacts, documents, self),
+            Representation::Positions => {
+                positions::encode(docids, impacts, documents, self);
+                skip::push_unit_maxima(docids, impacts, documents, &mut self.max);
+            }
         }
+    }
+
+    /// Appends a list of a frequent term with its skip data.
+    pub fn push_frequent(
+        &mut self,
+        representation: Representation,
+        docids: &[u32],
+        impacts: &[u8],
+        documents: u32,
+    ) {
+        let first_max = self.max.len();
+        self.push(representation, docids, impacts, documents);
+        self.max.truncate(first_max);
+        skip::push_unit_maxima(docids, impacts, documents, &mut self.max);
+        skip::push_block_maxima(docids, impacts, documents, &mut self.skip_blocks);
     }
 }
 
@@ -126,6 +162,13 @@ impl Block {
     /// An empty block that decodes with no more than `level`, and than this machine has.
     pub fn with_simd(level: SimdLevel) -> Self {
         Block { docids: [0; BLOCK], impacts: [0; BLOCK], len: 0, level: level.or_best() }
+    }
+
+    fn push(&mut self, docid: u32, impact: u8) -> Option<()> {
+        *self.docids.get_mut(self.len)? = docid;
+        self.impacts[self.len] = impact;
+        self.len += 1;
+        Some(())
     }
 }
 
@@ -157,8 +200,13 @@ pub struct List<'a> {
     pub offset: &'a [u32],
     /// Largest impact of each block; empty for a packed list of one block.
     pub max: &'a [u8],
-    /// Byte offset of each window; only of a stream.
+    /// Byte offset of each window; only of a stream or of positions.
     pub windows: &'a [u32],
+    /// Where the pairs of units begin, of each window; only of positions.
+    pub runs: &'a [Runs],
+    /// Maxima of small blocks of a frequent term, in a file with skip data. Then `max` has one
+    /// for each unit of 256 documents.
+    pub skip: Option<BlockMaxima<'a>>,
 }
 
 impl<'a> List<'a> {
@@ -169,7 +217,7 @@ impl<'a> List<'a> {
         let (blocks, windows) = (self.last.len(), self.windows.len());
         (1..=documents).contains(&df)
             && self.offset.len() == blocks
-            && self.max.len() == if self.is_bitmap() { self.blocks() } else { blocks }
+            && self.maxima_consistent()
             && match self.representation {
                 Representation::Packed if df <= BLOCK => (blocks, windows) == (0, 0),
                 Representation::Packed => (blocks, windows) == (df.div_ceil(BLOCK), 0),
@@ -180,17 +228,36 @@ impl<'a> List<'a> {
                     (blocks, windows) == (0, 0)
                         && self.bitmap().is_some_and(|bitmap| bitmap.impacts.len() == df)
                 }
+                Representation::Positions => {
+                    blocks == 0
+                        && windows == skip::windows(self.documents)
+                        && self.runs.len() == windows
+                }
             }
     }
 
-    fn is_bitmap(&self) -> bool {
-        self.representation == Representation::Bitmap
+    fn maxima_consistent(&self) -> bool {
+        if self.bounds_units() {
+            return self.max.len() == skip::windows(self.documents) * UNITS;
+        }
+        let maxima = if self.is_dense() { self.blocks() } else { self.last.len() };
+        self.max.len() == maxima
+    }
+
+    /// Whether blocks are ranges of documents.
+    fn is_dense(&self) -> bool {
+        matches!(self.representation, Representation::Bitmap | Representation::Positions)
+    }
+
+    /// Whether maxima are those of units.
+    fn bounds_units(&self) -> bool {
+        self.skip.is_some() || self.representation == Representation::Positions
     }
 
     /// Number of blocks.
     #[inline]
     pub fn blocks(&self) -> usize {
-        if self.is_bitmap() {
+        if self.is_dense() {
             (self.documents as usize).div_ceil(BLOCK)
         } else {
             self.last.len().max(1)
@@ -204,16 +271,31 @@ impl<'a> List<'a> {
         if let Some(&last) = self.last.get(b) {
             return last;
         }
-        if !self.is_bitmap() {
+        if !self.is_dense() {
             return self.documents - 1;
         }
         ((b + 1) * BLOCK - 1).min(self.documents as usize - 1) as u32
     }
 
-    /// Largest impact of block `b`.
+    /// Number of maxima: one a block, or a unit.
     #[inline]
-    pub fn block_max(&self, b: usize) -> u8 {
-        self.max.get(b).copied().unwrap_or(self.max_impact)
+    pub fn bounds(&self) -> usize {
+        self.max.len().max(1)
+    }
+
+    /// As [`block_last`](Self::block_last), of the postings that maximum `i` bounds.
+    #[inline]
+    pub fn bound_last(&self, i: usize) -> u32 {
+        if self.bounds_units() {
+            return ((i as u32 + 1) * UNIT - 1).min(self.documents - 1);
+        }
+        self.block_last(i)
+    }
+
+    /// Largest impact of the postings that maximum `i` bounds.
+    #[inline]
+    pub fn bound_max(&self, i: usize) -> u8 {
+        self.max.get(i).copied().unwrap_or(self.max_impact)
     }
 
     /// Decodes block `b` into `out`.
@@ -227,6 +309,7 @@ impl<'a> List<'a> {
             Representation::Packed => packed::decode(self, b, out),
             Representation::Stream => stream::decode(self, b, out),
             Representation::Bitmap => dense::decode_bitmap(self, b, out),
+            Representation::Positions => positions::decode(self, b, out),
         };
         decoded.ok_or(Damaged)
     }

@@ -19,6 +19,8 @@ pub(super) fn view<'a>(
         offset: &encoded.offset,
         max: &encoded.max,
         windows: &encoded.windows,
+        runs: &encoded.runs,
+        skip: None,
     }
 }
 
@@ -57,6 +59,7 @@ proptest! {
             let mut encoded = Encoded::default();
             encoded.push(representation, &docids, &impacts, documents);
             let list = view(&encoded, representation, docids.len() as u32, documents);
+            let units = representation == Representation::Positions;
             let (mut block, mut before) = (Block::default(), None);
             for b in 0..list.blocks() {
                 list.decode(b, &mut block).unwrap();
@@ -65,11 +68,12 @@ proptest! {
                 before = Some(list.block_last(b));
             }
             let mut at = 0;
-            for b in 0..list.blocks() {
-                let len = docids[at..].partition_point(|&d| d <= list.block_last(b));
+            for i in 0..list.bounds() {
+                let len = docids[at..].partition_point(|&d| d <= list.bound_last(i));
                 let max = impacts[at..at + len].iter().max().copied().unwrap_or(0);
-                prop_assert!(list.max.is_empty() || list.block_max(b) == max);
-                prop_assert!(len <= BLOCK);
+                prop_assert!(list.max.is_empty() || list.bound_max(i) == max);
+                let most = if units { UNIT as usize } else { BLOCK };
+                prop_assert!(list.max.is_empty() || len <= most);
                 at += len;
             }
             prop_assert_eq!(at, docids.len());
@@ -101,12 +105,16 @@ proptest! {
 
 #[test]
 fn the_choice_of_representation_follows_density() {
-    let choose = |df, n| Representation::choose(Codec::Fast, df, n);
+    let choose = |df, n| Representation::choose(Codec::Fast, false, df, n);
     assert_eq!(choose(128, 128), Representation::Packed);
     assert_eq!(choose(999, 128_000), Representation::Packed);
     assert_eq!(choose(1_000, 128_000), Representation::Stream);
     assert_eq!(choose(16_000, 128_000), Representation::Bitmap);
-    let small = |df| Representation::choose(Codec::Small, df, 128_000);
+    let skipping = |df| Representation::choose(Codec::Small, true, df, 128_000);
+    assert_eq!(skipping(999), Representation::Packed);
+    assert_eq!(skipping(15_999), Representation::Positions);
+    assert_eq!(skipping(16_000), Representation::Bitmap);
+    let small = |df| Representation::choose(Codec::Small, false, df, 128_000);
     assert_eq!(small(15_999), Representation::Packed);
     assert_eq!(small(16_000), Representation::Bitmap);
 }

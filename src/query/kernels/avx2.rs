@@ -54,14 +54,14 @@ pub(super) const fn impacts_of_four(upper: bool) -> [i8; 16] {
 /// A running sum of gaps and the products by vectors, then additions one by one: the
 /// scalar form takes ten operations a posting, this one five.
 #[target_feature(enable = "avx2")]
-pub(super) fn scatter(
+pub(super) fn scatter<const POSITIONS: bool>(
     run: &[[u8; 2]],
     weight: u32,
     stage: &mut Stage,
     accumulators: &mut Accumulators,
 ) {
     let Some(weights) = halves(weight) else {
-        return scalar::scatter(run, weight, stage, accumulators);
+        return scalar::scatter::<POSITIONS>(run, weight, stage, accumulators);
     };
     let weights = _mm256_set1_epi32(weights);
     let top = _mm256_set1_epi16(0x0F0E);
@@ -73,10 +73,17 @@ pub(super) fn scatter(
     });
     // One before the window; the first gap is at least 1.
     let mut before = _mm256_set1_epi16(-1);
+    let mut pairs_before = before;
     for group in run.chunks(16) {
         let postings = group.len();
         let pairs = load_pairs(group);
-        let mut sum = _mm256_and_si256(pairs, _mm256_set1_epi16(0xFF));
+        let mut sum = pairs;
+        if POSITIONS {
+            let across = _mm256_permute2x128_si256::<0x21>(pairs_before, pairs);
+            sum = _mm256_sub_epi16(pairs, _mm256_alignr_epi8::<14>(pairs, across));
+            pairs_before = pairs;
+        }
+        sum = _mm256_and_si256(sum, _mm256_set1_epi16(0xFF));
         sum = _mm256_add_epi16(sum, _mm256_bslli_epi128::<2>(sum));
         sum = _mm256_add_epi16(sum, _mm256_bslli_epi128::<4>(sum));
         sum = _mm256_add_epi16(sum, _mm256_bslli_epi128::<8>(sum));

@@ -37,14 +37,14 @@ pub(super) fn expand(
 /// A running sum of gaps and the products by vectors, then additions one by one: the
 /// scalar form takes ten operations a posting, this one five.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-pub(super) fn scatter(
+pub(super) fn scatter<const POSITIONS: bool>(
     run: &[[u8; 2]],
     weight: u32,
     stage: &mut Stage,
     accumulators: &mut Accumulators,
 ) {
     let Some(weights) = halves(weight) else {
-        return scalar::scatter(run, weight, stage, accumulators);
+        return scalar::scatter::<POSITIONS>(run, weight, stage, accumulators);
     };
     let weights = _mm512_set1_epi32(weights);
     // The last sum of each of the four lanes below, one and two lanes down.
@@ -63,11 +63,22 @@ pub(super) fn scatter(
     });
     // One before the window; the first gap is at least 1.
     let mut before = _mm512_set1_epi16(-1);
+    let mut pairs_before = before;
+    // The last pair of one vector, then all but the last of another.
+    let shifted: [i16; 32] = std::array::from_fn(|i| i as i16 + 31);
+    // SAFETY: 64 bytes.
+    let shifted = unsafe { _mm512_loadu_si512(shifted.as_ptr().cast()) };
     for group in run.chunks(32) {
         let loaded = (u32::MAX >> (32 - group.len() as u32)) as __mmask32;
         // SAFETY: masked to the group; the rest adds nothing.
         let pairs = unsafe { _mm512_maskz_loadu_epi16(loaded, group.as_ptr().cast()) };
-        let mut sum = _mm512_and_si512(pairs, _mm512_set1_epi16(0xFF));
+        let mut sum = pairs;
+        if POSITIONS {
+            let previous = _mm512_permutex2var_epi16(pairs_before, shifted, pairs);
+            sum = _mm512_sub_epi16(pairs, previous);
+            pairs_before = pairs;
+        }
+        sum = _mm512_and_si512(sum, _mm512_set1_epi16(0xFF));
         sum = _mm512_add_epi16(sum, _mm512_bslli_epi128::<2>(sum));
         sum = _mm512_add_epi16(sum, _mm512_bslli_epi128::<4>(sum));
         sum = _mm512_add_epi16(sum, _mm512_bslli_epi128::<8>(sum));

@@ -12,6 +12,8 @@ mod scalar;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod tables;
 
+pub(super) mod blocks;
+
 use crate::format::{BLOCK, WINDOW};
 pub use crate::simd::SimdLevel;
 
@@ -126,19 +128,20 @@ macro_rules! dispatch {
 }
 
 /// Adds weight · impact of every pair of a stream run to its document's accumulator, or
-/// leaves it in the stage.
+/// leaves it in the stage. The first bytes of the pairs are gaps or, if `POSITIONS`, docids
+/// mod 256, whose differences are the gaps.
 ///
 /// Positions are taken modulo the window, so damaged gaps give odd scores and nothing
 /// else.
 #[inline]
-pub(super) fn scatter(
+pub(super) fn scatter<const POSITIONS: bool>(
     level: SimdLevel,
     run: &[[u8; 2]],
     weight: u32,
     stage: &mut Stage,
     accumulators: &mut Accumulators,
 ) {
-    dispatch!(level, scatter(run, weight, stage, accumulators));
+    dispatch!(level, scatter::<POSITIONS>(run, weight, stage, accumulators));
 }
 
 /// Lines that [`prefetch`] asks for: about what a list of a long query has in a window.
@@ -392,15 +395,32 @@ mod tests {
                     expected[position as usize] += weight * u32::from(impact);
                 }
             }
+            // The same gaps as differences of positions.
+            let positions = runs.iter().map(|(run, _)| {
+                let mut position = 255u8;
+                let next = |&[gap, impact]: &[u8; 2]| {
+                    position = position.wrapping_add(gap);
+                    [position, impact]
+                };
+                run.iter().map(next).collect::<Vec<[u8; 2]>>()
+            });
+            let positions: Vec<Vec<[u8; 2]>> = positions.collect();
             for level in SimdLevel::available() {
                 let mut sums = vec![0; WINDOW as usize];
                 let accumulators: &mut Accumulators = (&mut sums[..]).try_into().unwrap();
                 let mut stage = Stage::default();
                 for (run, weight) in &runs {
-                    scatter(level, run, *weight, &mut stage, accumulators);
+                    scatter::<false>(level, run, *weight, &mut stage, accumulators);
                 }
                 stage.finish(accumulators);
                 prop_assert!(sums == expected, "{:?}", level);
+                let mut sums = vec![0; WINDOW as usize];
+                let accumulators: &mut Accumulators = (&mut sums[..]).try_into().unwrap();
+                for (run, (_, weight)) in positions.iter().zip(&runs) {
+                    scatter::<true>(level, run, *weight, &mut stage, accumulators);
+                }
+                stage.finish(accumulators);
+                prop_assert!(sums == expected, "positions, {:?}", level);
             }
         }
     }

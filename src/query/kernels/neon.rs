@@ -63,18 +63,19 @@ fn products(impacts: uint16x8_t, weight: u16) -> [uint32x4_t; 2] {
 
 /// A running sum of gaps and the products by vectors, then additions one by one.
 #[target_feature(enable = "neon")]
-pub(super) fn scatter(
+pub(super) fn scatter<const POSITIONS: bool>(
     run: &[[u8; 2]],
     weight: u32,
     stage: &mut Stage,
     accumulators: &mut Accumulators,
 ) {
     let Ok(weight) = u16::try_from(weight) else {
-        return scalar::scatter(run, weight, stage, accumulators);
+        return scalar::scatter::<POSITIONS>(run, weight, stage, accumulators);
     };
     let mask = vdupq_n_u16((WINDOW - 1) as u16);
     // One before the window; the first gap is at least 1.
     let mut before = vdupq_n_u16(u16::MAX);
+    let mut bytes_before = vdup_n_u8(u8::MAX);
     for group in run.chunks(8) {
         let mut padded = [[0; 2]; 8];
         let postings = group.len();
@@ -83,7 +84,12 @@ pub(super) fn scatter(
             &padded
         });
         // SAFETY: the group has 16 bytes, eight pairs.
-        let uint8x8x2_t(gaps, impacts) = unsafe { vld2_u8(group.as_ptr().cast()) };
+        let uint8x8x2_t(bytes, impacts) = unsafe { vld2_u8(group.as_ptr().cast()) };
+        let gaps = match POSITIONS {
+            true => vsub_u8(bytes, vext_u8::<7>(bytes_before, bytes)),
+            false => bytes,
+        };
+        bytes_before = bytes;
         let sum = running_sum(vmovl_u8(gaps), before);
         before = vdupq_laneq_u16::<7>(sum);
         store(vandq_u16(sum, mask), products(vmovl_u8(impacts), weight), stage);

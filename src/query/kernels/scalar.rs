@@ -5,7 +5,7 @@ use crate::format::WINDOW;
 
 const MASK: usize = WINDOW as usize - 1;
 
-pub(super) fn scatter(
+pub(super) fn scatter<const POSITIONS: bool>(
     run: &[[u8; 2]],
     weight: u32,
     _: &mut Stage,
@@ -13,7 +13,8 @@ pub(super) fn scatter(
 ) {
     // One before the window; the first gap is at least 1.
     let mut position = usize::MAX;
-    for &[gap, impact] in run {
+    for &[byte, impact] in run {
+        let gap = if POSITIONS { byte.wrapping_sub(position as u8) } else { byte };
         position = position.wrapping_add(usize::from(gap));
         // Masking proves the bound: no check, and no way out of the window.
         let score = &mut accumulators[position & MASK];

@@ -36,9 +36,9 @@ def main():
         flags = LAYOUTS[layout]
         path = os.path.join(work, layout.replace(", ", "-").replace(" ", "-") + ".spx")
         vectors = os.path.join(work, "docs.npz")
-        ranges = ["--ranges", "64"] if params["ranges"] else []
+        skip = ["--skip-data"] if params["skip_data"] else []
         # Indexes are small and quick to build, and this splindex may be another than the last.
-        run([build, "build", "--quiet", "--input", vectors, "--output", path, *flags, *ranges])
+        run([build, "build", "--quiet", "--input", vectors, "--output", path, *flags, *skip])
         indexes[layout] = path
     if params["build_only"]:
         return

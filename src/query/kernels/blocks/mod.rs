@@ -1,0 +1,134 @@
+//! The inner loops of the block-pruned search, for each instruction set and in plain Rust.
+//!
+//! The scalar form of every kernel is its definition; the tests hold the others to it.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod scalar;
+#[cfg(test)]
+mod tests;
+
+use super::SimdLevel;
+use crate::format::skip::UNIT;
+
+/// Documents of a block.
+pub(in crate::query) const DOCUMENTS: usize = 16;
+
+/// Scores of the documents of a block.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(align(64))]
+pub(in crate::query) struct Scores(pub(in crate::query) [u32; DOCUMENTS]);
+
+/// Blocks of a line of maxima: 2,048 documents, a cache line of fine maxima.
+pub(in crate::query) const LINE: usize = 128;
+
+/// Units of a line.
+pub(in crate::query) const LINE_UNITS: usize = LINE * DOCUMENTS / UNIT as usize;
+
+/// One term in a sweep over block maxima: its row, cut into lines of `BYTES`, and what each
+/// number of steps adds to a bound.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::query) struct Row<'a, const BYTES: usize> {
+    pub(in crate::query) lines: &'a [[u8; BYTES]],
+    pub(in crate::query) adds: [u8; 16],
+}
+
+/// Rows with a maximum for every 16 documents, and for every 32.
+pub(in crate::query) type Rows<'r> = (&'r [Row<'r, 64>], &'r [Row<'r, 32>]);
+
+/// Where one term's postings of a block stand.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::query) struct Job {
+    /// First pair of the unit, or first impact of the block.
+    pub(in crate::query) at: u32,
+    /// Pairs of the unit; or of a bitmap the block's bits.
+    pub(in crate::query) len: u16,
+    /// Which scores they are added to.
+    pub(in crate::query) slot: u8,
+    /// The block's place in its unit.
+    pub(in crate::query) block: u8,
+}
+
+/// Chooses the form of a kernel; `level` is one that this machine has.
+macro_rules! dispatch {
+    ($level:expr, $kernel:ident($($argument:expr),*)) => {{
+        $level.trace();
+        match $level {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the machine has it; AVX-512 machines have AVX2.
+            SimdLevel::Avx2 | SimdLevel::Avx512 => unsafe { avx2::$kernel($($argument),*) },
+            _ => scalar::$kernel($($argument),*),
+        }
+    }};
+}
+
+/// Adds ⌊256 · max · weight / 2^16⌋ of each maximum to its unit's bound, which stays at
+/// 65,535 where it would exceed it.
+#[inline]
+pub(in crate::query) fn add_units(
+    level: SimdLevel,
+    maxima: &[u8],
+    weight: u16,
+    bounds: &mut [u16],
+) {
+    dispatch!(level, add_units(maxima, weight, bounds));
+}
+
+/// The largest bound of every 64 units.
+#[inline]
+pub(in crate::query) fn group_maxima(level: SimdLevel, bounds: &[u16], out: &mut Vec<u16>) {
+    out.clear();
+    dispatch!(level, group_maxima(bounds, out));
+}
+
+/// Adds up every block's bound: what stands in `added` and what each row adds, in bytes that
+/// stay at 255. Calls `found(line, masks)` for every line with a block that reaches 255; bit i
+/// of `masks[c]` says that block 2·i (c even) or 2·i + 1 (c odd) of chunk c / 2 of the line does.
+/// Clears `added`, whose bytes stand as the masks' bits do. Lines of which no unit's bound
+/// reaches `least` are passed over.
+#[inline]
+pub(in crate::query) fn sweep(
+    level: SimdLevel,
+    (fine, coarse): Rows<'_>,
+    units: (&[[u16; LINE_UNITS]], u16),
+    added: &mut [[u8; LINE]],
+    found: impl FnMut(usize, [u32; 4]),
+) {
+    // Then no line needs a check of its own.
+    let lines = added.len();
+    assert!(fine.iter().all(|row| row.lines.len() >= lines));
+    assert!(coarse.iter().all(|row| row.lines.len() >= lines));
+    assert!(units.0.len() >= lines);
+    dispatch!(level, sweep((fine, coarse), units, added, found));
+}
+
+/// Adds weight · impact of each job's pairs in its block; pairs of a unit are in order of
+/// their positions.
+#[inline]
+pub(in crate::query) fn add_pairs(
+    level: SimdLevel,
+    pairs: &[[u8; 2]],
+    jobs: &[Job],
+    weight: u32,
+    scores: &mut [Scores],
+) {
+    dispatch!(level, add_pairs(pairs, jobs, weight, scores));
+}
+
+/// Adds weight · impact of each job's documents of a bitmap.
+#[inline]
+pub(in crate::query) fn add_bits(
+    level: SimdLevel,
+    impacts: &[u8],
+    jobs: &[Job],
+    weight: u32,
+    scores: &mut [Scores],
+) {
+    dispatch!(level, add_bits(impacts, jobs, weight, scores));
+}
+
+/// The best score of each job's block, by slot.
+#[inline]
+pub(in crate::query) fn best(level: SimdLevel, scores: &[Scores], jobs: &[Job], best: &mut [u32]) {
+    dispatch!(level, best(scores, jobs, best));
+}

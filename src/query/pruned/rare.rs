@@ -1,0 +1,124 @@
+//! The rare terms of a query: their lists have no skip data, are decoded whole, and bound every
+//! block exactly.
+
+use super::super::Weighted;
+use super::super::counters::Count;
+use super::super::kernels::SimdLevel;
+use super::super::kernels::blocks::{DOCUMENTS, LINE, Scores};
+use super::terms::in_255ths;
+use crate::format::postings::{Block, Damaged, Representation};
+use crate::format::skip::UNIT;
+
+/// Postings of the rare lists, and where those of a unit are.
+pub(super) struct Rare {
+    block: Block,
+    /// Docids and scores of all lists, list by list.
+    docids: Vec<u32>,
+    scores: Vec<u32>,
+    /// Where each list ends.
+    ends: Vec<usize>,
+    /// For each list and unit the place of its last posting there; of a unit without postings
+    /// what an earlier query left, which the posting's docid gives away.
+    last: Vec<u32>,
+    units: usize,
+}
+
+impl Rare {
+    pub(super) fn new(level: SimdLevel) -> Self {
+        Rare {
+            block: Block::with_simd(level),
+            docids: Vec::new(),
+            scores: Vec::new(),
+            ends: Vec::new(),
+            last: Vec::new(),
+            units: 0,
+        }
+    }
+
+    /// Decodes the rare ones of `lists`.
+    pub(super) fn read<C: Count>(
+        &mut self,
+        lists: &[Weighted<'_>],
+        documents: u32,
+        count: &mut C,
+    ) -> Result<(), Damaged> {
+        self.docids.clear();
+        self.scores.clear();
+        self.ends.clear();
+        self.units = documents.div_ceil(UNIT) as usize;
+        for Weighted { list, weight } in lists {
+            if list.representation != Representation::Packed {
+                continue;
+            }
+            let row = self.ends.len() * self.units;
+            if self.last.len() < row + self.units {
+                self.last.resize(row + self.units, 0);
+            }
+            let last = &mut self.last[row..row + self.units];
+            for b in 0..list.blocks() {
+                list.decode(b, &mut self.block)?;
+                count.block();
+                count.postings(self.block.len as u64);
+                let docids = &self.block.docids[..self.block.len];
+                for (&docid, place) in docids.iter().zip(self.docids.len() as u32..) {
+                    last[(docid / UNIT) as usize] = place;
+                }
+                self.docids.extend_from_slice(docids);
+                let impacts = self.block.impacts[..self.block.len].iter();
+                self.scores.extend(impacts.map(|&impact| weight * u32::from(impact)));
+            }
+            self.ends.push(self.docids.len());
+        }
+        Ok(())
+    }
+
+    pub(super) fn terms(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Every posting's docid and score.
+    pub(super) fn postings(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.docids.iter().copied().zip(self.scores.iter().copied())
+    }
+
+    /// Adds every score in 255ths of `enough`, rounded up, to its block's, which stand as a
+    /// sweep takes them.
+    pub(super) fn add_to(&self, enough: u32, added: &mut [[u8; LINE]]) {
+        let added = added.as_flattened_mut();
+        let factor = (255u64 << 32) / u64::from(enough);
+        for (docid, score) in self.postings() {
+            let share =
+                if score >= enough { 255 } else { (u64::from(score) * factor >> 32) as u8 + 1 };
+            if let Some(sum) = added.get_mut(place((docid as usize) / DOCUMENTS)) {
+                *sum = sum.saturating_add(share);
+            }
+        }
+        debug_assert_eq!(in_255ths(enough, enough), 255);
+    }
+
+    /// Adds the postings of a block to its scores.
+    #[inline]
+    pub(super) fn score(&self, block: u32, Scores(scores): &mut Scores) {
+        let (unit, mut start) = ((block * DOCUMENTS as u32 / UNIT) as usize, 0);
+        for (&end, last) in self.ends.iter().zip(self.last.chunks(self.units.max(1))) {
+            let own = start..end;
+            start = end;
+            let Some(&last) = last.get(unit) else { continue };
+            let mut at = last as usize;
+            while own.contains(&at) && self.docids[at] / UNIT == unit as u32 {
+                if self.docids[at] / DOCUMENTS as u32 == block {
+                    let score = &mut scores[self.docids[at] as usize % DOCUMENTS];
+                    *score = score.wrapping_add(self.scores[at]);
+                }
+                at = at.wrapping_sub(1);
+            }
+        }
+    }
+}
+
+/// Where a block's sum stands in what a sweep takes: in each chunk of 64 blocks first those
+/// with even numbers, then the others.
+#[inline(always)]
+fn place(block: usize) -> usize {
+    block & !63 | (block & 1) << 5 | block >> 1 & 31
+}

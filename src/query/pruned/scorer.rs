@@ -1,0 +1,135 @@
+//! Scores blocks, many at a time and term by term: what the terms' lists touch is then asked
+//! for early, and a block ends where its best document and the bounds of the terms to come fall
+//! short.
+
+use super::super::counters::Count;
+use super::super::kernels::blocks::{self, DOCUMENTS, Job, Scores};
+use super::super::kernels::{SimdLevel, prefetch_line};
+use super::super::select::Selector;
+use super::rare::Rare;
+use super::terms::{Postings, Term};
+use crate::format::postings::Damaged;
+use crate::format::skip::UNIT;
+
+/// Blocks that are scored together.
+pub(super) const BATCH: usize = 256;
+
+/// Blocks of a unit.
+const IN_UNIT: u32 = UNIT / DOCUMENTS as u32;
+
+/// A block whose bound is enough.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Candidate {
+    pub(super) block: u32,
+    pub(super) bound: u32,
+}
+
+/// Buffers of a batch; a block has a slot in each.
+pub(super) struct Scorer {
+    level: SimdLevel,
+    scores: Vec<Scores>,
+    best: Vec<u32>,
+    /// What the frequent terms to come can add.
+    rest: Vec<u32>,
+    live: Vec<u8>,
+    jobs: Vec<Job>,
+}
+
+impl Scorer {
+    pub(super) fn new(level: SimdLevel) -> Self {
+        let scores = vec![Scores::default(); BATCH];
+        let (best, rest) = (vec![0; BATCH], vec![0; BATCH]);
+        Scorer { level, scores, best, rest, live: Vec::new(), jobs: Vec::new() }
+    }
+
+    /// Scores up to [`BATCH`] blocks and hands on what can enter.
+    pub(super) fn score<C: Count>(
+        &mut self,
+        batch: &[Candidate],
+        terms: &[Term<'_>],
+        rare: &Rare,
+        documents: u32,
+        selector: &mut Selector<'_>,
+        count: &mut C,
+    ) -> Result<(), Damaged> {
+        let enter = selector.enter();
+        self.live.clear();
+        for (slot, &Candidate { block, bound }) in batch.iter().enumerate().take(BATCH) {
+            let scores = &mut self.scores[slot];
+            *scores = Scores::default();
+            rare.score(block, scores);
+            let best = scores.0.iter().copied().max().unwrap_or(0);
+            // A bound holds the best that rare terms can add.
+            (self.best[slot], self.rest[slot]) = (best, bound.saturating_sub(best));
+            self.live.push(slot as u8);
+        }
+        for term in terms {
+            if self.live.is_empty() {
+                return Ok(());
+            }
+            self.add_term(term, batch, count)?;
+            let (best, rest) = (&self.best, &self.rest);
+            self.live.retain(|&slot| {
+                best[usize::from(slot)].saturating_add(rest[usize::from(slot)]) >= enter
+            });
+        }
+        for &slot in &self.live {
+            let first = batch[usize::from(slot)].block * DOCUMENTS as u32;
+            // Behind the last document only damage scores.
+            for (docid, score) in (first..documents).zip(self.scores[usize::from(slot)].0) {
+                if score >= selector.enter() {
+                    selector.push(docid, score);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a term to all live blocks that have it.
+    fn add_term<C: Count>(
+        &mut self,
+        term: &Term<'_>,
+        batch: &[Candidate],
+        count: &mut C,
+    ) -> Result<(), Damaged> {
+        self.jobs.clear();
+        self.jobs.resize(self.live.len(), Job::default());
+        let mut len = 0;
+        for &slot in &self.live {
+            let slot_at = usize::from(slot);
+            let block = batch[slot_at].block;
+            let bound = term.bound(block);
+            self.rest[slot_at] = self.rest[slot_at].saturating_sub(bound);
+            // Whether a block has the term is a coin toss: no branch on it.
+            self.jobs[len] = Job { at: block, slot, ..Job::default() };
+            len += usize::from(bound > 0);
+        }
+        self.jobs.truncate(len);
+        count.block_terms(len as u64);
+        match &term.postings {
+            Postings::Positions(pairs) => {
+                for job in &mut self.jobs {
+                    let (unit, block) = (job.at / IN_UNIT, job.at % IN_UNIT);
+                    let (at, len) = term.list.unit_run(unit as usize).ok_or(Damaged)?;
+                    let run = pairs.get(at..at + len).ok_or(Damaged)?;
+                    prefetch_line(run);
+                    (job.at, job.len, job.block) = (at as u32, len as u16, block as u8);
+                    count.postings(len as u64);
+                }
+                blocks::add_pairs(self.level, pairs, &self.jobs, term.weight, &mut self.scores);
+            }
+            Postings::Bitmap(bitmap) => {
+                for job in &mut self.jobs {
+                    let (at, bits) = bitmap.sixteen(job.at).ok_or(Damaged)?;
+                    prefetch_line(bitmap.impacts.get(at..).ok_or(Damaged)?);
+                    (job.at, job.len) = (at as u32, bits);
+                    count.postings(u64::from(bits.count_ones()));
+                }
+                let impacts = bitmap.impacts;
+                blocks::add_bits(self.level, impacts, &self.jobs, term.weight, &mut self.scores);
+            }
+        }
+        blocks::best(self.level, &self.scores, &self.jobs, &mut self.best);
+        Ok(())
+    }
+}
