@@ -28,7 +28,11 @@ fn main() -> splindex::Result<()> {
 
     // What a document holds, for feedback models.
     for part in index.vector(others[1])? {
-        println!("whales holds {:?} with impact {}", index.lexicon().token(part.term).1, part.impact);
+        println!(
+            "whales holds {:?} with impact {}",
+            index.lexicon().token(part.term).1,
+            part.impact
+        );
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use zerocopy::IntoBytes;
 
 use super::BuildOptions;
-use super::pack::{self, Lists};
+use super::pack::{self, PostingLists};
 use crate::error::{Error, Result};
 use crate::format::Output;
 use crate::format::header::SKIP_DATA;
@@ -36,7 +36,7 @@ pub(super) enum Target<'a> {
 
 /// Packs `lists` and writes everything to `target`.
 /// `held` bytes of memory are in use.
-pub(super) fn write<L: Lists>(
+pub(super) fn write<L: PostingLists>(
     assembly: Assembly<'_>,
     lists: L,
     options: &BuildOptions,
@@ -58,7 +58,7 @@ pub(super) fn write<L: Lists>(
     }
 }
 
-fn write_to<L: Lists>(
+fn write_to<L: PostingLists>(
     assembly: Assembly<'_>,
     mut lists: L,
     options: &BuildOptions,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::BuildOptions;
-use super::collect::{Collection, Documents};
+use super::collect::{Collection, Held};
 use super::spool::Spool;
 use crate::error::{Error, Result};
 use crate::order::{self, BpOptions, ForwardBuilder, ForwardIndex};
@@ -53,7 +53,7 @@ impl Collection {
     ) -> Result<Bisected> {
         let (held, tokens) = (self.held(), self.keys().len());
         let enough = self.estimate(0).enough(&BuildOptions { bisect: true, ..options.clone() });
-        let Documents::Impacts(impacts) = &mut self.documents else {
+        let Held::Impacts(impacts) = &mut self.documents else {
             return Err(Error::Internal("the collection was not read from sources".into()));
         };
         let bp = BpOptions::default();

@@ -21,7 +21,7 @@ pub struct Collection {
     names: NameTable,
     /// Keys of LEXICON (field byte and token) by term id.
     keys: TokenTable,
-    pub(super) documents: Documents,
+    pub(super) documents: Held,
     weights: WeightSummary,
     zero_weights: u64,
     /// Postings before pruning.
@@ -30,19 +30,19 @@ pub struct Collection {
 }
 
 /// Weights are kept as they are until the scale is known.
-pub(super) enum Documents {
+pub(super) enum Held {
     Weights(Spool<f32>),
     Impacts(Box<Impacts>),
 }
 
 impl Default for Collection {
     fn default() -> Self {
-        Self::new(Documents::Weights(Spool::default()))
+        Self::new(Held::Weights(Spool::default()))
     }
 }
 
 impl Collection {
-    fn new(documents: Documents) -> Self {
+    fn new(documents: Held) -> Self {
         Collection {
             names: NameTable::default(),
             keys: TokenTable::default(),
@@ -98,8 +98,8 @@ impl Collection {
         progress: &dyn Progress,
     ) -> Result<Self> {
         let documents = match known_weights(sources, options) {
-            Some(weights) => Documents::Impacts(Box::new(Impacts::new(fields(options, weights)?))),
-            None => Documents::Weights(Spool::default()),
+            Some(weights) => Held::Impacts(Box::new(Impacts::new(fields(options, weights)?))),
+            None => Held::Weights(Spool::default()),
         };
         let mut collection = Collection::new(documents);
         prepare(sources, second.as_ref(), options)?;
@@ -121,8 +121,8 @@ impl Collection {
             second.end(&mut collection.keys)?;
         }
         match &mut collection.documents {
-            Documents::Weights(spool) => spool.close()?,
-            Documents::Impacts(impacts) => impacts.spool.close()?,
+            Held::Weights(spool) => spool.close()?,
+            Held::Impacts(impacts) => impacts.spool.close()?,
         }
         collection.quantize(options, tmp, progress)?;
         Ok(collection)
@@ -206,11 +206,11 @@ impl Collection {
         self.postings += record.terms.len() as u64;
         self.growth.note(self.names.len() as u64, self.keys.len() as u64);
         let full = match &mut self.documents {
-            Documents::Impacts(impacts) => {
+            Held::Impacts(impacts) => {
                 impacts.push(&self.keys, &record.terms, &record.weights);
                 impacts.spool.is_full()
             }
-            Documents::Weights(spool) => {
+            Held::Weights(spool) => {
                 spool.open().terms.extend_from_slice(&record.terms);
                 spool.open().values.extend_from_slice(&record.weights);
                 spool.open().end_document();
@@ -219,8 +219,8 @@ impl Collection {
         };
         if full {
             match &mut self.documents {
-                Documents::Impacts(impacts) => impacts.spool.seal()?,
-                Documents::Weights(spool) => spool.seal()?,
+                Held::Impacts(impacts) => impacts.spool.seal()?,
+                Held::Weights(spool) => spool.seal()?,
             }
         }
         Ok(full)
@@ -239,8 +239,8 @@ impl Collection {
             in_memory > 0 && in_memory + in_memory / per_posting * 8 > left
         };
         match &mut self.documents {
-            Documents::Impacts(i) if spill(i.spool.in_memory(), 3) => i.spool.spill(tmp),
-            Documents::Weights(spool) if spill(spool.in_memory(), 6) => spool.spill(tmp),
+            Held::Impacts(i) if spill(i.spool.in_memory(), 3) => i.spool.spill(tmp),
+            Held::Weights(spool) if spill(spool.in_memory(), 6) => spool.spill(tmp),
             _ => Ok(()),
         }
     }
@@ -251,7 +251,7 @@ impl Collection {
         tmp: &Path,
         progress: &dyn Progress,
     ) -> Result<()> {
-        let Documents::Weights(weights) = &mut self.documents else { return Ok(()) };
+        let Held::Weights(weights) = &mut self.documents else { return Ok(()) };
         let mut weights = std::mem::take(weights);
         progress.begin("quantizing", self.names.len() as u64);
         let impacts = Impacts::new(fields(options, self.weights)?);
@@ -266,7 +266,7 @@ impl Collection {
             next += 1;
             Ok(true)
         })?;
-        self.documents = Documents::Impacts(Box::new(impacts));
+        self.documents = Held::Impacts(Box::new(impacts));
         Ok(())
     }
 
@@ -278,8 +278,8 @@ impl Collection {
         work: impl FnOnce(&Impacts) -> Result<T>,
     ) -> Result<T> {
         let weights = match &self.documents {
-            Documents::Impacts(impacts) => return work(impacts),
-            Documents::Weights(weights) => weights,
+            Held::Impacts(impacts) => return work(impacts),
+            Held::Weights(weights) => weights,
         };
         let impacts = Impacts::new(fields(options, self.weights)?);
         let (mut next, mut buffer, last) = (0, Vec::new(), weights.len());
@@ -296,8 +296,8 @@ impl Collection {
     /// Frees the documents, in memory and on disk: they are inverted.
     pub(super) fn forget_documents(&mut self) {
         match &mut self.documents {
-            Documents::Weights(spool) => *spool = Spool::default(),
-            Documents::Impacts(impacts) => impacts.spool = Spool::default(),
+            Held::Weights(spool) => *spool = Spool::default(),
+            Held::Impacts(impacts) => impacts.spool = Spool::default(),
         }
     }
 
@@ -329,8 +329,8 @@ impl Collection {
     /// Bytes of documents in a temporary file.
     pub fn spilled(&self) -> u64 {
         match &self.documents {
-            Documents::Weights(spool) => spool.on_disk(),
-            Documents::Impacts(impacts) => impacts.spool.on_disk(),
+            Held::Weights(spool) => spool.on_disk(),
+            Held::Impacts(impacts) => impacts.spool.on_disk(),
         }
     }
 
@@ -363,7 +363,7 @@ impl Collection {
         let held = self.held() + order.map_or(0, |order| 8 * order.len() as u64);
         let scratch = order.map_or(0, |order| order.len() as u64);
         let documents = self.len() as u32;
-        let Documents::Impacts(impacts) = &mut self.documents else { return Ok(()) };
+        let Held::Impacts(impacts) = &mut self.documents else { return Ok(()) };
         let least = pack::least_memory(&impacts.df, scratch, (documents, options));
         match held + impacts.spool.in_memory() + least > options.memory.left(0) {
             true => impacts.spool.spill(tmp),

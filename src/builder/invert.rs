@@ -9,7 +9,7 @@ use std::path::Path;
 use zerocopy::IntoBytes;
 
 use super::impacts::Impacts;
-use super::pack::{EachList, Lists};
+use super::pack::{EachList, PostingLists};
 use super::renumber::{Gathered, Renumber};
 use super::spool::Chunk;
 use crate::error::Result;
@@ -52,7 +52,7 @@ impl Words {
 }
 
 /// Every posting list, cut into runs.
-pub(super) struct Inverted {
+pub(super) struct InvertedRuns {
     runs: Vec<Run>,
     file: Option<Spill>,
     frequencies: Vec<u32>,
@@ -81,7 +81,7 @@ pub(super) fn invert(
     renumber: Renumber,
     room: &Room<'_>,
     progress: &dyn Progress,
-) -> Result<Inverted> {
+) -> Result<InvertedRuns> {
     progress.begin("inverting", impacts.documents as u64);
     let in_memory = impacts.postings() <= room.packing;
     let mut file = if in_memory { None } else { Some(Spill::create(room.tmp)?) };
@@ -103,7 +103,7 @@ pub(super) fn invert(
         first = last;
     }
     let before = vec![0; runs.len()];
-    Ok(Inverted { runs, file, frequencies, renumber, next: 0, before })
+    Ok(InvertedRuns { runs, file, frequencies, renumber, next: 0, before })
 }
 
 /// How many chunks from `first` on make the next run, and their documents.
@@ -166,7 +166,7 @@ pub(super) struct Fetched {
     parts: Vec<(u64, Option<[Vec<u32>; 2]>)>,
 }
 
-impl Lists for Inverted {
+impl PostingLists for InvertedRuns {
     type Fetched = Fetched;
 
     fn frequencies(&self) -> &[u32] {
@@ -224,7 +224,7 @@ impl Lists for Inverted {
     }
 }
 
-impl Inverted {
+impl InvertedRuns {
     /// Bytes of runs in memory.
     pub(super) fn in_memory(&self) -> u64 {
         let words = |words: &Words| match words {

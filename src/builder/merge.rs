@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::assemble::{self, Assembly, Target};
 use super::bisected::Bisected;
-use super::pack::{self, EachList, Lists};
+use super::pack::{self, EachList, PostingLists};
 use super::renumber::{Gathered, Renumber};
 use super::{BuildOptions, Memory, parts};
 use crate::error::{Error, Place, Result};
@@ -277,7 +277,7 @@ impl<'a> Union<'a> {
     }
 }
 
-impl Lists for Union<'_> {
+impl PostingLists for Union<'_> {
     type Fetched = Range<usize>;
 
     fn frequencies(&self) -> &[u32] {

@@ -42,7 +42,7 @@ use crate::format::{
 use crate::progress::Progress;
 use assemble::{Assembly, Target};
 use impacts::Impacts;
-use invert::{Inverted, Room};
+use invert::{InvertedRuns, Room};
 use renumber::Renumber;
 
 /// How weights become impacts.
@@ -217,7 +217,7 @@ fn names(collection: &Collection) -> Result<Vec<u8>> {
 
 /// Lists ready to be packed, and all that the documents told.
 struct Prepared {
-    inverted: Inverted,
+    inverted: InvertedRuns,
     /// Term ids in lexicon order.
     terms: Vec<u32>,
     meta: Meta,

@@ -17,7 +17,7 @@ use crate::progress::{Progress, advance};
 pub(super) type EachList<'a> = dyn FnMut(&[u32], &[u8]) -> Result<()> + 'a;
 
 /// Posting lists in lexicon order, wherever they lie.
-pub(super) trait Lists: Sync {
+pub(super) trait PostingLists: Sync {
     /// What a worker needs to read some lists.
     type Fetched: Send + Sync;
 
@@ -39,7 +39,7 @@ pub(super) trait Lists: Sync {
 
 /// What POSTINGS needs beside it: block and window arrays and term records.
 #[derive(Default)]
-pub(super) struct Packed {
+pub(super) struct PackedSections {
     pub(super) last: Vec<u32>,
     pub(super) offset: Vec<u32>,
     pub(super) max: Vec<u8>,
@@ -115,17 +115,17 @@ pub(super) fn least_for(
 }
 
 /// Writes POSTINGS in lexicon order; batches in flight stay within `memory` beside `held`.
-pub(super) fn write_lists<L: Lists>(
+pub(super) fn write_lists<L: PostingLists>(
     writer: &mut IndexWriter<'_>,
     lists: &mut L,
     options: &BuildOptions,
     documents: u32,
     held: u64,
     progress: &dyn Progress,
-) -> Result<Packed> {
+) -> Result<PackedSections> {
     let terms = lists.frequencies().len();
     progress.begin("packing", terms as u64);
-    let mut packed = Packed::default();
+    let mut packed = PackedSections::default();
     writer.begin(SectionKind::Postings);
     for group in groups(lists, documents, options, held) {
         let fetched =
@@ -148,7 +148,7 @@ pub(super) fn write_lists<L: Lists>(
 
 /// Ranges of terms for one task each, in groups that are in memory together.
 fn groups(
-    lists: &impl Lists,
+    lists: &impl PostingLists,
     documents: u32,
     options: &BuildOptions,
     held: u64,
@@ -182,19 +182,19 @@ fn groups(
 
 /// Encoded lists of consecutive terms.
 #[derive(Default)]
-struct Batch {
+struct PackedBatch {
     lists: Encoded,
     records: Vec<TermRecord>,
 }
 
 /// Encodes a batch; its positions count from its own start.
-fn encode<L: Lists>(
+fn encode<L: PostingLists>(
     lists: &L,
     batch: L::Fetched,
     options: &BuildOptions,
     documents: u32,
-) -> Result<Batch> {
-    let mut made = Batch::default();
+) -> Result<PackedBatch> {
+    let mut made = PackedBatch::default();
     lists.visit(&batch, &mut |docids, impacts| {
         let df = docids.len() as u32;
         let BuildOptions { codec, skip_data, .. } = *options;
@@ -222,8 +222,13 @@ fn encode<L: Lists>(
     Ok(made)
 }
 
-impl Packed {
-    fn append(&mut self, mut batch: Batch, documents: u32, options: &BuildOptions) -> Result<()> {
+impl PackedSections {
+    fn append(
+        &mut self,
+        mut batch: PackedBatch,
+        documents: u32,
+        options: &BuildOptions,
+    ) -> Result<()> {
         let [blocks, maxima, windows] = self.counts()?;
         if options.skip_data {
             self.number_rows(&mut batch.records, documents)?;

@@ -56,7 +56,7 @@ impl<W: Value> Chunk<W> {
         self.values.clear();
     }
 
-    fn pack(&self) -> Packed {
+    fn pack(&self) -> PackedChunk {
         let narrow = self.terms.iter().all(|&t| t <= u32::from(u16::MAX));
         let width = if narrow { 2 } else { 4 };
         let postings = self.terms.len();
@@ -69,11 +69,11 @@ impl<W: Value> Chunk<W> {
             bytes.extend_from_slice(self.terms.as_bytes());
         }
         bytes.extend_from_slice(self.values.as_bytes());
-        Packed { shape: Shape { documents: self.ends.len(), postings, narrow }, bytes }
+        PackedChunk { shape: ChunkShape { documents: self.ends.len(), postings, narrow }, bytes }
     }
 
     /// Replaces the contents by those of a packed chunk.
-    fn unpack(&mut self, shape: Shape, bytes: &[u8]) {
+    fn unpack(&mut self, shape: ChunkShape, bytes: &[u8]) {
         self.clear();
         let (ends, rest) = bytes.split_at(shape.documents * 4);
         self.ends.resize(shape.documents, 0);
@@ -93,14 +93,14 @@ impl<W: Value> Chunk<W> {
 
 /// What the bytes of a packed chunk mean.
 #[derive(Debug, Clone, Copy)]
-struct Shape {
+struct ChunkShape {
     documents: usize,
     postings: usize,
     narrow: bool,
 }
 
-struct Packed {
-    shape: Shape,
+struct PackedChunk {
+    shape: ChunkShape,
     bytes: Vec<u8>,
 }
 
@@ -113,7 +113,7 @@ enum Place {
 /// All documents, in input order.
 #[derive(Debug)]
 pub(super) struct Spool<W> {
-    chunks: Vec<(Shape, Place)>,
+    chunks: Vec<(ChunkShape, Place)>,
     open: Chunk<W>,
     in_memory: u64,
     file: Option<Spill>,
@@ -141,7 +141,7 @@ impl<W: Value> Spool<W> {
         if self.open.ends.is_empty() {
             return Ok(());
         }
-        let Packed { shape, bytes } = self.open.pack();
+        let PackedChunk { shape, bytes } = self.open.pack();
         let place = match &mut self.file {
             Some(file) => Place::File { at: file.append(&bytes)?, len: bytes.len() },
             None => {

@@ -10,7 +10,7 @@ use crate::vectors::inputs::{Format, by_name};
 use crate::vectors::sparse::beside;
 
 /// Files that describe a matrix.
-pub(super) struct Lists {
+pub(super) struct MatrixSides {
     /// All of them.
     pub(super) paths: Vec<PathBuf>,
     /// Those that are not there with the same content already, to be published.
@@ -27,8 +27,8 @@ pub(super) fn lists<'a>(
     matrix: &Path,
     ids: impl Iterator<Item = &'a str>,
     tokens: Option<impl Iterator<Item = &'a str>>,
-) -> Result<Lists> {
-    let mut lists = Lists { paths: Vec::new(), changed: Vec::new() };
+) -> Result<MatrixSides> {
+    let mut lists = MatrixSides { paths: Vec::new(), changed: Vec::new() };
     lists.add(matrix, beside(matrix, "ids"), ids)?;
     let tokens_file = beside(matrix, "tokens");
     match tokens {
@@ -44,7 +44,7 @@ pub(super) fn lists<'a>(
     Ok(lists)
 }
 
-impl Lists {
+impl MatrixSides {
     fn add<'a>(
         &mut self,
         matrix: &Path,

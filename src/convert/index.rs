@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::format::FieldKind;
 use crate::index::{Index, TermId};
 use crate::vectors::TokenTable;
-use crate::vectors::transpose::{Documents, Inverted};
+use crate::vectors::transpose::{DocumentTable, Inverted};
 
 /// One field of an index, term by term; documents in their original order.
 ///
@@ -16,7 +16,7 @@ use crate::vectors::transpose::{Documents, Inverted};
 /// query's terms, each as often as it stands there, is the BM25 score.
 pub(super) struct IndexLists {
     index: Index,
-    documents: Documents,
+    documents: DocumentTable,
     tokens: TokenTable,
     /// Terms of the field and what a unit of impact weighs.
     terms: Vec<(TermId, f64)>,
@@ -43,7 +43,7 @@ impl IndexLists {
             }
             terms.push((term, unit(&index, field, term)));
         }
-        let mut documents = Documents::new(index.documents() as usize, 0);
+        let mut documents = DocumentTable::new(index.documents() as usize, 0);
         let names = index.names();
         (0..index.documents()).for_each(|ordinal| {
             documents.set_name(ordinal as usize, names.get(ordinal));
@@ -87,7 +87,7 @@ fn unit(index: &Index, field: u8, term: TermId) -> f64 {
 }
 
 impl Inverted for IndexLists {
-    fn documents(&self) -> &Documents {
+    fn documents(&self) -> &DocumentTable {
         &self.documents
     }
 

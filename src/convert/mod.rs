@@ -28,7 +28,7 @@ use crate::error::{Error, Place, Result};
 use crate::output::{PackedFile, publish_with};
 use crate::progress::Progress;
 use crate::quantize::{Clipping, Quantizer};
-use crate::vectors::gathered::{Gathered, Impacts, for_each};
+use crate::vectors::gathered::{Gathered, ImpactLists, for_each};
 use crate::vectors::inputs::{Format, format_of, open_vectors_with};
 use crate::vectors::jsonl::JsonVectorWriter;
 use crate::vectors::sparse::{self, Columns, Sidecars, read_vocabulary};
@@ -220,7 +220,7 @@ impl ConvertReport {
         }
     }
 
-    fn quantized(&mut self, impacts: &Impacts) {
+    fn quantized(&mut self, impacts: &ImpactLists) {
         self.quantized = impacts.quantizer().map(|q| (q.scale(), impacts.clipping()));
     }
 }
@@ -233,14 +233,14 @@ fn refuse_empty(gathered: &Gathered, inputs: &[PathBuf]) -> Result<()> {
 }
 
 /// How the weights of a collection become whole numbers.
-fn impacts(gathered: &Gathered, options: &ConvertOptions) -> Result<Impacts> {
+fn impacts(gathered: &Gathered, options: &ConvertOptions) -> Result<ImpactLists> {
     let (largest, integers) = gathered.weights();
     let quantizer = match options.scale {
         Scale::Fixed(weight) => Quantizer::fixed(weight, options.bits)?,
-        Scale::Auto if integers && options.bits == 8 => return Ok(Impacts::kept()),
+        Scale::Auto if integers && options.bits == 8 => return Ok(ImpactLists::kept()),
         Scale::Auto => Quantizer::fixed(f64::from(largest), options.bits)?,
     };
-    Ok(Impacts::quantized(quantizer))
+    Ok(ImpactLists::quantized(quantizer))
 }
 
 fn write_store(gathered: &Gathered, dir: &Path, progress: &dyn Progress) -> Result<()> {

@@ -12,13 +12,13 @@ use super::modernbert::{Angles, Layer, ModernBert};
 pub(super) struct ModernLayers {
     layers: Vec<ModernLayer>,
     final_norm: RowNorm,
-    global: Place,
-    local: Place,
+    global: LayerContext,
+    local: LayerContext,
     activation: Activation,
 }
 
 /// What layers of one kind, global or local, know about places.
-struct Place {
+struct LayerContext {
     rotary: Rotary,
     heads: Heads,
 }
@@ -39,7 +39,7 @@ impl ModernLayers {
     /// KiB for each 256 and kind.
     pub fn pack(level: Level, model: &ModernBert) -> Result<Self> {
         let config = &model.config;
-        let place = |angles: &Angles, reach| Place {
+        let place = |angles: &Angles, reach| LayerContext {
             rotary: Rotary::new(&angles.angles(config.positions), config.hidden / config.heads / 2),
             heads: Heads { hidden: config.hidden, count: config.heads, reach },
         };

@@ -121,7 +121,7 @@ impl MaskedLm {
     /// rows: those after the tokenizer's last token are padding.
     pub fn load(config: &ModelConfig, weights: &Weights<'_>, terms: usize) -> crate::Result<Self> {
         let (h, eps) = (config.hidden, config.layer_norm_eps);
-        let n = Names::of(config.architecture);
+        let n = TensorNames::of(config.architecture);
         let words = format!("{}.word_embeddings.weight", n.embeddings);
         let shape = [config.vocabulary, h];
         let word_embeddings = first_rows(weights.first_of(&[&words, n.decoder], &shape)?, terms)?;
@@ -185,7 +185,7 @@ impl MaskedLm {
 impl Layer {
     fn load(
         config: &ModelConfig,
-        n: &Names,
+        n: &TensorNames,
         weights: &Weights<'_>,
         name: &str,
     ) -> crate::Result<Self> {
@@ -257,7 +257,7 @@ fn attention(qkv: &Tensor, runs: &[(usize, usize)], heads: usize) -> Result<Tens
 }
 
 /// What each family calls its tensors.
-struct Names {
+struct TensorNames {
     embeddings: &'static str,
     layer: &'static str,
     query: &'static str,
@@ -274,10 +274,10 @@ struct Names {
     decoder_bias: &'static [&'static str],
 }
 
-impl Names {
+impl TensorNames {
     fn of(architecture: Architecture) -> Self {
         match architecture {
-            Architecture::Bert => Names {
+            Architecture::Bert => TensorNames {
                 embeddings: "bert.embeddings",
                 layer: "bert.encoder.layer",
                 query: "attention.self.query",
@@ -295,7 +295,7 @@ impl Names {
                 // and where the two are tied they are equal.
                 decoder_bias: &["cls.predictions.decoder.bias", "cls.predictions.bias"],
             },
-            Architecture::DistilBert => Names {
+            Architecture::DistilBert => TensorNames {
                 embeddings: "distilbert.embeddings",
                 layer: "distilbert.transformer.layer",
                 query: "attention.q_lin",
@@ -311,14 +311,14 @@ impl Names {
                 decoder: "vocab_projector.weight",
                 decoder_bias: &["vocab_projector.bias"],
             },
-            Architecture::Roberta => Names {
+            Architecture::Roberta => TensorNames {
                 embeddings: "roberta.embeddings",
                 layer: "roberta.encoder.layer",
                 transform: "lm_head.dense",
                 transform_norm: "lm_head.layer_norm",
                 decoder: "lm_head.decoder.weight",
                 decoder_bias: &["lm_head.decoder.bias", "lm_head.bias"],
-                ..Names::of(Architecture::Bert)
+                ..TensorNames::of(Architecture::Bert)
             },
             Architecture::ModernBert => unreachable!("a graph of its own"),
         }

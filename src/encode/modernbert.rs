@@ -49,7 +49,7 @@ pub(super) struct Angles {
 }
 
 /// What layers of one kind need to know about a batch.
-struct Place {
+struct MaskedBatch {
     /// For each run of equal lengths: cos and sin, length × (half a head).
     rotations: Vec<(Tensor, Tensor)>,
     /// For each run, −∞ where tokens do not see each other; none if all do.
@@ -150,7 +150,7 @@ impl Layer {
         &self,
         x: &Tensor,
         runs: &[(usize, usize)],
-        place: &Place,
+        place: &MaskedBatch,
         config: &ModelConfig,
     ) -> Result<Tensor> {
         let normed = match &self.attention_norm {
@@ -173,7 +173,12 @@ impl Angles {
         Angles { inverse: (0..width / 2).map(|i| 1.0 / power(i)).collect() }
     }
 
-    fn place(&self, runs: &[(usize, usize)], reach: Option<usize>, like: &Tensor) -> Result<Place> {
+    fn place(
+        &self,
+        runs: &[(usize, usize)],
+        reach: Option<usize>,
+        like: &Tensor,
+    ) -> Result<MaskedBatch> {
         let (mut rotations, mut masks) = (Vec::new(), Vec::new());
         for &(length, _) in runs {
             rotations.push(self.rotation(length, like)?);
@@ -182,7 +187,7 @@ impl Angles {
                 _ => None,
             });
         }
-        Ok(Place { rotations, masks })
+        Ok(MaskedBatch { rotations, masks })
     }
 
     /// length × (half a head's width)
@@ -213,7 +218,12 @@ fn mask(length: usize, reach: usize, like: &Tensor) -> Result<Tensor> {
 
 /// Softmax attention of each sequence to itself. `qkv` is rows × (3 · hidden), queries
 /// already scaled; the result is rows × hidden.
-fn attention(qkv: &Tensor, runs: &[(usize, usize)], heads: usize, place: &Place) -> Result<Tensor> {
+fn attention(
+    qkv: &Tensor,
+    runs: &[(usize, usize)],
+    heads: usize,
+    place: &MaskedBatch,
+) -> Result<Tensor> {
     let hidden = qkv.dim(1)? / 3;
     let mut contexts = Vec::with_capacity(runs.len());
     let mut start = 0;

@@ -95,7 +95,7 @@ fn by_token(
 }
 
 #[derive(Deserialize)]
-struct Header {
+struct TensorHeader {
     weight: Tensor,
 }
 
@@ -117,7 +117,7 @@ fn safetensors(path: &Path, bytes: &[u8]) -> Result<Vec<f32>> {
     let (length, rest) = bytes.split_first_chunk().ok_or_else(|| bad("no header"))?;
     let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
     let (header, data) = rest.split_at_checked(length).ok_or_else(|| bad("a short file"))?;
-    let Header { weight } =
+    let TensorHeader { weight } =
         serde_json::from_slice(header).map_err(|e| bad(&format!("the header: {e}")))?;
     let (start, end) = weight.data_offsets;
     let data = data.get(start..end).ok_or_else(|| bad("a short file"))?;

@@ -4,7 +4,7 @@
 use super::forward::{ForwardIndex, TermId};
 
 /// Documents as refinement sees them.
-pub(crate) trait Lists<T>: Sync {
+pub(crate) trait DocumentTerms<T>: Sync {
     /// Number of documents.
     fn len(&self) -> usize;
     /// Terms of document `i`.
@@ -18,7 +18,7 @@ pub(crate) struct Picked<'a, T> {
     pub(crate) docs: &'a [u32],
 }
 
-impl<T: TermId> Lists<T> for Picked<'_, T> {
+impl<T: TermId> DocumentTerms<T> for Picked<'_, T> {
     fn len(&self) -> usize {
         self.docs.len()
     }
@@ -44,7 +44,7 @@ impl<T> Local<T> {
     }
 }
 
-impl<T: TermId> Lists<T> for Local<T> {
+impl<T: TermId> DocumentTerms<T> for Local<T> {
     fn len(&self) -> usize {
         self.offsets.len() - 1
     }
@@ -67,7 +67,11 @@ impl Part {
     /// Copies the documents `picks` of `lists`; `degrees` counts each term of `lists`
     /// among them. Terms of one document and terms of all of them are left out: wherever
     /// the documents go, those cost the same.
-    pub(crate) fn copy<T: TermId>(lists: &impl Lists<T>, picks: &[u32], degrees: &[u32]) -> Part {
+    pub(crate) fn copy<T: TermId>(
+        lists: &impl DocumentTerms<T>,
+        picks: &[u32],
+        degrees: &[u32],
+    ) -> Part {
         let mut map = vec![DROPPED; degrees.len()];
         let mut kept = Vec::new();
         for (new, &degree) in map.iter_mut().zip(degrees) {
@@ -85,7 +89,7 @@ impl Part {
 }
 
 fn renumbered<T: TermId, U: TermId>(
-    lists: &impl Lists<T>,
+    lists: &impl DocumentTerms<T>,
     picks: &[u32],
     map: &[u32],
     degrees: Vec<u32>,

@@ -17,7 +17,7 @@ use rayon::prelude::*;
 
 use super::costs::Steps;
 use super::forward::TermId;
-use super::local::Lists;
+use super::local::DocumentTerms;
 
 /// Buffers of one worker.
 #[derive(Default)]
@@ -57,7 +57,7 @@ impl Scratch {
     /// from the order they are in. `degrees` counts each term in all of them.
     pub(crate) fn refine<T: TermId>(
         &mut self,
-        lists: &impl Lists<T>,
+        lists: &impl DocumentTerms<T>,
         degrees: &[u32],
         steps: &Steps,
         limits: Limits,
@@ -106,7 +106,7 @@ impl Scratch {
     /// Fills the keys from tables of `table` entries.
     fn rank<T: TermId>(
         &mut self,
-        lists: &impl Lists<T>,
+        lists: &impl DocumentTerms<T>,
         right: &[bool],
         table: usize,
         iteration: u32,
@@ -163,7 +163,7 @@ fn frozen(i: u32, iteration: u32) -> bool {
 
 /// Adds `by` (1, or −1 as `u32::MAX`) to the degree of each term of the `picks` (keys).
 fn add<T: TermId>(
-    lists: &impl Lists<T>,
+    lists: &impl DocumentTerms<T>,
     picks: &[u64],
     degrees: &mut [u32],
     by: u32,

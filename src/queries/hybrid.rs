@@ -16,13 +16,13 @@ pub const DEFAULT_HYBRID_WEIGHT: f64 = 0.5;
 
 /// Query tokens with their weights q, in the units of each field.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Parts {
+pub(super) struct HybridParts {
     pub(super) learned: Vec<(String, f64)>,
     pub(super) bm25: Vec<(String, f64)>,
 }
 
 /// The query, the number of known tokens whose weight became 0, and what rounding did.
-pub(super) fn query(index: &Index, h: f64, parts: &Parts) -> Result<(Query, u32, Rounding)> {
+pub(super) fn query(index: &Index, h: f64, parts: &HybridParts) -> Result<(Query, u32, Rounding)> {
     let meta = index.meta();
     let factor = |field: usize, weight| meta.hybrid_constant * weight / meta.fields[field].scale;
     let (learned, bm25) = (factor(0, h), factor(1, 1.0));

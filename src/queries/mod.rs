@@ -22,7 +22,7 @@ use crate::queries::file::{
 };
 use crate::query::Query;
 use fit::{Part, fit};
-use hybrid::Parts;
+use hybrid::HybridParts;
 
 pub use fit::Rounding;
 pub use hybrid::DEFAULT_HYBRID_WEIGHT;
@@ -355,7 +355,7 @@ impl QueryBuilder {
             _ => start.elapsed(),
         };
         let (terms, dropped, rounding) =
-            hybrid::query(&self.index, *weight, &Parts { learned, bm25: stems })?;
+            hybrid::query(&self.index, *weight, &HybridParts { learned, bm25: stems })?;
         let unit = rounding.unit() * self.index.meta().hybrid_constant;
         Ok(Prepared::new(terms, dropped, encoding, rounding, unit))
     }

@@ -168,7 +168,7 @@ impl Gathered {
     }
 
     /// The sum of each document's impacts; counts in `impacts` what was cut off.
-    pub(crate) fn lengths(&self, impacts: &mut Impacts) -> Result<Vec<u32>> {
+    pub(crate) fn lengths(&self, impacts: &mut ImpactLists) -> Result<Vec<u32>> {
         let mut lengths = Vec::with_capacity(self.documents());
         self.rows(&mut |ordinal, row| {
             let length: u64 = row.iter().map(|&(_, w)| u64::from(impacts.count(w))).sum();
@@ -306,20 +306,20 @@ pub(crate) fn for_each(
 
 /// How weights become whole numbers in formats that hold nothing else.
 #[derive(Debug, Clone)]
-pub(crate) struct Impacts {
+pub(crate) struct ImpactLists {
     quantizer: Option<Quantizer>,
     clipping: Clipping,
 }
 
-impl Impacts {
+impl ImpactLists {
     /// Weights are whole numbers already and stay what they are.
     pub(crate) fn kept() -> Self {
-        Impacts { quantizer: None, clipping: Clipping::default() }
+        ImpactLists { quantizer: None, clipping: Clipping::default() }
     }
 
     /// As a build would quantise them.
     pub(crate) fn quantized(quantizer: Quantizer) -> Self {
-        Impacts { quantizer: Some(quantizer), clipping: Clipping::default() }
+        ImpactLists { quantizer: Some(quantizer), clipping: Clipping::default() }
     }
 
     /// The impact of a weight.

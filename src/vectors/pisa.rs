@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use super::gathered::{Gathered, Impacts};
+use super::gathered::{Gathered, ImpactLists};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 
@@ -29,7 +29,7 @@ create_wand_data --collection inv --scorer quantized --block-size 40 --output in
 /// order of their terms; a document's size is the sum of its impacts.
 pub(crate) fn write(
     gathered: &Gathered,
-    impacts: &mut Impacts,
+    impacts: &mut ImpactLists,
     dir: &Path,
     progress: &dyn Progress,
 ) -> Result<()> {
@@ -119,7 +119,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut sources: Vec<Box<dyn VectorSource>> = vec![Box::new(Memory::new(&vectors))];
         let gathered = Gathered::collect(&mut sources, dir.path(), &Silent).unwrap();
-        write(&gathered, &mut Impacts::kept(), dir.path(), &Silent).unwrap();
+        write(&gathered, &mut ImpactLists::kept(), dir.path(), &Silent).unwrap();
         let read = |name: &str| words(&dir.path().join(name));
         assert_eq!(read("inv.docs"), [1, 3, 1, 0, 2, 0, 2]);
         assert_eq!(read("inv.freqs"), [1, 300, 2, 3, 5]);

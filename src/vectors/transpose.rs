@@ -19,7 +19,7 @@ const POSTING: u64 = 8;
 /// A collection stored term by term, which can be read again and again.
 pub(crate) trait Inverted {
     /// External id of each document and how many terms it has.
-    fn documents(&self) -> &Documents;
+    fn documents(&self) -> &DocumentTable;
 
     /// Token strings by term id.
     fn tokens(&self) -> &TokenTable;
@@ -44,7 +44,7 @@ pub(crate) trait Inverted {
 
 /// Ids and term counts of an inverted collection's documents, by docid.
 #[derive(Debug, Default)]
-pub(crate) struct Documents {
+pub(crate) struct DocumentTable {
     names: String,
     /// Where the id of each document lies in `names`; nowhere yet: empty.
     spans: Vec<(u64, u32)>,
@@ -52,13 +52,13 @@ pub(crate) struct Documents {
     pub terms: Vec<u32>,
 }
 
-impl Documents {
+impl DocumentTable {
     /// Bytes a document beside its id.
     pub(crate) const BYTES: u64 = 16 + 4;
 
     /// `documents` without names; `id_bytes` is how long those will be at most.
     pub(crate) fn new(documents: usize, id_bytes: usize) -> Self {
-        Documents {
+        DocumentTable {
             names: String::with_capacity(id_bytes),
             spans: vec![(0, 0); documents],
             terms: vec![0; documents],
@@ -219,30 +219,30 @@ mod tests {
 
     use super::*;
 
-    struct Lists {
-        documents: Documents,
+    struct LoneLists {
+        documents: DocumentTable,
         tokens: TokenTable,
         lists: Vec<Vec<(u32, f32)>>,
     }
 
-    impl Lists {
+    impl LoneLists {
         fn of(vectors: &[Vec<(u32, f32)>], terms: u32) -> Self {
             let mut lists = vec![Vec::new(); terms as usize];
             for (docid, vector) in vectors.iter().enumerate() {
                 vector.iter().for_each(|&(t, w)| lists[t as usize].push((docid as u32, w)));
             }
-            let mut documents = Documents::new(vectors.len(), 0);
+            let mut documents = DocumentTable::new(vectors.len(), 0);
             for (i, vector) in vectors.iter().enumerate() {
                 assert!(documents.set_name(i, &format!("d{i}")));
                 documents.terms[i] = vector.len() as u32;
             }
             let tokens = TokenTable::from_tokens((0..terms).map(|t| t.to_string()));
-            Lists { documents, tokens, lists }
+            LoneLists { documents, tokens, lists }
         }
     }
 
-    impl Inverted for Lists {
-        fn documents(&self) -> &Documents {
+    impl Inverted for LoneLists {
+        fn documents(&self) -> &DocumentTable {
             &self.documents
         }
 
@@ -273,7 +273,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_buffer_size_gives_the_vectors(vectors in vectors(), room in 1u64..600) {
-            let mut source = Transposed::new(Lists::of(&vectors, 20));
+            let mut source = Transposed::new(LoneLists::of(&vectors, 20));
             source.prepare(room).unwrap();
             let mut record = VectorRecord::default();
             for (i, vector) in vectors.iter().enumerate() {
@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn lists_that_change_between_readings_are_an_error() {
-        let mut lists = Lists::of(&[vec![(0, 1.0)], vec![(1, 2.0)]], 2);
+        let mut lists = LoneLists::of(&[vec![(0, 1.0)], vec![(1, 2.0)]], 2);
         lists.lists[1].clear();
         let mut source = Transposed::new(lists);
         source.prepare(1).unwrap();

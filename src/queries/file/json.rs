@@ -70,7 +70,7 @@ fn checked(vector: Vec<(String, f64)>) -> Result<QueryBody, String> {
 
 struct Object;
 
-struct Fields {
+struct JsonFields {
     scalars: Vec<Option<Scalar>>,
     vector: Option<Vec<(String, f64)>>,
     bm25: Option<Vec<(String, f64)>>,
@@ -78,23 +78,27 @@ struct Fields {
 }
 
 impl<'de> DeserializeSeed<'de> for Object {
-    type Value = Fields;
+    type Value = JsonFields;
 
-    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Fields, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<JsonFields, D::Error> {
         d.deserialize_map(self)
     }
 }
 
 impl<'de> Visitor<'de> for Object {
-    type Value = Fields;
+    type Value = JsonFields;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("one JSON object a line")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
-        let mut fields =
-            Fields { scalars: vec![None; VECTOR], vector: None, bm25: None, null_vector: false };
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<JsonFields, A::Error> {
+        let mut fields = JsonFields {
+            scalars: vec![None; VECTOR],
+            vector: None,
+            bm25: None,
+            null_vector: false,
+        };
         while let Some(slot) = map.next_key_seed(Key(&NAMES))? {
             match slot {
                 Some(VECTOR) => {

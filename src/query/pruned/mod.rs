@@ -96,8 +96,8 @@ impl Pruned {
     }
 
     /// What the query can score in each unit.
-    fn bound_units(&mut self, terms: &[Term<'_>], documents: u32, most: u32) -> Scale {
-        let scale = Scale::of(terms, most);
+    fn bound_units(&mut self, terms: &[Term<'_>], documents: u32, most: u32) -> BoundScale {
+        let scale = BoundScale::of(terms, most);
         self.units.clear();
         self.units.resize(windows(documents) * UNITS, 0);
         for term in terms {
@@ -269,17 +269,17 @@ fn spread(bits: u32) -> u64 {
 }
 
 /// Scores as 16-bit bounds of units: multiples of 2^32 / `factor`.
-struct Scale {
+struct BoundScale {
     factor: u64,
 }
 
-impl Scale {
+impl BoundScale {
     /// The query's bound becomes nearly 65,535, and a weight times 256 fits 16 bits.
     fn of(terms: &[Term<'_>], most: u32) -> Self {
         let heaviest = terms.iter().map(|term| term.weight).max().unwrap_or(1);
         let by_bound = (65_535u64 << 32) / u64::from(most.max(1));
         let by_weight = (255u64 << 32) / u64::from(heaviest.max(1));
-        Scale { factor: by_bound.min(by_weight) }
+        BoundScale { factor: by_bound.min(by_weight) }
     }
 
     /// A weight, times 256.

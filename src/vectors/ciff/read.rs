@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::wire::{Fields, Messages};
+use super::wire::{CiffFields, Messages};
 use crate::corpus::check_id;
 use crate::error::{Error, Result};
 use crate::vectors::reread::Rereadable;
-use crate::vectors::transpose::{Documents, Inverted};
+use crate::vectors::transpose::{DocumentTable, Inverted};
 use crate::vectors::{Size, TokenTable};
 
 /// f32 holds whole numbers up to here exactly.
@@ -27,14 +27,14 @@ const BESIDE_ID: u64 = 3 + 5 + 5 + 3;
 /// A CIFF file. Opening looks at the lengths of its messages only.
 ///
 /// Loading reads everything once and checks the structure from the first byte to the last:
-/// memory is [`Documents::BYTES`] a document and the ids, the tokens, and the largest list
+/// memory is [`DocumentTable::BYTES`] a document and the ids, the tokens, and the largest list
 /// as it stands in the file and as postings. Weights are read again, list by list, by
 /// [`Inverted::scan`].
 pub(crate) struct Ciff {
     file: Rereadable,
     lists: u64,
     size: Size,
-    documents: Documents,
+    documents: DocumentTable,
     tokens: TokenTable,
 }
 
@@ -48,7 +48,8 @@ impl Ciff {
     /// a cf below the df, a negative document length.
     pub(crate) fn open(file: Rereadable) -> Result<Self> {
         let mut messages = Messages::new(&file)?;
-        let header = Header::parse(messages.next("a header")?).map_err(|p| messages.error(p))?;
+        let header =
+            CiffHeader::parse(messages.next("a header")?).map_err(|p| messages.error(p))?;
         let (lists, documents) = header.counts().map_err(|p| messages.error(p))?;
         // A message takes a byte at least: promises beyond that must not allocate.
         if lists + documents > messages.left() {
@@ -88,8 +89,10 @@ fn measure(messages: &mut Messages<'_>, lists: u64, documents: u64) -> Result<Si
         size.id_bytes[0] += len.saturating_sub(BESIDE_ID);
         size.id_bytes[1] += len;
     }
-    size.held =
-        Documents::BYTES * documents + size.id_bytes[0] + 160 * lists + largest * LIST[0] / LIST[1];
+    size.held = DocumentTable::BYTES * documents
+        + size.id_bytes[0]
+        + 160 * lists
+        + largest * LIST[0] / LIST[1];
     Ok(size)
 }
 
@@ -97,7 +100,7 @@ impl Inverted for Ciff {
     /// Reads the lists and the documents for the first time.
     fn load(&mut self) -> Result<()> {
         let Ciff { file, lists, size, documents, tokens } = self;
-        *documents = Documents::new(size.documents as usize, size.id_bytes[1] as usize);
+        *documents = DocumentTable::new(size.documents as usize, size.id_bytes[1] as usize);
         let mut messages = Messages::new(file)?;
         messages.next("a header")?;
         let mut postings = Vec::new();
@@ -139,7 +142,7 @@ impl Inverted for Ciff {
         Some(self.size)
     }
 
-    fn documents(&self) -> &Documents {
+    fn documents(&self) -> &DocumentTable {
         &self.documents
     }
 
@@ -168,7 +171,7 @@ impl Inverted for Ciff {
 /// Counts of the file, and of the collection that it may be a part of: exporters leave
 /// those out, or fill them in with what they think of as terms.
 #[derive(Default)]
-struct Header {
+struct CiffHeader {
     version: i32,
     lists: i32,
     documents: i32,
@@ -178,9 +181,9 @@ struct Header {
     average_length: f64,
 }
 
-impl Header {
+impl CiffHeader {
     fn parse(message: &[u8]) -> Result<Self, String> {
-        let (mut header, mut fields) = (Header::default(), Fields(message));
+        let (mut header, mut fields) = (CiffHeader::default(), CiffFields(message));
         while let Some((field, value)) = fields.next()? {
             match field {
                 1 => header.version = value.int32("a version")?,
@@ -197,7 +200,7 @@ impl Header {
     }
 
     fn counts(&self) -> Result<(u64, u64), String> {
-        let Header { version, lists, documents, .. } = *self;
+        let CiffHeader { version, lists, documents, .. } = *self;
         if !(0..=1).contains(&version) {
             return Err(format!("expected a CIFF header of version 1, found version {version}"));
         }
@@ -212,7 +215,7 @@ impl Header {
 
     /// A file holds no more than its collection.
     fn check_totals(&self) -> Result<(), String> {
-        let Header { lists, documents, total_lists, total_documents, .. } = *self;
+        let CiffHeader { lists, documents, total_lists, total_documents, .. } = *self;
         for (what, total, found) in [
             ("total_postings_lists", total_lists, lists),
             ("total_docs", total_documents, documents),
@@ -221,7 +224,7 @@ impl Header {
                 return Err(format!("expected {what} of at least {found}, found {total}"));
             }
         }
-        let Header { total_terms, average_length, .. } = *self;
+        let CiffHeader { total_terms, average_length, .. } = *self;
         if total_terms < 0 {
             return Err(format!("expected total_terms_in_collection ≥ 0, found {total_terms}"));
         }
@@ -263,7 +266,7 @@ fn parse_list<'m>(
     postings: &mut Vec<(u32, i32)>,
 ) -> Result<&'m str, (Option<String>, String)> {
     postings.clear();
-    let (mut term, mut df, mut cf, mut fields) = ("", 0, 0, Fields(message));
+    let (mut term, mut df, mut cf, mut fields) = ("", 0, 0, CiffFields(message));
     let mut docid = 0i64;
     let mut parse = || {
         while let Some((field, value)) = fields.next()? {
@@ -310,7 +313,7 @@ fn check_gap(gap: i32, first: bool) -> Result<(), String> {
 }
 
 fn posting(message: &[u8]) -> Result<(i32, i32), String> {
-    let (mut gap, mut tf, mut fields) = (0, 0, Fields(message));
+    let (mut gap, mut tf, mut fields) = (0, 0, CiffFields(message));
     while let Some((field, value)) = fields.next()? {
         match field {
             1 => gap = value.int32("a docid gap")?,
@@ -322,7 +325,7 @@ fn posting(message: &[u8]) -> Result<(i32, i32), String> {
 }
 
 fn document(message: &[u8]) -> Result<(i32, &str), String> {
-    let (mut docid, mut name, mut length, mut fields) = (0, "", 0, Fields(message));
+    let (mut docid, mut name, mut length, mut fields) = (0, "", 0, CiffFields(message));
     while let Some((field, value)) = fields.next()? {
         match field {
             1 => docid = value.int32("a docid")?,

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::progress::Silent;
 use crate::varint;
 use crate::vectors::VectorSource;
-use crate::vectors::gathered::{Gathered, Impacts};
+use crate::vectors::gathered::{Gathered, ImpactLists};
 use crate::vectors::reread::Rereadable;
 use crate::vectors::testing::{Memory, Vectors, drain, vectors};
 use crate::vectors::transpose::Transposed;
@@ -24,7 +24,7 @@ fn written(vectors: &Vectors) -> Vec<u8> {
     let mut sources: Vec<Box<dyn VectorSource>> = vec![Box::new(Memory::new(vectors))];
     let gathered = Gathered::collect(&mut sources, dir.path(), &Silent).unwrap();
     let mut bytes = Vec::new();
-    write(&gathered, &mut Impacts::kept(), &mut bytes, Path::new("x"), &Silent).unwrap();
+    write(&gathered, &mut ImpactLists::kept(), &mut bytes, Path::new("x"), &Silent).unwrap();
     bytes
 }
 

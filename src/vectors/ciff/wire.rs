@@ -106,9 +106,9 @@ pub(super) enum Value<'a> {
 }
 
 /// Fields of one message in the order they stand.
-pub(super) struct Fields<'a>(pub(super) &'a [u8]);
+pub(super) struct CiffFields<'a>(pub(super) &'a [u8]);
 
-impl<'a> Fields<'a> {
+impl<'a> CiffFields<'a> {
     /// Field number and value, `None` at the end.
     pub(super) fn next(&mut self) -> Result<Option<(u64, Value<'a>)>, String> {
         if self.0.is_empty() {
@@ -231,7 +231,7 @@ mod tests {
             put_number(&mut bytes, 2, i64::from(b) as u64);
             put_string(&mut bytes, 3, &s);
             put_double(&mut bytes, 4, 0.5);
-            let mut fields = Fields(&bytes);
+            let mut fields = CiffFields(&bytes);
             prop_assert_eq!(fields.next(), Ok(Some((1, Value::Varint(a | 1)))));
             if b != 0 {
                 let (_, value) = fields.next().unwrap().unwrap();
@@ -245,7 +245,7 @@ mod tests {
 
         #[test]
         fn any_bytes_end_or_fail(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
-            let mut fields = Fields(&bytes);
+            let mut fields = CiffFields(&bytes);
             for _ in 0..=bytes.len() {
                 match fields.next() {
                     Ok(Some(_)) => continue,

@@ -7,13 +7,13 @@ use super::wire::{put_double, put_number, put_string};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::varint;
-use crate::vectors::gathered::{Gathered, Impacts};
+use crate::vectors::gathered::{Gathered, ImpactLists};
 
 /// Writes a collection as CIFF to `out`; `path` is what errors call it. Lists are in the
 /// bytewise order of their terms; a document's length is the sum of its impacts.
 pub(crate) fn write(
     gathered: &Gathered,
-    impacts: &mut Impacts,
+    impacts: &mut ImpactLists,
     mut out: impl Write,
     path: &Path,
     progress: &dyn Progress,
@@ -65,7 +65,13 @@ fn header(message: &mut Vec<u8>, lists: u64, documents: i32, total: u64) {
 }
 
 /// Fills `message` with a posting list.
-fn list(message: &mut Vec<u8>, token: &str, docids: &[u32], weights: &[f32], impacts: &Impacts) {
+fn list(
+    message: &mut Vec<u8>,
+    token: &str,
+    docids: &[u32],
+    weights: &[f32],
+    impacts: &ImpactLists,
+) {
     message.clear();
     put_string(message, 1, token);
     put_number(message, 2, docids.len() as u64);

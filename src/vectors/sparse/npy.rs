@@ -9,7 +9,7 @@ const LONGEST_HEADER: u32 = 1 << 16;
 
 /// What an array is.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Header {
+pub(super) struct NpyHeader {
     /// NumPy's name of the number type, such as `<f4`.
     pub kind: String,
     /// Lengths of the dimensions.
@@ -18,7 +18,7 @@ pub(super) struct Header {
     pub len: u64,
 }
 
-impl Header {
+impl NpyHeader {
     /// Reads the header from the beginning of an array.
     pub(super) fn read(input: &mut impl Read) -> Result<Self, String> {
         let mut start = [0; 8];
@@ -39,7 +39,7 @@ impl Header {
         let text = String::from_utf8_lossy(&text);
         let (kind, shape) =
             parse(&text).ok_or_else(|| format!("expected a .npy header, found {:?}", &*text))?;
-        Ok(Header { kind, shape, len: u64::from(len) + if wide { 12 } else { 10 } })
+        Ok(NpyHeader { kind, shape, len: u64::from(len) + if wide { 12 } else { 10 } })
     }
 
     /// A header of version 1.0, padded to 64 bytes as NumPy does.
@@ -67,7 +67,7 @@ fn parse(text: &str) -> Option<(String, Vec<u64>)> {
 
 /// A number type.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Kind {
+pub(super) enum NpyKind {
     /// Signed, of so many bytes.
     Signed(usize),
     /// Unsigned, of so many bytes.
@@ -76,7 +76,7 @@ pub(super) enum Kind {
     Float(usize),
 }
 
-impl Kind {
+impl NpyKind {
     /// From NumPy's name; only little-endian numbers.
     pub(super) fn parse(name: &str) -> Option<Self> {
         let (order, rest) = name.split_at_checked(1)?;
@@ -86,16 +86,16 @@ impl Kind {
             return None;
         }
         match kind {
-            "i" => Some(Kind::Signed(size)),
-            "u" => Some(Kind::Unsigned(size)),
-            "f" if size > 1 => Some(Kind::Float(size)),
+            "i" => Some(NpyKind::Signed(size)),
+            "u" => Some(NpyKind::Unsigned(size)),
+            "f" if size > 1 => Some(NpyKind::Float(size)),
             _ => None,
         }
     }
 
     /// Bytes of a number.
     pub(super) fn size(self) -> usize {
-        let (Kind::Signed(size) | Kind::Unsigned(size) | Kind::Float(size)) = self;
+        let (NpyKind::Signed(size) | NpyKind::Unsigned(size) | NpyKind::Float(size)) = self;
         size
     }
 
@@ -104,9 +104,9 @@ impl Kind {
         let mut wide = [0; 8];
         wide[..bytes.len()].copy_from_slice(bytes);
         match self {
-            Kind::Float(_) => None,
-            Kind::Unsigned(_) => i64::try_from(u64::from_le_bytes(wide)).ok(),
-            Kind::Signed(size) => {
+            NpyKind::Float(_) => None,
+            NpyKind::Unsigned(_) => i64::try_from(u64::from_le_bytes(wide)).ok(),
+            NpyKind::Signed(size) => {
                 let unused = 64 - 8 * size as u32;
                 Some(i64::from_le_bytes(wide) << unused >> unused)
             }
@@ -116,9 +116,9 @@ impl Kind {
     /// Any number as f32, rounded once.
     fn weight(self, bytes: &[u8]) -> f32 {
         match (self, bytes) {
-            (Kind::Float(_), &[a, b]) => half::f16::from_le_bytes([a, b]).to_f32(),
-            (Kind::Float(_), &[a, b, c, d]) => f32::from_le_bytes([a, b, c, d]),
-            (Kind::Float(_), _) => {
+            (NpyKind::Float(_), &[a, b]) => half::f16::from_le_bytes([a, b]).to_f32(),
+            (NpyKind::Float(_), &[a, b, c, d]) => f32::from_le_bytes([a, b, c, d]),
+            (NpyKind::Float(_), _) => {
                 let mut wide = [0; 8];
                 wide[..bytes.len()].copy_from_slice(bytes);
                 f64::from_le_bytes(wide) as f32
@@ -131,12 +131,12 @@ impl Kind {
 /// Numbers of an array, one after another.
 pub(super) struct Numbers {
     input: Box<dyn Read + Send>,
-    kind: Kind,
+    kind: NpyKind,
     buffer: Vec<u8>,
 }
 
 impl Numbers {
-    pub(super) fn new(input: impl Read + Send + 'static, kind: Kind) -> Self {
+    pub(super) fn new(input: impl Read + Send + 'static, kind: NpyKind) -> Self {
         Numbers { input: Box::new(input), kind, buffer: Vec::new() }
     }
 
@@ -180,29 +180,29 @@ mod tests {
         for (kind, shape, expected) in
             [("<f4", "(17,)", vec![17]), ("<i8", "(2, 3)", vec![2, 3]), ("|S3", "()", vec![])]
         {
-            let bytes = Header::bytes(kind, shape);
+            let bytes = NpyHeader::bytes(kind, shape);
             assert_eq!(bytes.len() % 64, 0);
-            let header = Header::read(&mut &bytes[..]).unwrap();
+            let header = NpyHeader::read(&mut &bytes[..]).unwrap();
             assert_eq!(
                 header,
-                Header { kind: kind.into(), shape: expected, len: bytes.len() as u64 }
+                NpyHeader { kind: kind.into(), shape: expected, len: bytes.len() as u64 }
             );
         }
-        assert!(Header::read(&mut &b"PK\x03\x04and more"[..]).is_err());
+        assert!(NpyHeader::read(&mut &b"PK\x03\x04and more"[..]).is_err());
     }
 
     #[test]
     fn every_number_type_is_read() {
-        let weight = |name: &str, bytes: &[u8]| Kind::parse(name).unwrap().weight(bytes);
+        let weight = |name: &str, bytes: &[u8]| NpyKind::parse(name).unwrap().weight(bytes);
         assert_eq!(weight("<f4", &1.5f32.to_le_bytes()), 1.5);
         assert_eq!(weight("<f8", &0.1f64.to_le_bytes()), 0.1);
         assert_eq!(weight("<f2", &half::f16::from_f32(2.5).to_le_bytes()), 2.5);
         assert_eq!(weight("<i4", &(-3i32).to_le_bytes()), -3.0);
         assert_eq!(weight("|u1", &[200]), 200.0);
-        assert_eq!(Kind::parse("|i1").unwrap().integer(&[0xff]), Some(-1));
-        assert_eq!(Kind::parse("<u8").unwrap().integer(&[0xff; 8]), None);
+        assert_eq!(NpyKind::parse("|i1").unwrap().integer(&[0xff]), Some(-1));
+        assert_eq!(NpyKind::parse("<u8").unwrap().integer(&[0xff; 8]), None);
         for unsupported in [">f4", "|O", "|b1", "<U3", "<c8", "", "<f1", "|f4"] {
-            assert_eq!(Kind::parse(unsupported), None, "{unsupported}");
+            assert_eq!(NpyKind::parse(unsupported), None, "{unsupported}");
         }
     }
 }

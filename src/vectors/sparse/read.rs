@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::npy::{Header, Kind, Numbers};
+use super::npy::{NpyHeader, NpyKind, Numbers};
 use super::rows::{Matrix, SparseRows};
 use super::sidecar::{self, Sidecars};
 use super::zip::{Archive, Member};
@@ -56,7 +56,7 @@ pub(crate) fn open_npz(file: &Rereadable, sidecars: &Sidecars) -> Result<SparseR
 /// A length that is not what the three counts call for, and what [`SparseRows`] says.
 pub(crate) fn open_csr(file: &Rereadable, sidecars: &Sidecars) -> Result<SparseRows> {
     let path = file.path();
-    let counts: Vec<u64> = Numbers::new(file.reader(0)?, Kind::Unsigned(8))
+    let counts: Vec<u64> = Numbers::new(file.reader(0)?, NpyKind::Unsigned(8))
         .integers(3)
         .map_err(|_| bad(path, "expected a .csr file, found less than its 24-byte header".into()))?
         .map(|n| n as u64)
@@ -85,9 +85,9 @@ pub(crate) fn open_csr(file: &Rereadable, sidecars: &Sidecars) -> Result<SparseR
         rows,
         columns: Some(columns),
         nnz,
-        indptr: Numbers::new(file.reader(CSR_HEADER)?, Kind::Signed(8)),
-        indices: Numbers::new(file.reader(indices)?, Kind::Signed(4)),
-        data: Numbers::new(file.reader(indices + 4 * nnz)?, Kind::Float(4)),
+        indptr: Numbers::new(file.reader(CSR_HEADER)?, NpyKind::Signed(8)),
+        indices: Numbers::new(file.reader(indices)?, NpyKind::Signed(4)),
+        data: Numbers::new(file.reader(indices + 4 * nnz)?, NpyKind::Float(4)),
     };
     with_sidecars(matrix, sidecars)
 }
@@ -114,13 +114,13 @@ struct Npz<'a> {
 }
 
 impl Npz<'_> {
-    fn open(&self, name: &str) -> Result<Option<(Header, Member, u64)>> {
+    fn open(&self, name: &str) -> Result<Option<(NpyHeader, Member, u64)>> {
         let file = format!("{name}.npy");
         let Some(entry) = self.archive.entries.iter().find(|entry| entry.name == file) else {
             return Ok(None);
         };
         let mut member = self.archive.member(entry)?;
-        let header = Header::read(&mut member)
+        let header = NpyHeader::read(&mut member)
             .map_err(|p| bad(self.file.path(), format!("array {name}: {p}")))?;
         let left = entry.len.saturating_sub(header.len);
         Ok(Some((header, member, left)))
@@ -134,11 +134,11 @@ impl Npz<'_> {
             let problem = format!("expected an array {name}, found {}", found.join(", "));
             return Err(bad(path, problem).hint("save a csr matrix with scipy.sparse.save_npz"));
         };
-        let wanted: fn(Kind) -> bool = match name {
+        let wanted: fn(NpyKind) -> bool = match name {
             "data" => |_| true,
-            _ => |kind| !matches!(kind, Kind::Float(_)),
+            _ => |kind| !matches!(kind, NpyKind::Float(_)),
         };
-        let Some(kind) = Kind::parse(&header.kind).filter(|&kind| wanted(kind)) else {
+        let Some(kind) = NpyKind::parse(&header.kind).filter(|&kind| wanted(kind)) else {
             let problem = format!("array {name}: expected numbers, found type {:?}", header.kind);
             return Err(bad(path, problem));
         };

@@ -6,7 +6,7 @@ use flate2::Compression;
 use proptest::prelude::*;
 use rawzip::{CompressionMethod, ZipArchiveWriter};
 
-use super::npy::Header;
+use super::npy::NpyHeader;
 use super::zip::ZipWriter;
 use super::*;
 use crate::corpus::open_input;
@@ -114,7 +114,7 @@ fn le<T: Copy, const N: usize>(numbers: &[T], bytes: fn(T) -> [u8; N]) -> Vec<u8
 fn npz(arrays: &[(&str, &str, String, Vec<u8>)]) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, kind, shape, bytes) in arrays {
-        let all = [Header::bytes(kind, shape), bytes.clone()].concat();
+        let all = [NpyHeader::bytes(kind, shape), bytes.clone()].concat();
         zip.member::<std::io::Error>(&format!("{name}.npy"), |out| out(&all)).unwrap();
     }
     zip.finish().unwrap().into_inner()
@@ -234,9 +234,9 @@ fn deflated_members_are_read_and_checksums_compared() {
     let data = le(&[0.5, 2.0], f64::to_le_bytes);
     let (one, two) = (|| "(1,)".to_owned(), || "(2,)".to_owned());
     let members = [
-        ("indptr.npy", [Header::bytes("<i8", &two()), le(&[0, 2], i64::to_le_bytes)].concat()),
-        ("indices.npy", [Header::bytes("<i8", &two()), le(&[0, 2], i64::to_le_bytes)].concat()),
-        ("data.npy", [Header::bytes("<f8", &two()), data].concat()),
+        ("indptr.npy", [NpyHeader::bytes("<i8", &two()), le(&[0, 2], i64::to_le_bytes)].concat()),
+        ("indices.npy", [NpyHeader::bytes("<i8", &two()), le(&[0, 2], i64::to_le_bytes)].concat()),
+        ("data.npy", [NpyHeader::bytes("<f8", &two()), data].concat()),
     ];
     let packed = |method: CompressionMethod| {
         let mut zip = ZipArchiveWriter::new(Vec::new());

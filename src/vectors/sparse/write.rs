@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::npy::Header;
+use super::npy::NpyHeader;
 use super::zip::ZipWriter;
 use crate::error::{Error, Place, Result};
 use crate::vectors::TokenTable;
@@ -116,7 +116,7 @@ pub(crate) fn write_npz<W: Write>(
         let mut zip = ZipWriter::new(out);
         let nnz = gathered.postings();
         let wide = i32::try_from(nnz).is_err();
-        let vector = |kind: &str, len: u64| Header::bytes(kind, &format!("({len},)"));
+        let vector = |kind: &str, len: u64| NpyHeader::bytes(kind, &format!("({len},)"));
 
         let header = vector("<i4", nnz);
         zip.member("indices.npy", |out| {
@@ -132,7 +132,7 @@ pub(crate) fn write_npz<W: Write>(
             }
             Ok::<_, Failed>(())
         })?;
-        let header = Header::bytes("|S3", "()");
+        let header = NpyHeader::bytes("|S3", "()");
         zip.member("format.npy", |out| {
             out(&header)?;
             out(b"csr").map_err(Failed::Io)

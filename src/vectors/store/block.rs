@@ -25,7 +25,7 @@ const HALF_WEIGHTS: u32 = 2;
 
 /// The fixed start of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Header {
+pub(super) struct BlockHeader {
     flags: u32,
     pub index: u64,
     pub records: u32,
@@ -34,7 +34,7 @@ pub(super) struct Header {
     body_crc: u32,
 }
 
-impl Header {
+impl BlockHeader {
     /// Parses and checks the header; the message says what is wrong.
     pub fn parse(bytes: &[u8; HEADER]) -> Result<Self, String> {
         let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes"));
@@ -46,7 +46,7 @@ impl Header {
         if found != stored {
             return Err(format!("expected header CRC {stored:08x}, found {found:08x}"));
         }
-        Ok(Header {
+        Ok(BlockHeader {
             flags: u32_at(4),
             index: u64_at(8),
             records: u32_at(16),
@@ -180,7 +180,7 @@ pub(super) struct Cursor {
 
 impl Cursor {
     /// Takes a body whose length is `header.body_len()`; the message says what is wrong.
-    pub fn open(header: &Header, body: Vec<u8>) -> Result<Self, String> {
+    pub fn open(header: &BlockHeader, body: Vec<u8>) -> Result<Self, String> {
         let found = crc32fast::hash(&body);
         if found != header.body_crc {
             return Err(format!("expected CRC {:08x}, found {found:08x}", header.body_crc));
@@ -272,7 +272,7 @@ mod tests {
     }
 
     fn decode(bytes: &[u8], tokens: usize) -> Result<Vec<VectorRecord>, String> {
-        let header = Header::parse(bytes[..HEADER].try_into().unwrap())?;
+        let header = BlockHeader::parse(bytes[..HEADER].try_into().unwrap())?;
         assert_eq!(header.body_len(), (bytes.len() - HEADER) as u128);
         let mut cursor = Cursor::open(&header, bytes[HEADER..].to_vec())?;
         let mut records = Vec::new();
@@ -320,7 +320,7 @@ mod tests {
             write(0, &records, WeightFormat::F32, 900, &mut bytes).unwrap();
             let bit = bit % (bytes.len() * 8);
             bytes[bit / 8] ^= 1 << (bit % 8);
-            let header = Header::parse(bytes[..HEADER].try_into().unwrap());
+            let header = BlockHeader::parse(bytes[..HEADER].try_into().unwrap());
             let outcome = header.and_then(|h| Cursor::open(&h, bytes[HEADER..].to_vec()));
             prop_assert!(outcome.is_err());
         }

@@ -5,7 +5,7 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::TOKENS;
-use super::block::{Cursor, HEADER, Header};
+use super::block::{BlockHeader, Cursor, HEADER};
 use super::journal::BlockEntry;
 use super::manifest::{Manifest, Totals};
 use crate::error::{Error, Place, Result};
@@ -151,14 +151,14 @@ impl OpenPart {
             .hint("the store is damaged: copy or encode it again")
     }
 
-    fn read_header(&mut self, index: u64) -> Result<Header> {
+    fn read_header(&mut self, index: u64) -> Result<BlockHeader> {
         let left = u128::from(self.len - self.at);
         let mut bytes = [0; HEADER];
         if left < HEADER as u128 {
             return Err(self.bad(format!("expected a block header, found {left} bytes")));
         }
         self.file.read_exact(&mut bytes).map_err(|e| Error::io("read", &self.path, e))?;
-        let header = Header::parse(&bytes).map_err(|problem| self.bad(problem))?;
+        let header = BlockHeader::parse(&bytes).map_err(|problem| self.bad(problem))?;
         if header.index != index {
             return Err(self.bad(format!("expected block {index}, found {}", header.index)));
         }
@@ -170,7 +170,7 @@ impl OpenPart {
         Ok(header)
     }
 
-    fn read_body(&mut self, header: &Header) -> Result<Cursor> {
+    fn read_body(&mut self, header: &BlockHeader) -> Result<Cursor> {
         let len = header.body_len();
         let mut body = vec![0; len as usize];
         self.file.read_exact(&mut body).map_err(|e| Error::io("read", &self.path, e))?;
@@ -179,7 +179,7 @@ impl OpenPart {
         Ok(cursor)
     }
 
-    fn skip_body(&mut self, header: &Header) -> Result<()> {
+    fn skip_body(&mut self, header: &BlockHeader) -> Result<()> {
         let len = header.body_len() as u64;
         self.file.seek_relative(len as i64).map_err(|e| Error::io("read", &self.path, e))?;
         self.at += HEADER as u64 + len;
