@@ -5,17 +5,15 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use super::config::Activation;
 use super::cpu_modern::ModernLayers;
-use super::graph::{Layer, Linear, LinearNorm, MaskedLm, Packed};
-use super::kernels::{
-    AttendScratch, Heads, Level, ProjectScratch, Projection, Scratch, Then, Weights, attention,
-    norm, product,
-};
+use super::cpu_parts::{Buffers, RowNorm, floats, pack, pack_parts, row_norm};
+use super::graph::{Layer, LinearNorm, MaskedLm, Packed};
+use super::kernels::{Heads, Level, Projection, Then, Weights, attention, product};
 use super::modernbert::ModernBert;
-use super::ops::{Norm, sum};
+use super::ops::sum;
 
 /// A checkpoint, packed for one instruction set. Threads share it.
 pub(super) struct CpuModel {
@@ -54,30 +52,6 @@ struct CpuLayer {
     up: Weights,
     down: Weights,
     output_norm: RowNorm,
-}
-
-pub(super) struct RowNorm {
-    pub scale: Vec<f32>,
-    pub shift: Vec<f32>,
-    pub eps: f32,
-}
-
-impl RowNorm {
-    pub fn run(&self, level: Level, x: &mut [f32]) {
-        norm(level, x, &self.scale, &self.shift, self.eps);
-    }
-}
-
-/// States between steps, kept by each worker.
-#[derive(Default)]
-pub(super) struct Buffers {
-    pub x: Vec<f32>,
-    pub wide: Vec<f32>,
-    pub context: Vec<f32>,
-    pub next: Vec<f32>,
-    pub product: Scratch,
-    pub attend: AttendScratch,
-    project: ProjectScratch,
 }
 
 thread_local! {
@@ -217,22 +191,4 @@ fn vocabulary(
     };
     let screened = screened && level.screens();
     Ok((words, Projection::new(level, decoder, bias.to_vec(), screened)))
-}
-
-pub(super) fn pack(level: Level, linear: &Linear) -> Result<Weights> {
-    pack_parts(level, &linear.weight_t, &linear.bias)
-}
-
-fn pack_parts(level: Level, weight_t: &Tensor, bias: &Tensor) -> Result<Weights> {
-    let inputs = weight_t.dim(0)?;
-    Ok(Weights::pack(level, &floats(&weight_t.t()?)?, &floats(bias)?, inputs))
-}
-
-fn row_norm(norm: &Norm) -> Result<RowNorm> {
-    let row = |i| floats(&norm.params.get(i)?);
-    Ok(RowNorm { scale: row(1)?, shift: row(2)?, eps: norm.eps as f32 })
-}
-
-pub(super) fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
-    tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
 }

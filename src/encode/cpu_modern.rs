@@ -4,7 +4,7 @@ use candle_core::Result;
 use candle_nn::LayerNorm;
 
 use super::config::{Activation, ModelConfig};
-use super::cpu::{Buffers, RowNorm, floats, pack};
+use super::cpu_parts::{Buffers, RowNorm, floats, pack};
 use super::kernels::{Heads, Level, Rotary, Then, Weights, attention, product};
 use super::modernbert::{Angles, Layer, ModernBert};
 

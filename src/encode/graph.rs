@@ -10,28 +10,8 @@ use candle_core::{Result, Tensor};
 use candle_nn::{Module, ops::softmax_last_dim};
 
 use super::config::{Activation, Architecture, ModelConfig};
-use super::ops::{Norm, bias_activation};
+use super::ops::{Linear, Norm};
 use super::weights::Weights;
-
-/// y = x · wᵀ + b over packed rows.
-pub(super) struct Linear {
-    /// inputs × outputs: a transposed view of what the checkpoint stores.
-    pub weight_t: Tensor,
-    pub bias: Tensor,
-}
-
-impl Linear {
-    /// `weight` is outputs × inputs.
-    pub fn new(weight: Tensor, bias: Tensor) -> Self {
-        let weight_t = weight.t().expect("a checked matrix");
-        Linear { weight_t, bias }
-    }
-
-    /// activation(x · wᵀ + b)
-    pub fn forward(&self, x: &Tensor, activation: Option<Activation>) -> Result<Tensor> {
-        bias_activation(x.matmul(&self.weight_t)?, &self.bias, activation)
-    }
-}
 
 /// norm(x · wᵀ + b + residual)
 pub(super) struct LinearNorm {

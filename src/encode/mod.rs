@@ -24,6 +24,7 @@ mod folder;
 mod hub;
 mod info;
 mod query;
+mod reader;
 mod router;
 mod table;
 mod tokenizer;
@@ -40,6 +41,8 @@ mod config_modern;
 mod cpu;
 #[cfg(feature = "encode")]
 mod cpu_modern;
+#[cfg(feature = "encode")]
+mod cpu_parts;
 #[cfg(feature = "encode")]
 mod encoder;
 #[cfg(feature = "encode")]

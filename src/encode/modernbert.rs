@@ -10,7 +10,8 @@ use candle_nn::{LayerNorm, Module, ops::softmax_last_dim, rotary_emb::rope};
 
 use super::config::ModelConfig;
 use super::config_modern::Modern;
-use super::graph::{Linear, Packed, first_rows, internal};
+use super::graph::{Packed, first_rows, internal};
+use super::ops::Linear;
 use super::weights::Weights;
 
 /// A loaded checkpoint. Immutable, so threads share it.

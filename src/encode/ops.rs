@@ -11,6 +11,26 @@ use candle_nn::{LayerNorm, Module};
 use super::config::Activation;
 use super::erf::{ABOVE, BELOW, END};
 
+/// y = x · wᵀ + b over packed rows.
+pub(super) struct Linear {
+    /// inputs × outputs: a transposed view of what the checkpoint stores.
+    pub weight_t: Tensor,
+    pub bias: Tensor,
+}
+
+impl Linear {
+    /// `weight` is outputs × inputs.
+    pub fn new(weight: Tensor, bias: Tensor) -> Self {
+        let weight_t = weight.t().expect("a checked matrix");
+        Linear { weight_t, bias }
+    }
+
+    /// activation(x · wᵀ + b)
+    pub fn forward(&self, x: &Tensor, activation: Option<Activation>) -> Result<Tensor> {
+        bias_activation(x.matmul(&self.weight_t)?, &self.bias, activation)
+    }
+}
+
 fn fused(x: &Tensor) -> bool {
     x.device().is_cpu() && x.dtype() == DType::F32
 }

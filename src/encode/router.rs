@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::folder::{Reader, inside};
+use super::reader::{Reader, inside};
 use crate::error::{Error, Place, Result};
 use crate::vectors::store::Kind;
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use candle_core::{DType, Device, Tensor};
 
 use super::checkpoint::Checkpoint;
-use super::graph::Linear;
+use super::ops::Linear;
 use crate::error::{Error, Place, Result};
 
 /// Tensors that checkpoints hold beside the model, by the end of their names: what PyTorch
