@@ -367,8 +367,8 @@ mod tests {
         assert_eq!(told("x.ciff.gz", b""), Format::Ciff);
         assert_eq!(told("a.b/x.csr.zst", b"short"), Format::Csr);
         assert_eq!(told("-", b"not JSON"), Format::Jsonl);
-        let error = recognise(Path::new("x.npz"), b"\x93NUMPY\x01\0v\0").unwrap_err().to_string();
-        assert!(error.starts_with("x.npz: expected vectors, found a NumPy array"), "{error}");
+        let error = recognise(Path::new("x.npz"), b"PAR1\x15\x04\x15\x90\xff").unwrap_err();
+        assert!(error.to_string().starts_with("x.npz: expected vectors, found a Parquet file"));
     }
 
     #[cfg(unix)]

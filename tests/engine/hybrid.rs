@@ -319,7 +319,7 @@ fn a_query_without_one_of_its_parts_is_refused_and_h_0_needs_none() {
         side(h).prepare(&read_queries(&file, QueryKind::Auto).unwrap(), 100.0)
     };
     let message = prepare(0.5, "q\tt0 t9\n").unwrap_err().to_string();
-    assert!(message.contains("q:1: ") && message.contains("--query-model"), "{message}");
+    assert!(message.contains("q:1: ") && message.contains("`query_model`"), "{message}");
     let message = prepare(0.5, "q\tt0:1\n").unwrap_err().to_string();
     assert!(message.contains("has no BM25 part"), "{message}");
     // Text beside a vector is for BM25: t0 and t9 stand in all 5 documents.

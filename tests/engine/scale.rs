@@ -303,10 +303,10 @@ fn a_limit_too_small_is_refused_with_numbers() {
         message
     };
     let reading = refusal(20 << 20, false);
-    assert!(reading.contains("--memory 20MiB is too small: reading needs"), "{reading}");
+    assert!(reading.contains("`memory` 20MiB is too small: reading needs"), "{reading}");
     let packing = refusal(44 << 20, false);
     assert!(packing.contains("packing the lists needs"), "{packing}");
     let bisecting = refusal(44 << 20, true);
-    assert!(bisecting.contains("--order bp needs"), "{bisecting}");
+    assert!(bisecting.contains("`order` bp needs"), "{bisecting}");
     assert!(bisecting.contains("or more"), "{bisecting}");
 }
