@@ -33,7 +33,7 @@
 //! // Exact scores of given documents, without a search; and what a document holds.
 //! assert_eq!(searcher.score(&query, &[0, 1])?.len(), 2);
 //! assert_eq!(index.vector(0)?.len(), 2);
-//! # splindex::Result::Ok(())
+//! # Ok::<(), splindex::Error>(())
 //! ```
 //!
 //! # Where to go on

@@ -349,6 +349,7 @@ impl Collection {
             postings: self.postings,
             longest: documents,
             sources,
+            waiting: 0,
             growth: self.growth.power(documents, tokens),
         }
     }

@@ -25,6 +25,8 @@ pub struct Estimate {
     pub longest: u64,
     /// Bytes that the sources hold while they are read.
     pub sources: u64,
+    /// Bytes of `sources` that grow with the documents: analysed texts that wait in memory.
+    pub waiting: u64,
     /// Tokens grow as this power of the documents: 1 if every document has as many new ones.
     pub growth: f64,
 }
@@ -58,6 +60,11 @@ impl Growth {
     }
 }
 
+/// What readers of lines keep: ids that they have seen, and tokens.
+fn seen(documents: u64, tokens: u64) -> u64 {
+    36 * documents + 160 * tokens
+}
+
 impl Estimate {
     /// The least and the most that sources of these sizes make together; pruning may leave
     /// anything of their postings.
@@ -72,6 +79,7 @@ impl Estimate {
             postings: sum(|s| s.postings[1]),
             longest: sum(|s| s.longest[1]),
             sources,
+            waiting: 0,
             growth: 0.0,
         };
         let least = Estimate {
@@ -94,6 +102,7 @@ impl Estimate {
             postings: texts.postings[1] + sum(|s| s.postings[1]),
             longest: texts.documents,
             sources: texts.held + sum(|s| s.held),
+            waiting: texts.held.saturating_sub(seen(texts.documents, texts.tokens)),
             growth: growth.power(texts.documents, texts.tokens),
         }
     }
@@ -117,8 +126,8 @@ impl Estimate {
         let grown = |n: u64| (n as f64 / part * 1.1) as u64;
         let documents = grown(self.documents);
         let tokens = (self.tokens as f64 * part.powf(-self.growth) * 1.1) as u64;
-        // What readers of lines keep: ids that they have seen, and tokens.
-        let more = 36 * (documents - self.documents) + 160 * (tokens - self.tokens);
+        let waiting = grown(self.waiting);
+        let more = seen(documents - self.documents, tokens - self.tokens) + waiting - self.waiting;
         Estimate {
             documents,
             id_bytes: grown(self.id_bytes),
@@ -126,6 +135,7 @@ impl Estimate {
             postings: grown(self.postings),
             longest: documents,
             sources: self.sources + more,
+            waiting,
             growth: self.growth,
         }
     }

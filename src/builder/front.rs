@@ -44,7 +44,7 @@ const TEXTS: &str = "<texts>";
 /// let hits = searcher.search(&query, 10, Algorithm::Auto)?;
 /// let ids: Vec<&str> = hits.iter().map(|hit| index.id(hit.ordinal)).collect();
 /// assert_eq!(ids, ["d2", "d1"]);
-/// # splindex::Result::Ok(())
+/// # Ok::<(), splindex::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Builder {
@@ -178,7 +178,7 @@ impl Builder {
     /// # use splindex::Builder;
     /// let bm25 = Builder::new().texts([("d1", "blue whale"), ("d2", "red ship")])?.index()?;
     /// assert_eq!(bm25.documents(), 2);
-    /// # splindex::Result::Ok(())
+    /// # Ok::<(), splindex::Error>(())
     /// ```
     ///
     /// # Errors

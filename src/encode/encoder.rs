@@ -370,13 +370,25 @@ fn max_length(side: &Side, config: &ModelConfig, options: &EncoderOptions) -> Re
     }
 }
 
-/// The tokenizer, whose tokens must all have a row in the model. Rows after the last token are
-/// padding, to a multiple of 8 or 64 say.
+/// Most rows after the tokenizer's last token that are taken for padding: published models pad to
+/// multiples of 8 to 1,024. More belong to another tokenizer.
+const MOST_PADDING: usize = 1024;
+
+/// The tokenizer, whose tokens must all have a row in the model. Some rows after the last token
+/// are padding.
 fn tokenizer(side: &Side, config: &ModelConfig, max_length: usize) -> Result<TextTokenizer> {
     let tokenizer = TextTokenizer::load(&side.dir, max_length)?;
     let (expected, found) = (config.vocabulary, tokenizer.tokens().len());
-    if found <= expected {
+    if found <= expected && expected - found <= MOST_PADDING {
         return Ok(tokenizer);
+    }
+    if found < expected {
+        let problem = format!(
+            "expected the {expected} tokens of config.json's vocab_size, less at most {MOST_PADDING} \
+             rows of padding, found {found}"
+        );
+        return Err(Error::data(tokenizer.path(), Place::File, problem)
+            .hint("use the tokenizer that the model was trained with"));
     }
     let first = tokenizer.tokens().token(expected as u32);
     let problem = format!(

@@ -79,7 +79,7 @@ pub const TEXT_SCALE: f64 = 100.0;
 /// assert_eq!(index.id(hits[0].ordinal), "d1");
 /// let score = asked.weighed(hits[0].score); // Lucene's BM25 score
 /// assert!((score - 0.69).abs() < 0.01);
-/// # splindex::Result::Ok(())
+/// # Ok::<(), splindex::Error>(())
 /// ```
 pub struct QueryBuilder {
     index: Index,

@@ -78,7 +78,7 @@ impl Index {
     /// let queries = [index.query([("whale", 1.0)])?, index.query([("ship", 1.0)])?];
     /// let batch = index.search_batch(&queries, &BatchOptions::new(10))?;
     /// assert_eq!(batch.iter().map(|hits| index.id(hits[0].ordinal)).collect::<Vec<_>>(), ["d1", "d2"]);
-    /// # splindex::Result::Ok(())
+    /// # Ok::<(), splindex::Error>(())
     /// ```
     ///
     /// # Errors

@@ -36,7 +36,7 @@ impl Searcher {
     /// # let index = Builder::new().vectors([("d1", [("whale", 2.0)]), ("d2", [("ship", 1.0)])])?.index()?;
     /// let query = Query::new(&index, 0, [("whale", 100)])?;
     /// assert_eq!(index.searcher().score(&query, &[1, 0])?, [0, 200]);
-    /// # splindex::Result::Ok(())
+    /// # Ok::<(), splindex::Error>(())
     /// ```
     ///
     /// # Errors
@@ -73,7 +73,7 @@ impl Index {
     /// let terms = index.vector(0)?;
     /// let tokens: Vec<_> = terms.iter().map(|t| (index.lexicon().token(t.term).1, t.impact)).collect();
     /// assert_eq!(tokens, [("sea", 1), ("whale", 2)]);
-    /// # splindex::Result::Ok(())
+    /// # Ok::<(), splindex::Error>(())
     /// ```
     ///
     /// # Errors

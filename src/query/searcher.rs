@@ -41,7 +41,7 @@ pub(super) struct Weighted<'a> {
 /// let mut searcher = index.searcher();
 /// let query = Query::new(&index, 0, [("whale", 100)])?;
 /// assert_eq!(searcher.search(&query, 10, Algorithm::Auto)?.len(), 2);
-/// # splindex::Result::Ok(())
+/// # Ok::<(), splindex::Error>(())
 /// ```
 pub struct Searcher {
     index: Index,

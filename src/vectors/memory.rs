@@ -105,7 +105,7 @@ where
 /// )?;
 /// let index = Builder::new().rows(rows)?.index()?;
 /// assert_eq!(index.documents(), 2);
-/// # splindex::Result::Ok(())
+/// # Ok::<(), splindex::Error>(())
 /// ```
 pub struct Rows<'a, S, P, C> {
     ids: &'a [S],

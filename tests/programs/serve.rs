@@ -139,7 +139,7 @@ fn bad_requests_say_what_was_expected() {
         ("/search?q=whale&k=0", "expected k from 1 to 100"),
         ("/search?q=whale&k=101", "expected k from 1 to 100"),
         ("/search?q=whale&algorithm=fastest", "known are"),
-        ("/search?q=whale&algorithm=block_pruned", "needs an index built with --skip-data"),
+        ("/search?q=whale&algorithm=block_pruned", "needs an index built with skip_data"),
         ("/search?q=whale&k=many", "invalid digit"),
         ("/search?q=whale:x+blue:1&kind=weighted", "request:1: expected token:weight"),
     ] {
@@ -174,7 +174,7 @@ fn every_error_is_json_and_counted() {
         (node.request("GET /search?q=caf%E9", ""), 400, "expected percent-encoded UTF-8"),
         (node.request("POST /search?kind=%FF", "q\twhale"), 400, "found \"kind=%FF\""),
         (node.request("GET /search?query=whale", ""), 400, "unknown field `query`"),
-        (node.request("POST /search", "q\tx:1 y"), 400, "say kind=text"),
+        (node.request("POST /search", "q\tx:1 y"), 400, "say kind text"),
         (node.head(long), 413, "at most 4194304 bytes"),
         // What the HTTP library refuses before any route is asked.
         (

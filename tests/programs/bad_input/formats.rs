@@ -24,7 +24,7 @@ fn well_known_formats_are_told_in_every_reader_of_text() {
         (&utf_16, &["found UTF-16 text", "iconv -f UTF-16 -t UTF-8"]),
         (b"BZh91AY&SY\xa3\xc1", &["found a file packed by bzip2", "unpack it"]),
         (b"\xfd7zXZ\0\0\x04", &["found a file packed by xz", "unpack it"]),
-        (b"\x93NUMPY\x01\0v\0", &["found a NumPy array", "save_npz"]),
+        (b"\x93NUMPY\x01\0v\0", &["NumPy array", "save_npz"]),
         (b"SQLite format 3\0", &["found an SQLite database", "sqlite3 -tabs"]),
         (b"\x80\x04\x95\x1a\0", &["found a Python pickle", "json.dumps"]),
         (b"%PDF-1.7\n%\xe2\xe3", &["found a PDF document", "pdftotext"]),

@@ -53,7 +53,7 @@ fn a_run_killed_again_and_again_resumes_to_the_same_bytes() {
         assert!(!child.wait().unwrap().success());
     }
     let e = StoreReader::open(&run.path("killed")).err().unwrap().to_string();
-    let end = "killed: the vector store is unfinished; finish it with encode --resume, or remove the \
+    let end = "killed: the vector store is unfinished; finish it with encode `resume`, or remove the \
                folder and make it again";
     assert!(e.ends_with(end), "{e}");
     finish(&run, "killed");
