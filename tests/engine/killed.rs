@@ -67,10 +67,10 @@ fn make(dir: &Path, name: &str, documents: u64) {
 fn build(dir: &Path, name: &str, progress: &dyn Progress) -> [u64; 2] {
     let (tmp, target) = (dir.join("tmp"), dir.join("x.spx"));
     let options = BuildOptions { memory: "64MiB".parse().unwrap(), ..BuildOptions::default() };
-    let mut sources = open_vectors(&[dir.join(name).join(DOCUMENTS)]).unwrap().sources;
     // Each thread takes memory, and machines may have a hundred.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
     pool.install(|| {
+        let mut sources = open_vectors(&[dir.join(name).join(DOCUMENTS)]).unwrap().sources;
         let collection = Collection::read(&mut sources, &options, &tmp, progress).unwrap();
         build_in(&tmp, collection, None, &options, &target, progress).unwrap().spilled
     })
