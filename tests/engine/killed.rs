@@ -107,7 +107,7 @@ fn a_build_that_dies_leaves_the_older_file_and_nothing_for_the_next() {
     let mut written = 0;
     let phases = phases.0.into_inner().unwrap();
     // Reports of reading are many and alike.
-    let often = |i: usize| phases[i] != "reading" || i % 16 == 0;
+    let often = |i: usize| phases[i] != "reading" || i.is_multiple_of(16);
     let deaths: Vec<usize> = (0..phases.len()).filter(|&i| often(i)).collect();
     assert!(["reading", "inverting", "packing"].iter().all(|phase| phases.contains(phase)));
     for at in deaths {
