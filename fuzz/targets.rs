@@ -43,7 +43,7 @@ pub fn index(dir: &Path, bytes: &[u8]) {
         let Ok(hits) = searcher.search(&query, 5, algorithm) else { continue };
         for &hit in hits {
             assert!(hit.ordinal < index.documents());
-            let _ = (index.names().get(hit.ordinal), explainer.explain(&query, hit));
+            let _ = (index.id(hit.ordinal), explainer.explain(&query, hit));
         }
     }
 }

@@ -89,7 +89,7 @@ impl Flushed {
 }
 
 /// Publishes `main` and the files that belong to it. While they are replaced, which takes
-/// as long as the renames, there is no `main`: whoever reads it then, or after a kill in
+/// as long as the renames, there is no `main`: a reader then, or after a kill in
 /// between, finds no file instead of one with another's companions.
 pub(crate) fn publish_with(companions: Vec<OutputFile>, main: OutputFile) -> Result<()> {
     if companions.is_empty() {

@@ -429,8 +429,8 @@ fn fields(options: &BuildOptions, weights: WeightSummary) -> Result<Vec<FieldImp
     Ok(fields)
 }
 
-/// The weights of all `sources`, if every one of them knows its own beforehand or nobody
-/// needs them.
+/// The weights of all `sources`, if every one of them knows its own beforehand, or if the scale
+/// is given and does not follow from them.
 fn known_weights(
     sources: &[Box<dyn VectorSource + '_>],
     options: &BuildOptions,

@@ -113,7 +113,7 @@ pub fn merge(
 fn names(indexes: &[Index]) -> Result<NameTable> {
     let mut names = NameTable::default();
     for index in indexes {
-        let part = index.names();
+        let part = index.external_ids();
         (0..part.len()).for_each(|ordinal| names.push(part.get(ordinal)));
         index.release();
     }

@@ -55,7 +55,7 @@ pub(crate) fn count(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 
-/// Columns of the terminal that results go to; 100 in files and pipes, where nobody knows.
+/// Columns of the terminal that results go to; 100 in files and pipes, which have no width.
 pub(crate) fn columns() -> usize {
     let terminal = std::io::stdout().is_terminal();
     let size = terminal.then(|| console::Term::stdout().size_checked()).flatten();

@@ -161,7 +161,7 @@ fn profile(maxima: &[u8]) -> String {
 }
 
 fn document(index: &Index, id: &str, common: &Common) -> Result<()> {
-    let Some(ordinal) = index.names().find(id) else {
+    let Some(ordinal) = index.external_ids().find(id) else {
         return Err(Error::data(index.path(), Place::File, format!("there is no document {id:?}")));
     };
     let mut terms = document_terms(index, ordinal)?;

@@ -17,8 +17,8 @@ use crate::table::group;
 /// soon that something happens.
 const INTERVAL: Duration = Duration::from_secs(30);
 
-/// Progress of one task on standard error; nothing when quiet. `len` 0 means that nobody
-/// knows how much there is to do.
+/// Progress of one task on standard error; nothing when quiet. `len` is 0 where it is
+/// not known how much there is to do.
 pub fn progress(common: &Common, what: &'static str, len: u64) -> Bar {
     match len {
         0 => show(common, what, len, "{msg:>10} {spinner} {human_pos} ({per_sec}) {elapsed}"),

@@ -44,7 +44,7 @@ impl IndexLists {
             terms.push((term, unit(&index, field, term)));
         }
         let mut documents = DocumentTable::new(index.documents() as usize, 0);
-        let names = index.names();
+        let names = index.external_ids();
         (0..index.documents()).for_each(|ordinal| {
             documents.set_name(ordinal as usize, names.get(ordinal));
         });

@@ -7,7 +7,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 const PARTS: usize = 64;
 
 /// Remembers ids by a 128-bit digest: 17 to 35 bytes an id whatever its length. With 10^10
-/// ids two different ones share a digest with a chance of 10^-19; BLAKE3, so nobody can
+/// ids two different ones share a digest with a chance of 10^-19; BLAKE3, so no one can
 /// choose ids that do.
 #[derive(Debug, Clone)]
 pub struct IdSet {
@@ -62,7 +62,7 @@ impl Hasher for DigestBits {
 
 /// What is wrong with `id` as a document or query id, if anything. Ids are columns of run
 /// files, so they hold no tab or line end; spaces are left to the run's format. Nor do they
-/// hold characters that nobody sees: such an id is never equal to what looks the same in
+/// hold characters that no one sees: such an id is never equal to what looks the same in
 /// another file, and a measure falls without a word.
 pub(crate) fn check_id(id: &str) -> Result<(), String> {
     if id.is_empty() {

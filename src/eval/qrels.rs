@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::corpus::{BytesRead, Lines, check_id, is_header};
 use crate::error::{Error, Place, Result};
 
-/// Grade of a document nobody judged: below every level of relevance.
+/// Grade of a document without a judgement: below every level of relevance.
 pub const UNJUDGED: i32 = i32::MIN;
 
 /// Graded judgements of documents for queries.

@@ -49,7 +49,7 @@ impl fmt::Display for RunFormat {
 /// trec_eval orders ties by document id, and up to version 9 (pytrec_eval's) reads scores as
 /// 32-bit floats, from 10 on as 64-bit ones. So a TREC score is r_i = min(f32(score_i), next
 /// float below r_{i−1}): it falls strictly down the list and keeps our order, ties included,
-/// whoever reads it. Nine significant digits name an f32 exactly.
+/// for every reader. Nine significant digits name an f32 exactly.
 pub struct RunWriter<W> {
     out: W,
     path: PathBuf,

@@ -148,7 +148,7 @@ impl Index {
     /// Whether `path` begins as an `.spx` file does; for commands that must not replace
     /// one, or nothing else. Opens nothing but a regular file: reading from a pipe would wait
     /// for its writer, who may be the caller.
-    pub fn is_one(path: &Path) -> bool {
+    pub fn is_index_file(path: &Path) -> bool {
         use std::io::Read;
         if !path.is_file() {
             return false;
@@ -211,7 +211,7 @@ impl Index {
     }
 
     /// External ids by ordinal.
-    pub fn names(&self) -> Names<'_> {
+    pub fn external_ids(&self) -> Names<'_> {
         Names::parse(
             &self.opened.path,
             self.section(SectionKind::Names),
@@ -223,12 +223,12 @@ impl Index {
 
     /// The external id of a document; empty where the section is damaged. An ordinal that no document has gives an empty id.
     pub fn id(&self, ordinal: u32) -> &str {
-        self.names().get(ordinal)
+        self.external_ids().get(ordinal)
     }
 
     /// The document with an external id: by bisection.
     pub fn find(&self, id: &str) -> Option<u32> {
-        self.names().find(id)
+        self.external_ids().find(id)
     }
 
     /// The docid of an original ordinal, `None` if there is no such document. The first call on

@@ -82,7 +82,7 @@ pub(super) fn structure(index: &Index) -> Vec<String> {
     if let Some(term) = (0..lexicon.len()).find(|&t| std::str::from_utf8(lexicon.key(t)).is_err()) {
         faults.push(format!("section LEXICON: term {term} is not UTF-8"));
     }
-    faults.extend(index.names().fault().map(|f| format!("section NAMES: {f}")));
+    faults.extend(index.external_ids().fault().map(|f| format!("section NAMES: {f}")));
     faults.extend(order_fault(index));
     let lists: Vec<(u64, Option<String>)> =
         (0..lexicon.len()).into_par_iter().map(|term| list_fault(index, term)).collect();

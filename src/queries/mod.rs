@@ -163,9 +163,9 @@ impl QueryBuilder {
         Ok(QueryBuilder { texts: Texts::Model(Box::new(encoder)), ..side })
     }
 
-    /// What to tell whoever asks with another model than the documents' own, unless both read
+    /// A warning for queries by another model than the documents' own, unless both read
     /// texts alike: as the halves of a pair do, and models that have nothing in common do not.
-    pub fn foreign_model(&self) -> Option<String> {
+    pub fn other_model_warning(&self) -> Option<String> {
         #[cfg(not(feature = "tokenize"))]
         return None;
         #[cfg(feature = "tokenize")]

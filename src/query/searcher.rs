@@ -19,7 +19,7 @@ use crate::index::Index;
 /// One answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hit {
-    /// Position of the document in the original input; `Index::names` has its id.
+    /// Position of the document in the original input; `Index::id` has its id.
     pub ordinal: u32,
     /// Σ query weight × impact.
     pub score: u32,

@@ -73,7 +73,7 @@ pub fn router(service: Arc<Service>, limits: Limits) -> Router {
         .with_state(app)
 }
 
-/// Counts answers that are errors, whoever found them.
+/// Counts answers that are errors, from us and from the HTTP library.
 async fn counted(State(app): State<Arc<App>>, response: Response) -> Response {
     if response.status().is_client_error() || response.status().is_server_error() {
         app.service.count_failed();
@@ -240,7 +240,7 @@ async fn answer(
         let written = reply.map(|(serving, answers)| {
             answers.iter().map(|answer| format!("{}\n", hits(answer, &serving))).collect::<String>()
         });
-        // Nobody waits any more if the client has gone.
+        // The client may have gone.
         drop(sender.send(written));
     };
     if let Err(Busy) = app.service.submit(request, reply) {

@@ -77,7 +77,7 @@ fn answers_are_those_of_a_searcher_from_any_number_of_clients() {
                     let file = file.unwrap();
                     let query = &side.prepare(&file, 100.0).unwrap()[0].query;
                     let expected = searcher.search(query, 7, Algorithm::Exhaustive).unwrap();
-                    let name = |ordinal| opened.names().get(ordinal).to_owned();
+                    let name = |ordinal| opened.id(ordinal).to_owned();
                     let expected: Vec<_> =
                         expected.iter().map(|hit| (name(hit.ordinal), hit.score)).collect();
                     assert_eq!(answers[0].hits, expected, "{line}");

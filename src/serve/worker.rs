@@ -81,7 +81,7 @@ impl Worker {
             let start = Instant::now();
             let hits = searcher.search(&query.query, request.k, request.algorithm)?;
             let retrieval = start.elapsed();
-            let names = self.index.names();
+            let names = self.index.external_ids();
             answers.push(Answer {
                 query: query.id,
                 algorithm: algorithm.name(),

@@ -58,7 +58,7 @@ pub(super) fn order_shards(readers: &mut [StoreReader]) -> Result<()> {
                 .into(),
         ));
     }
-    // One alone is a part to be merged later; whoever takes it says so.
+    // One alone is a part to be merged later; the caller that takes it says so.
     if let [_] = readers {
         return Ok(());
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 use super::{Size, TokenTable, VectorRecord, VectorSource};
 use crate::error::{Error, Place, Result};
 
-/// Bytes of postings held at a time where nobody says.
+/// Bytes of postings held at a time by default.
 pub(crate) const ROOM: u64 = 1 << 30;
 /// Bytes of a posting: term and weight. A document takes two: its end, and where its next
 /// posting goes.

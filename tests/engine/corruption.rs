@@ -68,7 +68,7 @@ fn search_all(path: &Path) -> bool {
                         assert!(hits.len() <= k);
                         for hit in hits {
                             assert!(hit.ordinal < DOCUMENTS, "{}: {hit:?}", algorithm.name());
-                            let _ = index.names().get(hit.ordinal);
+                            let _ = index.id(hit.ordinal);
                         }
                     }
                 }

@@ -157,7 +157,7 @@ impl<'a> Ready<'a> {
         lists: &Batch,
         retrieval: Summary,
     ) -> Result<SuiteRow> {
-        let names = self.index.names();
+        let names = self.index.external_ids();
         let ranking =
             |hits: &[Hit]| -> Vec<&str> { hits.iter().map(|hit| names.get(hit.ordinal)).collect() };
         let evaluation = match &self.qrels {

@@ -30,7 +30,7 @@ pub(super) fn check_output(output: &Path) -> Result<()> {
         ));
     }
     let old = std::fs::metadata(output).ok().filter(|old| old.is_file() && old.len() > 0);
-    if old.is_some() && !Index::is_one(output) {
+    if old.is_some() && !Index::is_index_file(output) {
         let problem = "the output is there and is no index";
         return Err(
             Error::data(output, Place::File, problem).hint("remove it, or give another --output")

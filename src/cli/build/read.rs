@@ -125,7 +125,7 @@ fn open_texts(
     Ok((Box::new(source), FieldKind::Bm25 { k1, b, avgdl, stemmer, stopwords }))
 }
 
-/// File names without directories: where a build ran is nobody's business.
+/// File names without directories: a shipped index should not tell where it was built.
 fn input_names(args: &BuildArgs) -> Vec<String> {
     let name = |path: &PathBuf| {
         path.file_name().map_or_else(|| "-".into(), |name| name.to_string_lossy().into_owned())

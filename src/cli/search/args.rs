@@ -169,7 +169,7 @@ impl SearchArgs {
         if let Some(output) = &self.output {
             let inputs = [Some(&self.index), self.queries.as_ref(), self.texts.as_ref()];
             refuse_inputs(output, &inputs.into_iter().flatten().collect::<Vec<_>>())?;
-            if Index::is_one(output) {
+            if Index::is_index_file(output) {
                 let problem = "the output is there and is an index";
                 return Err(Error::data(output, Place::File, problem).hint("give another --output"));
             }

@@ -63,7 +63,7 @@ impl<'a, W: Write> Explanations<'a, W> {
         texts: Option<&Texts>,
     ) -> Result<()> {
         let parts = self.explainer.explain(&query.query, hit)?;
-        let (names, lexicon) = (self.index.names(), self.index.lexicon());
+        let (names, lexicon) = (self.index.external_ids(), self.index.lexicon());
         let (document, score) = (names.get(hit.ordinal), hit.score);
         if self.json {
             let terms: Vec<_> = parts

@@ -79,7 +79,7 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
             let answers = index.search_batch(batch, &options)?;
             elapsed += started.elapsed();
             if let Some(texts) = &mut texts {
-                let names = index.names();
+                let names = index.external_ids();
                 texts.look_up(answers.hits.iter().map(|hit| names.get(hit.ordinal)))?;
             }
             for (asked, hits) in inputs.iter().zip(batch).zip(answers.iter()) {
@@ -137,7 +137,7 @@ fn asked(index: &Index, side: &QueryBuilder, question: &str, kind: QueryKind) ->
 
 /// What is good to know before the answers.
 fn notes(index: &Index, side: &QueryBuilder, args: &SearchArgs) {
-    if let Some(note) = side.foreign_model() {
+    if let Some(note) = side.other_model_warning() {
         eprintln!("warning: {note}");
     }
     if args.query_model.is_some() && QueryBuilder::needs_no_model(index) {
@@ -162,7 +162,7 @@ impl Output<'_, '_> {
     ) -> Result<()> {
         match self {
             Output::Run(writer) => {
-                let named = hits.iter().map(|hit| (index.names().get(hit.ordinal), hit.score));
+                let named = hits.iter().map(|hit| (index.id(hit.ordinal), hit.score));
                 writer.query(&asked.1.id, named)
             }
             Output::Explained(explanations) => explanations.query(asked.1, hits, texts),
@@ -182,7 +182,7 @@ fn write_answers(
     index: &Index,
     answers: impl FnOnce(&mut Output<'_, '_>) -> Result<()>,
 ) -> Result<()> {
-    // Whoever finds the run in a year should see it.
+    // A reader of the run in a year should see it.
     let tag = if approximation.is_exact() { "splindex" } else { "splindex-approximate" };
     let Some(path) = args.output() else {
         let mut out = BufWriter::new(std::io::stdout().lock());

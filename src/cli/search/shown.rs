@@ -37,7 +37,7 @@ pub(super) fn table(
     let rows: Vec<[String; 3]> = hits
         .iter()
         .map(|hit| {
-            let document = line(index.names().get(hit.ordinal));
+            let document = line(index.id(hit.ordinal));
             [score(query, hit.score), group(hit.score.into()), document]
         })
         .collect();
@@ -69,7 +69,7 @@ pub(super) fn table(
     };
     add(start("rank", &header), texts.map(|_| "text"));
     for (rank, (row, hit)) in (1..).zip(rows.iter().zip(hits)) {
-        let shown = texts.map(|texts| texts.get(index.names().get(hit.ordinal)));
+        let shown = texts.map(|texts| texts.get(index.id(hit.ordinal)));
         add(start(&format!("{rank}"), row), shown);
     }
     text

@@ -55,7 +55,7 @@ pub fn docids(
 }
 
 /// Unpacks 128 numbers of `bits` ≤ 8 from the start of a stream and adds 1 to each;
-/// whoever wants fewer ignores the rest. Bits past the end are 0.
+/// callers that want fewer ignore the rest. Bits past the end are 0.
 #[inline]
 pub fn unpack_impacts(level: SimdLevel, stream: &[u8], bits: u32, out: &mut [u8; BLOCK]) {
     assert!(bits <= 8);
