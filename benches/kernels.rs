@@ -95,6 +95,8 @@ fn decode(criterion: &mut Criterion) {
                 offset: &encoded.offset,
                 max: &encoded.max,
                 windows: &encoded.windows,
+                runs: &encoded.runs,
+                skip: None,
             };
             for level in SimdLevel::available() {
                 let name = format!("{representation:?}/{}", level.name()).to_lowercase();
