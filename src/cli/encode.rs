@@ -263,7 +263,7 @@ fn print(
         );
     }
     for error in &report.skipped {
-        eprintln!("skipped: {}", super::said(&error));
+        eprintln!("skipped: {}", super::said(error));
     }
     let per_document = totals.postings as f64 / totals.documents.max(1) as f64;
     eprintln!(

@@ -30,10 +30,12 @@ impl BytesRead {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// At least this share of `total` bytes has been read and used: what may still lie in
-    /// buffers, here and in a decompressor, does not count. `None` as long as all may.
+    /// About this share of `total` bytes has been read and used, rather less: what may still
+    /// lie in buffers, here and in a decompressor, does not count, but at the beginning, where
+    /// that may be all, half of it. `None` before the first byte.
     pub(crate) fn share_of(&self, total: u64) -> Option<f64> {
-        let used = self.get().saturating_sub(4 * BUFFER as u64);
+        let read = self.get();
+        let used = read.saturating_sub(4 * BUFFER as u64).max(read / 2);
         (used > 0 && total > 0).then(|| used as f64 / total as f64)
     }
 }

@@ -81,7 +81,7 @@ impl CorpusReader {
         })
     }
 
-    /// At least this share of the files has been read, if it is known.
+    /// About this share of the files has been read, rather less, if it is known.
     pub fn done(&self) -> Option<f64> {
         self.bytes.share_of(self.total?)
     }

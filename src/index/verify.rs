@@ -227,7 +227,7 @@ fn skip_fault(
         let name = list.representation.name();
         return Some(("TERMS", format!("a list of {} postings is {name}", list.df)));
     }
-    let Some(found) = list.skip else { return None };
+    let found = list.skip?;
     let mut expected = Encoded::default();
     expected.push_frequent(list.representation, docids, impacts, documents);
     if let Some(at) = differs(&expected.max, list.max) {

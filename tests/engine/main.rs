@@ -9,6 +9,7 @@ mod fuzz_corpus;
 mod hybrid;
 #[cfg(all(target_os = "linux", feature = "cli"))]
 mod killed;
+mod library;
 #[path = "../mutations/mod.rs"]
 mod mutations;
 #[path = "../random/mod.rs"]

@@ -30,7 +30,8 @@ impl Texts {
         self.found.clear();
         let mut wanted: HashSet<&str> = ids.collect();
         self.asked += wanted.len();
-        let mut records = CorpusReader::open(&[self.path.clone()], self.fields.as_ref())?;
+        let mut records =
+            CorpusReader::open(std::slice::from_ref(&self.path), self.fields.as_ref())?;
         while !wanted.is_empty()
             && let Some(record) = records.next().transpose()?
         {

@@ -284,11 +284,11 @@ impl BoundScale {
 
     /// A weight, times 256.
     fn weight(&self, weight: u32) -> u16 {
-        (u64::from(weight) * self.factor >> 24).min(65_535) as u16
+        ((u64::from(weight) * self.factor) >> 24).min(65_535) as u16
     }
 
     fn of_score(&self, score: u32) -> u16 {
-        (u128::from(score) * u128::from(self.factor) >> 32).min(65_535) as u16
+        ((u128::from(score) * u128::from(self.factor)) >> 32).min(65_535) as u16
     }
 
     /// A unit with a document that scores `enough` has no bound below this: each of `terms`

@@ -88,7 +88,7 @@ impl Rare {
         let factor = (255u64 << 32) / u64::from(enough);
         for (docid, score) in self.postings() {
             let share =
-                if score >= enough { 255 } else { (u64::from(score) * factor >> 32) as u8 + 1 };
+                if score >= enough { 255 } else { ((u64::from(score) * factor) >> 32) as u8 + 1 };
             if let Some(sum) = added.get_mut(place((docid as usize) / DOCUMENTS)) {
                 *sum = sum.saturating_add(share);
             }

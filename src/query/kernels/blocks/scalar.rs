@@ -8,7 +8,7 @@ use super::{Job, LINE, LINE_UNITS, Row, Rows, Scores};
 #[inline(always)]
 pub(super) fn add_units(maxima: &[u8], weight: u16, bounds: &mut [u16]) {
     for (bound, &max) in bounds.iter_mut().zip(maxima) {
-        let add = (u32::from(max) << 8) * u32::from(weight) >> 16;
+        let add = ((u32::from(max) << 8) * u32::from(weight)) >> 16;
         *bound = bound.saturating_add(add as u16);
     }
 }
