@@ -32,6 +32,7 @@ pub(super) struct Cursors<'a> {
     level: SimdLevel,
     cursors: Vec<Cursor<'a>>,
     /// Blocks of cursors that are not in use.
+    #[expect(clippy::vec_box, reason = "they move into cursors and out of them, 640 bytes each")]
     blocks: Vec<Box<Block>>,
 }
 
