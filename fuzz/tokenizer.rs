@@ -15,8 +15,11 @@ const TEXTS: [&str; 6] = [
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 ];
 
+/// A file beside the one that is fuzzed: its name and its bytes.
+type Beside = (&'static str, &'static [u8]);
+
 /// Files by the first byte: (the name of these bytes, the file of the corpus that lies beside it).
-const KINDS: [(&str, Option<(&str, &[u8])>); 6] = [
+const KINDS: [(&str, Option<Beside>); 6] = [
     ("tokenizer.json", None),
     ("vocab.txt", None),
     ("tokenizer_config.json", Some(("vocab.txt", LIST))),
