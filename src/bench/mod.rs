@@ -1,11 +1,11 @@
 //! Latency and throughput of queries, the space an index takes, and reports of both.
 //!
 //! Three ways to load an index, each for its own question:
-//! - [`closed_loop`]: one query after the other on one pinned thread, the protocol of
+//! - `closed_loop`: one query after the other on one pinned thread, the protocol of
 //!   PISA's `queries` tool: how long does a query take?
-//! - [`open_loop`]: queries arrive at a fixed mean rate whether or not the last one is
+//! - `open_loop`: queries arrive at a fixed mean rate whether or not the last one is
 //!   done: how long does a user wait, queueing included?
-//! - [`throughput`]: every thread always busy: how many queries a second?
+//! - `throughput`: every thread always busy: how many queries a second?
 //!
 //! Architecture invariant: what is timed is a search of a
 //! [`Query`](crate::query::Query) that is already resolved; reading files is never timed, and
