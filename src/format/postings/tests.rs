@@ -79,7 +79,8 @@ proptest! {
                 let len = docids[at..].partition_point(|&d| d <= list.bound_last(i));
                 let max = impacts[at..at + len].iter().max().copied().unwrap_or(0);
                 prop_assert!(list.max.is_empty() || list.bound_max(i) == max);
-                prop_assert!(list.max.is_empty() || len <= if fine { size } else { UNIT as usize });
+                let most = if fine { size } else { UNIT as usize };
+                prop_assert!(list.max.is_empty() || len <= most);
                 at += len;
             }
             prop_assert_eq!(at, docids.len());
