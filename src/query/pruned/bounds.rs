@@ -1,8 +1,9 @@
 //! What the frequent terms of a query can add in blocks of 16 documents.
 
 use super::super::kernels::blocks::DOCUMENTS;
+use super::super::kernels::prefetch_line;
 use super::terms::Term;
-use crate::format::skip::UNIT;
+use crate::format::skip::{UNIT, place};
 
 /// Blocks of a unit.
 pub(super) const IN_UNIT: usize = UNIT as usize / DOCUMENTS;
@@ -35,14 +36,20 @@ impl<'a> Bounds<'a> {
                 sum.wrapping_add(scores[usize::from(steps)])
             })
         };
-        use crate::format::skip::place;
         sum(&self.fine, place(block, true)).wrapping_add(sum(&self.coarse, place(block, false)))
+    }
+
+    /// Asks for what [`of_unit`](Self::of_unit) reads.
+    pub(super) fn prefetch(&self, unit: u32) {
+        for (rows, fine) in [(&self.fine, true), (&self.coarse, false)] {
+            let (at, _) = place(unit * IN_UNIT as u32, fine);
+            rows.iter().for_each(|(row, _)| prefetch_line(row.get(at..).unwrap_or_default()));
+        }
     }
 
     /// The same of each block of a unit.
     #[inline]
     pub(super) fn of_unit(&self, unit: u32) -> [u32; IN_UNIT] {
-        use crate::format::skip::place;
         let mut sums = [0u32; IN_UNIT];
         let first = unit * IN_UNIT as u32;
         let (at, _) = place(first, true);

@@ -18,10 +18,10 @@ mod terms;
 use super::Weighted;
 use super::counters::Count;
 use super::kernels::SimdLevel;
-use super::kernels::blocks::{self, DOCUMENTS, LINE, LINE_UNITS, Row, Scores};
+use super::kernels::blocks::{self, DOCUMENTS, LINE, LINE_UNITS, Row};
 use super::select::Selector;
 use crate::format::postings::Damaged;
-use crate::format::skip::{UNIT, UNITS, windows};
+use crate::format::skip::{UNITS, windows};
 use bounds::{Bounds, IN_UNIT};
 use rare::Rare;
 use scorer::{BATCH, Candidate, Scorer};
@@ -38,6 +38,8 @@ pub(super) struct Pruned {
     added: Vec<[u8; LINE]>,
     /// Blocks that were scored first, a bit each; zeros between queries.
     scored: Vec<u64>,
+    /// No document scores more.
+    most: u32,
     first: Vec<Candidate>,
     candidates: Vec<Candidate>,
     scorer: Scorer,
@@ -59,6 +61,7 @@ impl Pruned {
             groups: Vec::new(),
             added: Vec::new(),
             scored: Vec::new(),
+            most: 0,
             first: Vec::new(),
             candidates: Vec::new(),
             scorer: Scorer::new(level),
@@ -81,8 +84,9 @@ impl Pruned {
             terms.extend(Term::of(list)?);
         }
         terms.sort_by_key(|term| std::cmp::Reverse(term.most()));
-        self.rare.read(lists, documents, count)?;
+        self.most = bound;
         let scale = self.bound_units(&terms, documents, bound);
+        self.rare.read(lists, documents, |score| scale.of_score(score), &mut self.units, count)?;
         let bounds = Bounds::of(&terms);
         let outcome = self.prime((&terms, &bounds), documents, k, selector, count);
         let outcome = outcome.and_then(|()| {
@@ -109,7 +113,8 @@ impl Pruned {
         count: &mut C,
     ) -> Result<bool, Damaged> {
         self.added.resize(windows(documents) * (UNITS / LINE_UNITS), [0; LINE]);
-        self.rare.add_to(selector.enter(), &mut self.added);
+        let shared = selector.enter();
+        self.rare.add_to(shared, &mut self.added);
         let terms = query.0.len() + self.rare.terms();
         // The most promising lines first: they raise the threshold for the others.
         let place = self.groups.len() / PROMISING;
@@ -120,7 +125,7 @@ impl Pruned {
         };
         for (high, keep) in high.map(|high| (high, true)).into_iter().chain([(0, false)]) {
             let least = high.max(scale.floor_of(selector.enter(), terms));
-            self.sweep(query, documents, selector.enter(), (least, keep));
+            self.sweep(query, documents, (selector.enter(), shared), (least, keep));
             count.promising(self.candidates.len() as u64);
             // About half of the terms are in a block that is promising.
             if (self.candidates.len() * query.0.len() / 2) as u64 > most_block_terms {
@@ -131,7 +136,7 @@ impl Pruned {
         Ok(true)
     }
 
-    /// What the query can score in each unit.
+    /// What frequent terms can score in each unit.
     fn bound_units(&mut self, terms: &[Term<'_>], documents: u32, most: u32) -> Scale {
         let scale = Scale::of(terms, most);
         self.units.clear();
@@ -144,10 +149,6 @@ impl Pruned {
                 scale.weight(term.weight),
                 &mut self.units,
             );
-        }
-        for (docid, score) in self.rare.postings() {
-            let unit = &mut self.units[(docid / UNIT) as usize];
-            *unit = unit.saturating_add(scale.of_score(score));
         }
         scale
     }
@@ -164,7 +165,9 @@ impl Pruned {
         self.first.clear();
         self.scored.resize((documents as usize).div_ceil(DOCUMENTS * 64), 0);
         let last = documents.div_ceil(DOCUMENTS as u32);
-        for unit in self.best_units(FIRST_UNITS + k / 8) {
+        let units = self.best_units(FIRST_UNITS + k / 8);
+        units.iter().for_each(|&unit| bounds.prefetch(unit));
+        for unit in units {
             let mut of_blocks = bounds.of_unit(unit);
             self.rare.bound(unit, &mut of_blocks);
             for (block, bound) in (unit * IN_UNIT as u32..).zip(of_blocks) {
@@ -226,12 +229,13 @@ impl Pruned {
     }
 
     /// All blocks but those of the first whose bounds reach `enough`, of lines with a unit whose
-    /// bound reaches `least` and that no sweep was done with.
+    /// bound reaches `least` and that no sweep was done with. Rare terms were added in 255ths of
+    /// `shared`.
     fn sweep(
         &mut self,
         (terms, bounds): (&[Term<'_>], &Bounds<'_>),
         documents: u32,
-        enough: u32,
+        (enough, shared): (u32, u32),
         (least, keep): (u16, bool),
     ) {
         self.candidates.clear();
@@ -239,7 +243,7 @@ impl Pruned {
             terms.iter().filter(|t| t.maxima.fine).map(|t| t.row(enough)).collect();
         let coarse: Vec<Row<'_, 32>> =
             terms.iter().filter(|t| !t.maxima.fine).map(|t| t.row(enough)).collect();
-        let (rare, scored) = (&self.rare, &self.scored);
+        let (scored, most) = (&self.scored, self.most);
         let candidates = &mut self.candidates;
         let last = documents.div_ceil(DOCUMENTS as u32);
         let units = (self.units.as_chunks_mut().0, least);
@@ -253,16 +257,11 @@ impl Pruned {
                     let block = first + found.trailing_zeros();
                     found &= found - 1;
                     let mut bound = bounds.of_block(block);
-                    let has_rare = added[rare::place(block as usize) % LINE] > 0;
-                    if has_rare {
-                        let mut scores = Scores::default();
-                        rare.score(block, &mut scores);
-                        let best = scores.0.iter().fold(0, |best, &score| best.max(score));
-                        bound = bound.saturating_add(best);
-                    }
+                    let of_rare = added[rare::place(block as usize) % LINE];
+                    bound = bound.saturating_add(rare::at_most(of_rare, shared)).min(most);
                     // Behind the last document only damage scores.
                     if bound >= enough && block < last {
-                        candidates.push(Candidate { block, bound, rare: has_rare });
+                        candidates.push(Candidate { block, bound, rare: of_rare > 0 });
                     }
                 }
             }

@@ -35,11 +35,13 @@ impl Rare {
         }
     }
 
-    /// Decodes the rare ones of `lists`.
+    /// Decodes the rare ones of `lists`, and adds `share` of every score to its unit's bound.
     pub(super) fn read<C: Count>(
         &mut self,
         lists: &[Weighted<'_>],
         documents: u32,
+        share: impl Fn(u32) -> u16,
+        units: &mut [u16],
         count: &mut C,
     ) -> Result<(), Damaged> {
         self.docids.clear();
@@ -60,12 +62,17 @@ impl Rare {
                 count.block();
                 count.postings(self.block.len as u64);
                 let docids = &self.block.docids[..self.block.len];
-                for (&docid, place) in docids.iter().zip(self.docids.len() as u32..) {
-                    last[(docid / UNIT) as usize] = place;
-                }
+                let first = self.docids.len();
                 self.docids.extend_from_slice(docids);
                 let impacts = self.block.impacts[..self.block.len].iter();
                 self.scores.extend(impacts.map(|&impact| weight * u32::from(impact)));
+                for ((&docid, &score), place) in
+                    docids.iter().zip(&self.scores[first..]).zip(first as u32..)
+                {
+                    let unit = (docid / UNIT) as usize;
+                    last[unit] = place;
+                    units[unit] = units[unit].saturating_add(share(score));
+                }
             }
             self.ends.push(self.docids.len());
         }
@@ -129,6 +136,15 @@ impl Rare {
             }
         });
     }
+}
+
+/// What a sum of 255ths of `enough`, all rounded up, stands for at most.
+#[inline(always)]
+pub(super) fn at_most(sum: u8, enough: u32) -> u32 {
+    if sum == 255 {
+        return u32::MAX;
+    }
+    (u64::from(sum) * u64::from(enough) / 255) as u32
 }
 
 /// Where a block's sum stands in what a sweep takes: in each chunk of 64 blocks first those

@@ -73,10 +73,7 @@ impl Scorer {
                 return Ok(());
             }
             self.add_term(term, batch, count)?;
-            let (best, rest) = (&self.best, &self.rest);
-            self.live.retain(|&slot| {
-                best[usize::from(slot)].saturating_add(rest[usize::from(slot)]) >= enter
-            });
+            self.drop_below(enter);
         }
         for &slot in &self.live {
             let first = batch[usize::from(slot)].block * DOCUMENTS as u32;
@@ -88,6 +85,19 @@ impl Scorer {
             }
         }
         Ok(())
+    }
+
+    /// Keeps the blocks that still promise `enter`.
+    fn drop_below(&mut self, enter: u32) {
+        let mut len = 0;
+        for at in 0..self.live.len() {
+            let slot = self.live[at];
+            let (best, rest) = (self.best[usize::from(slot)], self.rest[usize::from(slot)]);
+            // No branch on what cannot be foreseen.
+            self.live[len] = slot;
+            len += usize::from(best.saturating_add(rest) >= enter);
+        }
+        self.live.truncate(len);
     }
 
     /// Adds a term to all live blocks that have it.
