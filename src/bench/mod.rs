@@ -9,7 +9,7 @@
 //!
 //! Architecture invariant: what is timed is a search of a
 //! [`Query`](crate::query::Query) that is already resolved; reading files is never timed, and
-//! encoding is timed apart, by [`suite::encode_all`].
+//! encoding is timed apart, by `suite::encode_all`
 
 mod answers;
 mod closed;

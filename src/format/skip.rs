@@ -5,14 +5,13 @@
 //!
 //! - in BLOCK_MAX the largest impact of every unit, u8;
 //! - in SKIP_BLOCKS the largest impact of every block of 16 documents, or of 32 for terms in
-//!   less than a 64th of the documents, in 4 bits: see [`BlockMaxima`];
+//!   less than a 32nd of the documents, in 4 bits: see [`BlockMaxima`];
 //! - in SKIP_RUNS, if the list is one of [`positions`](super::postings::positions), where the
 //!   pairs of every unit begin: see [`Runs`].
 //!
 //! Every row is filled up to whole windows, so rows of one kind are equally long and begin at
 //! a cache line.
 
-use zerocopy::little_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::{BLOCK, WINDOW};
@@ -40,7 +39,7 @@ pub fn is_frequent(df: u32, documents: u32) -> bool {
 
 /// Whether a frequent term's blocks have 16 documents.
 pub fn is_fine(df: u32, documents: u32) -> bool {
-    u64::from(df) * 64 >= u64::from(documents)
+    u64::from(df) * 32 >= u64::from(documents)
 }
 
 /// [`ROW_STEP`]s a window that a term's row in SKIP_BLOCKS has.
@@ -85,7 +84,7 @@ fn step(max_impact: u8) -> u8 {
 
 /// Byte of a row and shift in it that hold the maximum of a block of 16 documents.
 #[inline(always)]
-fn place(block: u32, fine: bool) -> (usize, u32) {
+pub(crate) fn place(block: u32, fine: bool) -> (usize, u32) {
     if fine {
         return (block as usize / 2, 4 * (block & 1));
     }
@@ -124,20 +123,18 @@ pub fn impacts_of_steps(max_impact: u8) -> [u8; 16] {
     std::array::from_fn(|n| (n as u8).saturating_mul(step).min(max_impact))
 }
 
-/// Where the pairs of a window's units begin.
+/// How many pairs each unit of a window has: so where they begin.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
 )]
 #[repr(C)]
 pub struct Runs {
-    /// First pair of each eight units, counted from the window's first.
-    pub groups: [U16; UNITS / 8],
     /// Pairs of each unit; 255 stands for 256, for no unit has 255.
     pub counts: [u8; UNITS],
 }
 
 /// Bytes of [`Runs`].
-pub const RUNS_LEN: usize = 40;
+pub const RUNS_LEN: usize = 32;
 const _: () = assert!(size_of::<Runs>() == RUNS_LEN);
 
 const EVERY_BYTE: u64 = 0x0101_0101_0101_0101;
@@ -146,19 +143,22 @@ impl Runs {
     /// First pair of a unit, counted from the window's first, and its pairs.
     #[inline(always)]
     pub fn run(&self, unit: usize) -> (usize, usize) {
-        let (group, unit) = (unit / 8 % (UNITS / 8), unit % 8);
-        let counts = u64::from_le_bytes(self.counts.as_chunks().0[group]);
-        let before = counts & ((1u64 << (8 * unit)) - 1);
+        let counts: [u64; UNITS / 8] =
+            std::array::from_fn(|i| u64::from_le_bytes(self.counts.as_chunks().0[i]));
         let pairs = 0x00FF_00FF_00FF_00FF;
-        let sum =
-            ((before & pairs) + (before >> 8 & pairs)).wrapping_mul(0x0001_0001_0001_0001) >> 48;
-        // Bytes of 255 count once more. No sum of seven bits and one leaves its byte.
         let low = 0x7F * EVERY_BYTE;
-        let full = ((before & low) + EVERY_BYTE) & before & (0x80 * EVERY_BYTE);
-        let more = (full >> 7).wrapping_mul(EVERY_BYTE) >> 56;
-        let count = counts >> (8 * unit) & 255;
-        let start = u64::from(self.groups[group].get()) + sum + more;
-        (start as usize, (count + (count == 255) as u64) as usize)
+        let mut sums = 0;
+        for (i, counts) in counts.iter().enumerate() {
+            // Of the counts before the unit's.
+            let bytes = unit.saturating_sub(8 * i).min(8) as u32;
+            let before = counts & u64::MAX.checked_shr(64 - 8 * bytes).unwrap_or(0);
+            // Those of 255 count once more. No sum of seven bits and one leaves its byte.
+            let full = (((before & low) + EVERY_BYTE) & before & !low) >> 7;
+            sums += (before & pairs) + (before >> 8 & pairs) + (full & pairs) + (full >> 8 & pairs);
+        }
+        let start = sums.wrapping_mul(0x0001_0001_0001_0001) >> 48;
+        let count = usize::from(self.counts[unit % UNITS]);
+        (start as usize, count + usize::from(count == 255))
     }
 }
 
@@ -197,15 +197,7 @@ mod tests {
         fn runs_follow_each_other(counts in prop::collection::vec(
             prop_oneof![0usize..9, Just(254), Just(256), Just(0), 0usize..255], UNITS),
         ) {
-            let mut runs = Runs { groups: [U16::ZERO; 4], counts: [0; UNITS] };
-            let mut start = 0;
-            for (unit, &count) in counts.iter().enumerate() {
-                if unit % 8 == 0 {
-                    runs.groups[unit / 8] = U16::new(start as u16);
-                }
-                runs.counts[unit] = count.min(255) as u8;
-                start += count;
-            }
+            let runs = Runs { counts: std::array::from_fn(|unit| counts[unit].min(255) as u8) };
             let mut start = 0;
             for (unit, &count) in counts.iter().enumerate() {
                 prop_assert_eq!(runs.run(unit), (start, count));

@@ -92,20 +92,17 @@ impl Facts {
             + 0.026 * self.k
     }
 
-    /// Rare lists, a sweep over maxima, and the blocks that it leaves, which is a guess: a term
-    /// more lets more blocks through, and a tenth of k/N half as many. What the sweep left is
-    /// known before it is scored, see [`block_terms_of_a_scan`].
+    /// Rare lists, sweeps over maxima, and the terms of the blocks that these leave, which is a
+    /// guess, a power of what is known beforehand. What a sweep left is known before it is
+    /// scored, see [`block_terms_of_a_scan`].
     fn block_pruned(&self) -> f64 {
         let millions = self.documents * 1e-6;
-        let sweep = millions * (5.0 + 3.0 * self.fine + 1.8 * self.coarse);
-        let share = (0.001 * self.terms * (1e5 * self.k / self.documents).powf(0.3)).min(1.0);
-        let first = 32.0 + self.k / 4.0;
-        let blocks = share * self.documents / 16.0 + first;
-        8.0 + self.terms
-            + sweep
-            + 0.002_2 * self.packed
-            + 0.5 * blocks * self.terms * BLOCK_TERM
-            + 0.03 * self.k
+        let sweep = millions * (20.0 + 5.0 * self.fine + 3.0 * self.coarse);
+        let block_terms = 1_900.0
+            * (self.k / 10.0).powf(0.47)
+            * millions.powf(0.53)
+            * (self.terms / 6.0).powf(1.08);
+        15.0 + 4.0 * self.terms + sweep + 0.006 * self.packed + block_terms * BLOCK_TERM
     }
 
     /// What pruning leaves depends on the query; powers of what is known beforehand are
@@ -124,8 +121,8 @@ impl Facts {
 /// ln µs: constant, and exponents of k, documents, terms and postings.
 const MAXSCORE: [f64; 5] = [-6.729, 0.212, 0.278, 0.480, 0.637];
 const BLOCK_MAX_WAND: [f64; 5] = [-6.064, 0.225, 0.231, 0.487, 0.626];
-/// µs of a term in a block of 16 documents.
-const BLOCK_TERM: f64 = 0.02;
+/// µs of a term in a block of 16 documents, and what it takes to find the block.
+const BLOCK_TERM: f64 = 0.12;
 
 #[cfg(test)]
 mod tests {

@@ -262,22 +262,53 @@ fn memory_and_threads_never_show_in_the_bytes() {
             (&jsonl, Memory::new(limits[2] << 20), 2),
         ]
     };
-    for (order, limits) in [
+    for (order, skip_data, limits) in [
         // Documents in a file; documents, weights and lists in files, the lists in two runs.
-        (Order::Input, [100, 58, 66]),
-        (Order::Strided, [100, 61, 68]),
+        (Order::Input, false, [100, 58, 66]),
+        (Order::Strided, false, [100, 61, 68]),
+        // Skip data has to be in memory while lists are packed.
+        (Order::Strided, true, [110, 80, 84]),
         // The forward index and its copies take 60 MiB.
-        (Order::Bp, [120, 100, 110]),
+        (Order::Bp, false, [120, 100, 110]),
     ] {
         let mut ids = Vec::new();
         for (input, memory, threads) in inputs(limits) {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let options = BuildOptions { codec: Codec::Fast, memory, ..BuildOptions::default() };
+            let options = BuildOptions { skip_data, memory, ..BuildOptions::default() };
             let path = pool.install(|| built(dir.path(), input, None, order, &options));
             ids.push(id(&path));
             std::fs::remove_file(path).unwrap();
         }
-        assert!(ids.iter().all(|id| *id == ids[0]), "{order:?}: {ids:?}");
+        assert!(ids.iter().all(|id| *id == ids[0]), "{order:?} {skip_data}: {ids:?}");
+    }
+}
+
+#[test]
+fn merged_parts_with_skip_data_are_the_bytes_of_one_build() {
+    let dir = tempfile::tempdir().unwrap();
+    // Lists of every kind, over several windows, cut inside of a window and of a unit.
+    let store = store(dir.path(), &large(30_001));
+    for codec in [Codec::Fast, Codec::Small] {
+        let plain = options(codec, Scale::Fixed(3.0), Pruning::default());
+        let skipping = BuildOptions { skip_data: true, ..plain.clone() };
+        let whole = built(dir.path(), &store, None, Order::Input, &skipping);
+        let shard = |index| {
+            let shard = Some(Shard { index, count: 3 });
+            built(dir.path(), &store, shard, Order::Input, &skipping)
+        };
+        let shards: Vec<PathBuf> = (0..3).map(shard).collect();
+        let target = dir.path().join("merged.spx");
+        merge(open(&shards), MergeOrder::Concat, Memory::UNLIMITED, &target, &Silent).unwrap();
+        sound(&target).unwrap();
+        assert_eq!(id(&target), id(&whole));
+        assert!(Index::open(&target).unwrap().has_skip_data());
+        // A part without it is another kind of index.
+        let other =
+            built(dir.path(), &store, Some(Shard { index: 2, count: 3 }), Order::Input, &plain);
+        let parts = [shards[0].clone(), shards[1].clone(), other];
+        let error = merge(open(&parts), MergeOrder::Concat, Memory::UNLIMITED, &target, &Silent);
+        let message = error.unwrap_err().to_string();
+        assert!(message.contains("--skip-data"), "{message}");
     }
 }
 

@@ -12,8 +12,6 @@
 //!
 //! A block is half a unit, so it begins where documents say, as a dense list's.
 
-use zerocopy::little_endian::U16;
-
 use super::{Block, Encoded, List};
 use crate::format::skip::{Runs, UNIT, UNITS};
 use crate::format::{BLOCK, WINDOW};
@@ -67,19 +65,11 @@ fn push_pairs(first: u32, docids: &[u32], impacts: &[u8], out: &mut Vec<(u32, u8
 }
 
 fn runs(first: u32, pairs: &[(u32, u8)]) -> Runs {
-    let mut runs = Runs { groups: [U16::ZERO; UNITS / 8], counts: [0; UNITS] };
-    let end_of =
-        |unit: usize| pairs.partition_point(|(docid, _)| ((docid - first) / UNIT) as usize <= unit);
-    let mut start = 0;
-    for unit in 0..UNITS {
-        if unit % 8 == 0 {
-            runs.groups[unit / 8] = U16::new(start as u16);
-        }
-        let end = end_of(unit);
-        runs.counts[unit] = (end - start).min(255) as u8;
-        start = end;
+    let mut counts = [0usize; UNITS];
+    for (docid, _) in pairs {
+        counts[((docid - first) / UNIT) as usize] += 1;
     }
-    runs
+    Runs { counts: counts.map(|count| count.min(255) as u8) }
 }
 
 /// Decodes block `b`; `None` if its bytes contradict the format.

@@ -10,6 +10,7 @@
 //! A document's score is at most its block's bound, and a block is left out only where its
 //! bound is below the score with which a document can still enter.
 
+mod bounds;
 mod rare;
 mod scorer;
 mod terms;
@@ -17,10 +18,11 @@ mod terms;
 use super::Weighted;
 use super::counters::Count;
 use super::kernels::SimdLevel;
-use super::kernels::blocks::{self, DOCUMENTS, LINE, LINE_UNITS, Row, Scores};
+use super::kernels::blocks::{self, DOCUMENTS, LINE, LINE_UNITS, Row};
 use super::select::Selector;
 use crate::format::postings::Damaged;
-use crate::format::skip::{UNIT, UNITS, windows};
+use crate::format::skip::{UNITS, windows};
+use bounds::{Bounds, IN_UNIT};
 use rare::Rare;
 use scorer::{BATCH, Candidate, Scorer};
 use terms::Term;
@@ -36,13 +38,19 @@ pub(super) struct Pruned {
     added: Vec<[u8; LINE]>,
     /// Blocks that were scored first, a bit each; zeros between queries.
     scored: Vec<u64>,
+    /// No document scores more.
+    most: u32,
     first: Vec<Candidate>,
     candidates: Vec<Candidate>,
     scorer: Scorer,
 }
 
-/// Blocks of a unit.
-const IN_UNIT: u32 = UNIT / DOCUMENTS as u32;
+/// Units that are looked at first, and their blocks that are scored before anything else; more
+/// where more results are wanted.
+const FIRST_UNITS: usize = 48;
+const FIRST_BLOCKS: usize = 32;
+/// One in so many groups of 64 units sets the bound that a line must reach to be swept first.
+const PROMISING: usize = 4;
 
 impl Pruned {
     pub(super) fn new(level: SimdLevel) -> Self {
@@ -53,6 +61,7 @@ impl Pruned {
             groups: Vec::new(),
             added: Vec::new(),
             scored: Vec::new(),
+            most: 0,
             first: Vec::new(),
             candidates: Vec::new(),
             scorer: Scorer::new(level),
@@ -75,31 +84,64 @@ impl Pruned {
             terms.extend(Term::of(list)?);
         }
         terms.sort_by_key(|term| std::cmp::Reverse(term.most()));
-        self.rare.read(lists, documents, count)?;
+        self.most = bound;
         let scale = self.bound_units(&terms, documents, bound);
-        let outcome = self.prime(&terms, documents, k, selector, count);
-        let swept = outcome.map(|()| {
-            let least = scale.floor_of(selector.enter(), lists.len());
-            self.sweep(&terms, documents, selector.enter(), least);
+        self.rare.read(lists, documents, |score| scale.of_score(score), &mut self.units, count)?;
+        let bounds = Bounds::of(&terms);
+        let outcome = self.prime((&terms, &bounds), documents, k, selector, count);
+        let outcome = outcome.and_then(|()| {
+            let query = (&terms[..], &bounds);
+            self.finish(query, &scale, documents, most_block_terms, selector, count)
         });
         for candidate in &self.first {
             self.scored[candidate.block as usize / 64] = 0;
         }
-        swept?;
-        count.promising(self.candidates.len() as u64);
-        // About half of the terms are in a block that is promising.
-        if (self.candidates.len() * terms.len() / 2) as u64 > most_block_terms {
-            return Ok(false);
+        if !matches!(outcome, Ok(true)) {
+            self.added.iter_mut().for_each(|line| line.fill(0));
         }
-        self.score_candidates(&terms, documents, selector, count)?;
+        outcome
+    }
+
+    /// Sweeps and scores what is left; false if that is too much.
+    fn finish<C: Count>(
+        &mut self,
+        query: (&[Term<'_>], &Bounds<'_>),
+        scale: &BoundScale,
+        documents: u32,
+        most_block_terms: u64,
+        selector: &mut Selector<'_>,
+        count: &mut C,
+    ) -> Result<bool, Damaged> {
+        self.added.resize(windows(documents) * (UNITS / LINE_UNITS), [0; LINE]);
+        let shared = selector.enter();
+        self.rare.add_to(shared, &mut self.added);
+        let terms = query.0.len() + self.rare.terms();
+        // The most promising lines first: they raise the threshold for the others.
+        let place = self.groups.len() / PROMISING;
+        let descending = |a: &u16, b: &u16| b.cmp(a);
+        let high = match place {
+            0 => None,
+            _ => Some(*self.groups.select_nth_unstable_by(place, descending).1),
+        };
+        for (high, keep) in high.map(|high| (high, true)).into_iter().chain([(0, false)]) {
+            let least = high.max(scale.floor_of(selector.enter(), terms));
+            self.sweep(query, documents, (selector.enter(), shared), (least, keep));
+            count.promising(self.candidates.len() as u64);
+            // About half of the terms are in a block that is promising.
+            if (self.candidates.len() * query.0.len() / 2) as u64 > most_block_terms {
+                return Ok(false);
+            }
+            self.score_candidates(query.0, documents, selector, count)?;
+        }
         Ok(true)
     }
 
-    /// What the query can score in each unit.
+    /// What frequent terms can score in each unit.
     fn bound_units(&mut self, terms: &[Term<'_>], documents: u32, most: u32) -> BoundScale {
         let scale = BoundScale::of(terms, most);
         self.units.clear();
-        self.units.resize(windows(documents) * UNITS, 0);
+        // One more than they are: 0 says that a sweep is done with a unit.
+        self.units.resize(windows(documents) * UNITS, 1);
         for term in terms {
             blocks::add_units(
                 self.level,
@@ -108,44 +150,53 @@ impl Pruned {
                 &mut self.units,
             );
         }
-        for (docid, score) in self.rare.postings() {
-            let unit = &mut self.units[(docid / UNIT) as usize];
-            *unit = unit.saturating_add(scale.of_score(score));
-        }
         scale
     }
 
-    /// Scores the most promising blocks of the most promising units.
+    /// Scores all that promises enough in the most promising units, the best blocks first.
     fn prime<C: Count>(
         &mut self,
-        terms: &[Term<'_>],
+        (terms, bounds): (&[Term<'_>], &Bounds<'_>),
         documents: u32,
         k: usize,
         selector: &mut Selector<'_>,
         count: &mut C,
     ) -> Result<(), Damaged> {
-        let (units, wanted) = (16 + k / 16, 32 + k / 4);
         self.first.clear();
-        self.candidates.clear();
-        for unit in self.best_units(units) {
-            for block in unit * IN_UNIT..(unit + 1) * IN_UNIT {
-                let bound = bound(terms, &self.rare, block);
+        self.scored.resize((documents as usize).div_ceil(DOCUMENTS * 64), 0);
+        let last = documents.div_ceil(DOCUMENTS as u32);
+        let units = self.best_units(FIRST_UNITS + k / 8);
+        units.iter().for_each(|&unit| bounds.prefetch(unit));
+        for unit in units {
+            let mut of_blocks = bounds.of_unit(unit);
+            self.rare.bound(unit, &mut of_blocks);
+            for (block, bound) in (unit * IN_UNIT as u32..).zip(of_blocks) {
                 // Behind the last document only damage promises anything.
-                if bound >= selector.enter() && block * (DOCUMENTS as u32) < documents {
-                    self.candidates.push(Candidate { block, bound });
+                if bound >= selector.enter() && block < last {
+                    self.first.push(Candidate { block, bound, rare: true });
                 }
             }
         }
-        // The heaviest first; the order among equals must be the same in every run.
         let order = |c: &Candidate| (std::cmp::Reverse(c.bound), c.block);
-        self.candidates.sort_unstable_by_key(order);
-        self.candidates.truncate(wanted);
-        std::mem::swap(&mut self.first, &mut self.candidates);
-        self.scored.resize((documents as usize).div_ceil(DOCUMENTS * 64), 0);
-        for batch in self.first.chunks(BATCH) {
-            let rare = &self.rare;
-            self.scorer.score(batch, terms, rare, documents, selector, count)?;
+        let mut rest = &mut self.first[..];
+        let best = FIRST_BLOCKS + k / 4;
+        if rest.len() > best {
+            rest.select_nth_unstable_by_key(best, order);
+            let (first, others) = rest.split_at_mut(best);
+            score(&mut self.scorer, first, terms, &self.rare, documents, selector, count)?;
+            rest = others;
         }
+        // What is left is worth an order only where it still promises enough.
+        let enter = selector.enter();
+        let left = partition(rest, |c| c.bound >= enter);
+        rest[..left].sort_unstable_by_key(order);
+        for batch in rest[..left].chunks(FIRST_BLOCKS) {
+            if batch[0].bound < selector.enter() {
+                break;
+            }
+            score(&mut self.scorer, batch, terms, &self.rare, documents, selector, count)?;
+        }
+        // Those that were left out promise too little for good.
         for candidate in &self.first {
             self.scored[candidate.block as usize / 64] |= 1 << (candidate.block % 64);
         }
@@ -155,16 +206,16 @@ impl Pruned {
     /// The `wanted` units with the highest bounds above 0, in order of their bounds.
     fn best_units(&mut self, wanted: usize) -> Vec<u32> {
         blocks::group_maxima(self.level, &self.units, &mut self.groups);
-        let mut highest = self.groups.clone();
-        let place = wanted.min(highest.len());
-        let mut cut = 1;
-        if let Some(at) = place.checked_sub(1) {
-            // So many groups have a unit that reaches this, so as many units do.
-            cut = (*highest.select_nth_unstable_by(at, |a, b| b.cmp(a)).1).max(1);
-        }
-        if self.groups.len() <= wanted {
-            cut = 1;
-        }
+        // So many units of the best groups reach `cut`: one of the best does.
+        let mut order: Vec<u32> = (0..self.groups.len() as u32).collect();
+        let groups = (wanted / 8 + 1).min(order.len());
+        order.select_nth_unstable_by_key(groups - 1, |&group| {
+            (std::cmp::Reverse(self.groups[group as usize]), group)
+        });
+        let members = |&group: &u32| self.units[group as usize * 64..].iter().take(64).copied();
+        let mut bounds: Vec<u16> = order[..groups].iter().flat_map(members).collect();
+        let place = wanted.min(bounds.len()) - 1;
+        let cut = (*bounds.select_nth_unstable_by(place, |a, b| b.cmp(a)).1).max(2);
         let mut best: Vec<(std::cmp::Reverse<u16>, u32)> = Vec::new();
         for (number, (&most, units)) in self.groups.iter().zip(self.units.chunks(64)).enumerate() {
             if most >= cut {
@@ -177,21 +228,27 @@ impl Pruned {
         best.into_iter().map(|(_, unit)| unit).collect()
     }
 
-    /// All blocks but those of the first whose bounds reach `enough`.
-    fn sweep(&mut self, terms: &[Term<'_>], documents: u32, enough: u32, least: u16) {
+    /// All blocks but those of the first whose bounds reach `enough`, of lines with a unit whose
+    /// bound reaches `least` and that no sweep was done with. Rare terms were added in 255ths of
+    /// `shared`.
+    fn sweep(
+        &mut self,
+        (terms, bounds): (&[Term<'_>], &Bounds<'_>),
+        documents: u32,
+        (enough, shared): (u32, u32),
+        (least, keep): (u16, bool),
+    ) {
         self.candidates.clear();
-        let lines = windows(documents) * (UNITS / LINE_UNITS);
-        self.added.resize(lines, [0; LINE]);
-        self.rare.add_to(enough, &mut self.added);
         let fine: Vec<Row<'_, 64>> =
             terms.iter().filter(|t| t.maxima.fine).map(|t| t.row(enough)).collect();
         let coarse: Vec<Row<'_, 32>> =
             terms.iter().filter(|t| !t.maxima.fine).map(|t| t.row(enough)).collect();
-        let (rare, scored) = (&self.rare, &self.scored);
+        let (scored, most) = (&self.scored, self.most);
         let candidates = &mut self.candidates;
         let last = documents.div_ceil(DOCUMENTS as u32);
-        let units = (self.units.as_chunks().0, least);
-        blocks::sweep(self.level, (&fine, &coarse), units, &mut self.added, |line, masks| {
+        let units = (self.units.as_chunks_mut().0, least);
+        let added = (&mut self.added[..], keep);
+        blocks::sweep(self.level, (&fine, &coarse), units, added, |line, masks, added| {
             for (half, masks) in masks.as_chunks::<2>().0.iter().enumerate() {
                 let first = (line * LINE + half * LINE / 2) as u32;
                 let mut found = spread(masks[0]) | spread(masks[1]) << 1;
@@ -199,17 +256,20 @@ impl Pruned {
                 while found != 0 {
                     let block = first + found.trailing_zeros();
                     found &= found - 1;
-                    let bound = bound(terms, rare, block);
+                    let mut bound = bounds.of_block(block);
+                    let of_rare = added[rare::place(block as usize) % LINE];
+                    bound = bound.saturating_add(rare::at_most(of_rare, shared)).min(most);
                     // Behind the last document only damage scores.
                     if bound >= enough && block < last {
-                        candidates.push(Candidate { block, bound });
+                        candidates.push(Candidate { block, bound, rare: of_rare > 0 });
                     }
                 }
             }
         });
     }
 
-    /// Scores what the sweep left.
+    /// Scores what the sweep left: where that is much, the most promising first, then in
+    /// document order.
     fn score_candidates<C: Count>(
         &mut self,
         terms: &[Term<'_>],
@@ -217,40 +277,68 @@ impl Pruned {
         selector: &mut Selector<'_>,
         count: &mut C,
     ) -> Result<(), Damaged> {
-        let rare = &self.rare;
-        let mut rest = &mut self.candidates[..];
-        if rest.len() > 2 * BATCH {
-            let order = |c: &Candidate| (std::cmp::Reverse(c.bound), c.block);
-            rest.select_nth_unstable_by_key(BATCH, order);
-            let (first, others) = rest.split_at_mut(BATCH);
-            self.scorer.score(first, terms, rare, documents, selector, count)?;
-            others.sort_unstable_by_key(|c| c.block);
-            rest = others;
-        }
         let mut batch = Vec::with_capacity(BATCH);
-        let mut next = rest.iter();
-        loop {
-            let enter = selector.enter();
-            batch.clear();
-            batch.extend(next.by_ref().filter(|c| c.bound >= enter).take(BATCH));
-            if batch.is_empty() {
-                return Ok(());
+        let many = self.candidates.len() > 4 * BATCH;
+        let cut = if many { cut(&self.candidates, BATCH) } else { 0 };
+        let parts = [(cut, u32::MAX), (0, cut.saturating_sub(1))];
+        for (least, most) in &parts[..1 + usize::from(many)] {
+            let inside = |c: &&Candidate| (*least..=*most).contains(&c.bound);
+            let mut next = self.candidates.iter().filter(inside);
+            loop {
+                let enter = selector.enter();
+                batch.clear();
+                batch.extend(next.by_ref().filter(|c| c.bound >= enter).take(BATCH));
+                if batch.is_empty() {
+                    break;
+                }
+                let scorer = &mut self.scorer;
+                scorer.score(&batch, terms, &self.rare, documents, selector, count)?;
             }
-            self.scorer.score(&batch, terms, rare, documents, selector, count)?;
         }
+        Ok(())
     }
 }
 
-/// What the query can score in a block.
-#[inline]
-fn bound(terms: &[Term<'_>], rare: &Rare, block: u32) -> u32 {
-    let frequent: u32 = terms.iter().map(|term| term.bound(block)).fold(0, u32::wrapping_add);
-    if rare.terms() == 0 {
-        return frequent;
+/// A bound that about `wanted` candidates or more reach: by a histogram.
+fn cut(candidates: &[Candidate], wanted: usize) -> u32 {
+    const BINS: usize = 256;
+    let bounds = || candidates.iter().map(|c| c.bound);
+    let (least, most) = (bounds().min().unwrap_or(0), bounds().max().unwrap_or(0));
+    let width = (most - least) / BINS as u32 + 1;
+    let mut bins = [0usize; BINS];
+    bounds().for_each(|bound| bins[((bound - least) / width) as usize] += 1);
+    let (mut bin, mut above) = (BINS, 0);
+    while bin > 0 && above < wanted {
+        bin -= 1;
+        above += bins[bin];
     }
-    let mut scores = Scores::default();
-    rare.score(block, &mut scores);
-    frequent.saturating_add(scores.0.into_iter().max().unwrap_or(0))
+    least + bin as u32 * width
+}
+
+/// Moves those that are `wanted` to the front, and says how many they are.
+fn partition(candidates: &mut [Candidate], wanted: impl Fn(&Candidate) -> bool) -> usize {
+    let mut len = 0;
+    for at in 0..candidates.len() {
+        if wanted(&candidates[at]) {
+            candidates.swap(at, len);
+            len += 1;
+        }
+    }
+    len
+}
+
+/// Scores any number of blocks.
+fn score<C: Count>(
+    scorer: &mut Scorer,
+    candidates: &[Candidate],
+    terms: &[Term<'_>],
+    rare: &Rare,
+    documents: u32,
+    selector: &mut Selector<'_>,
+    count: &mut C,
+) -> Result<(), Damaged> {
+    let mut batches = candidates.chunks(BATCH);
+    batches.try_for_each(|batch| scorer.score(batch, terms, rare, documents, selector, count))
 }
 
 /// Bit i becomes bit 2 · i.
@@ -288,14 +376,14 @@ impl BoundScale {
     }
 
     fn of_score(&self, score: u32) -> u16 {
-        ((u128::from(score) * u128::from(self.factor)) >> 32).min(65_535) as u16
+        (u64::from(score).saturating_mul(self.factor) >> 32).min(65_535) as u16
     }
 
     /// A unit with a document that scores `enough` has no bound below this: each of `terms`
-    /// terms loses less than 2 by rounding.
+    /// terms loses less than 2 by rounding, and bounds are one more than they are.
     fn floor_of(&self, enough: u32, terms: usize) -> u16 {
         let lost = u16::try_from(2 * terms).unwrap_or(u16::MAX);
-        self.of_score(enough).saturating_sub(lost)
+        self.of_score(enough).saturating_sub(lost).saturating_add(1)
     }
 }
 

@@ -5,7 +5,7 @@ use super::super::Weighted;
 use super::super::counters::Count;
 use super::super::kernels::SimdLevel;
 use super::super::kernels::blocks::{DOCUMENTS, LINE, Scores};
-use super::terms::in_255ths;
+use super::bounds::IN_UNIT;
 use crate::format::postings::{Block, Damaged, Representation};
 use crate::format::skip::UNIT;
 
@@ -35,11 +35,13 @@ impl Rare {
         }
     }
 
-    /// Decodes the rare ones of `lists`.
+    /// Decodes the rare ones of `lists`, and adds `share` of every score to its unit's bound.
     pub(super) fn read<C: Count>(
         &mut self,
         lists: &[Weighted<'_>],
         documents: u32,
+        share: impl Fn(u32) -> u16,
+        units: &mut [u16],
         count: &mut C,
     ) -> Result<(), Damaged> {
         self.docids.clear();
@@ -60,12 +62,17 @@ impl Rare {
                 count.block();
                 count.postings(self.block.len as u64);
                 let docids = &self.block.docids[..self.block.len];
-                for (&docid, place) in docids.iter().zip(self.docids.len() as u32..) {
-                    last[(docid / UNIT) as usize] = place;
-                }
+                let first = self.docids.len();
                 self.docids.extend_from_slice(docids);
                 let impacts = self.block.impacts[..self.block.len].iter();
                 self.scores.extend(impacts.map(|&impact| weight * u32::from(impact)));
+                for ((&docid, &score), place) in
+                    docids.iter().zip(&self.scores[first..]).zip(first as u32..)
+                {
+                    let unit = (docid / UNIT) as usize;
+                    last[unit] = place;
+                    units[unit] = units[unit].saturating_add(share(score));
+                }
             }
             self.ends.push(self.docids.len());
         }
@@ -93,32 +100,56 @@ impl Rare {
                 *sum = sum.saturating_add(share);
             }
         }
-        debug_assert_eq!(in_255ths(enough, enough), 255);
+    }
+
+    /// Calls `found(docid, score)` for every posting of a unit.
+    #[inline]
+    fn each_of(&self, unit: u32, mut found: impl FnMut(u32, u32)) {
+        let mut start = 0;
+        for (&end, last) in self.ends.iter().zip(self.last.chunks(self.units.max(1))) {
+            let own = start..end;
+            start = end;
+            let Some(&last) = last.get(unit as usize) else { continue };
+            let mut at = last as usize;
+            while own.contains(&at) && self.docids[at] / UNIT == unit {
+                found(self.docids[at], self.scores[at]);
+                at = at.wrapping_sub(1);
+            }
+        }
+    }
+
+    /// Adds to a block's bound, for each block of a unit.
+    pub(super) fn bound(&self, unit: u32, bounds: &mut [u32; IN_UNIT]) {
+        self.each_of(unit, |docid, score| {
+            let bound = &mut bounds[docid as usize / DOCUMENTS % IN_UNIT];
+            *bound = bound.saturating_add(score);
+        });
     }
 
     /// Adds the postings of a block to its scores.
     #[inline]
     pub(super) fn score(&self, block: u32, Scores(scores): &mut Scores) {
-        let (unit, mut start) = ((block * DOCUMENTS as u32 / UNIT) as usize, 0);
-        for (&end, last) in self.ends.iter().zip(self.last.chunks(self.units.max(1))) {
-            let own = start..end;
-            start = end;
-            let Some(&last) = last.get(unit) else { continue };
-            let mut at = last as usize;
-            while own.contains(&at) && self.docids[at] / UNIT == unit as u32 {
-                if self.docids[at] / DOCUMENTS as u32 == block {
-                    let score = &mut scores[self.docids[at] as usize % DOCUMENTS];
-                    *score = score.wrapping_add(self.scores[at]);
-                }
-                at = at.wrapping_sub(1);
+        self.each_of(block * DOCUMENTS as u32 / UNIT, |docid, score| {
+            if docid / DOCUMENTS as u32 == block {
+                let sum = &mut scores[docid as usize % DOCUMENTS];
+                *sum = sum.wrapping_add(score);
             }
-        }
+        });
     }
+}
+
+/// What a sum of 255ths of `enough`, all rounded up, stands for at most.
+#[inline(always)]
+pub(super) fn at_most(sum: u8, enough: u32) -> u32 {
+    if sum == 255 {
+        return u32::MAX;
+    }
+    (u64::from(sum) * u64::from(enough) / 255) as u32
 }
 
 /// Where a block's sum stands in what a sweep takes: in each chunk of 64 blocks first those
 /// with even numbers, then the others.
 #[inline(always)]
-fn place(block: usize) -> usize {
+pub(super) fn place(block: usize) -> usize {
     block & !63 | (block & 1) << 5 | block >> 1 & 31
 }

@@ -22,6 +22,8 @@ const IN_UNIT: u32 = UNIT / DOCUMENTS as u32;
 pub(super) struct Candidate {
     pub(super) block: u32,
     pub(super) bound: u32,
+    /// Whether rare terms may have postings in it.
+    pub(super) rare: bool,
 }
 
 /// Buffers of a batch; a block has a slot in each.
@@ -54,13 +56,16 @@ impl Scorer {
     ) -> Result<(), Damaged> {
         let enter = selector.enter();
         self.live.clear();
-        for (slot, &Candidate { block, bound }) in batch.iter().enumerate().take(BATCH) {
+        for (slot, candidate) in batch.iter().enumerate().take(BATCH) {
             let scores = &mut self.scores[slot];
             *scores = Scores::default();
-            rare.score(block, scores);
-            let best = scores.0.iter().copied().max().unwrap_or(0);
+            let mut best = 0;
+            if candidate.rare {
+                rare.score(candidate.block, scores);
+                best = scores.0.iter().fold(0, |best, &score| best.max(score));
+            }
             // A bound holds the best that rare terms can add.
-            (self.best[slot], self.rest[slot]) = (best, bound.saturating_sub(best));
+            (self.best[slot], self.rest[slot]) = (best, candidate.bound.saturating_sub(best));
             self.live.push(slot as u8);
         }
         for term in terms {
@@ -68,10 +73,7 @@ impl Scorer {
                 return Ok(());
             }
             self.add_term(term, batch, count)?;
-            let (best, rest) = (&self.best, &self.rest);
-            self.live.retain(|&slot| {
-                best[usize::from(slot)].saturating_add(rest[usize::from(slot)]) >= enter
-            });
+            self.drop_below(enter);
         }
         for &slot in &self.live {
             let first = batch[usize::from(slot)].block * DOCUMENTS as u32;
@@ -83,6 +85,19 @@ impl Scorer {
             }
         }
         Ok(())
+    }
+
+    /// Keeps the blocks that still promise `enter`.
+    fn drop_below(&mut self, enter: u32) {
+        let mut len = 0;
+        for at in 0..self.live.len() {
+            let slot = self.live[at];
+            let (best, rest) = (self.best[usize::from(slot)], self.rest[usize::from(slot)]);
+            // No branch on what cannot be foreseen.
+            self.live[len] = slot;
+            len += usize::from(best.saturating_add(rest) >= enter);
+        }
+        self.live.truncate(len);
     }
 
     /// Adds a term to all live blocks that have it.
@@ -99,6 +114,7 @@ impl Scorer {
             let slot_at = usize::from(slot);
             let block = batch[slot_at].block;
             let bound = term.bound(block);
+            term.prefetch(block);
             self.rest[slot_at] = self.rest[slot_at].saturating_sub(bound);
             // Whether a block has the term is a coin toss: no branch on it.
             self.jobs[len] = Job { at: block, slot, ..Job::default() };
@@ -113,6 +129,7 @@ impl Scorer {
                     let (at, len) = term.list.unit_run(unit as usize).ok_or(Damaged)?;
                     let run = pairs.get(at..at + len).ok_or(Damaged)?;
                     prefetch_line(run);
+                    prefetch_line(&run[len / 2..]);
                     (job.at, job.len, job.block) = (at as u32, len as u16, block as u8);
                     count.postings(len as u64);
                 }

@@ -1,7 +1,9 @@
 //! The frequent terms of a query, as the steps of the search see them.
 
 use super::super::Weighted;
-use super::super::kernels::blocks::Row;
+use super::super::kernels::blocks::{DOCUMENTS, Row};
+use super::super::kernels::prefetch_line;
+use crate::format::WINDOW;
 use crate::format::postings::dense::Bitmap;
 use crate::format::postings::{Damaged, List, Representation};
 use crate::format::skip::{BlockMaxima, impacts_of_steps};
@@ -35,6 +37,22 @@ impl<'a> Term<'a> {
         let maxima = list.skip.ok_or(Damaged)?;
         let scores = impacts_of_steps(list.max_impact).map(|impact| weight * u32::from(impact));
         Ok(Some(Term { list, weight, maxima, postings, scores }))
+    }
+
+    /// Asks for what says where a block's postings stand.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, block: u32) {
+        let block = block as usize;
+        match &self.postings {
+            Postings::Positions(_) => {
+                let at = block / (WINDOW as usize / DOCUMENTS);
+                prefetch_line(self.list.runs.get(at..).unwrap_or_default());
+                prefetch_line(self.list.windows.get(at..).unwrap_or_default());
+            }
+            Postings::Bitmap(bitmap) => {
+                prefetch_line(bitmap.words.get(block / 4..).unwrap_or_default());
+            }
+        }
     }
 
     /// The most that the term can add to a score.

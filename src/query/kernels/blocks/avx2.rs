@@ -43,17 +43,20 @@ fn ahead(line: *const u8) {
 #[target_feature(enable = "avx2")]
 pub(super) fn sweep(
     (fine, coarse): Rows<'_>,
-    (units, least): (&[[u16; LINE_UNITS]], u16),
-    added: &mut [[u8; LINE]],
-    mut found: impl FnMut(usize, [u32; 4]),
+    (units, least): (&mut [[u16; LINE_UNITS]], u16),
+    (added, keep): (&mut [[u8; LINE]], bool),
+    mut found: impl FnMut(usize, [u32; 4], &[u8; LINE]),
 ) {
     let (low, zero) = (_mm256_set1_epi8(15), _mm256_setzero_si256());
     for (line, (sums, units)) in added.iter_mut().zip(units).enumerate() {
-        let quarters = sums.as_chunks_mut::<32>().0;
         if !scalar::promises(units, least) {
-            quarters.iter_mut().for_each(|quarter| quarter.fill(0));
+            if !keep {
+                sums.fill(0);
+            }
             continue;
         }
+        units.fill(0);
+        let quarters = sums.as_chunks::<32>().0;
         let [mut a, mut b, mut c, mut d] = [0, 1, 2, 3].map(|i| load(&quarters[i]));
         for Row { lines, adds } in fine {
             let halves = lines[line].as_chunks::<32>().0;
@@ -82,15 +85,15 @@ pub(super) fn sweep(
             c = _mm256_adds_epu8(c, second);
             d = _mm256_adds_epu8(d, second);
         }
-        for quarter in quarters {
-            // SAFETY: 32 bytes.
-            unsafe { _mm256_storeu_si256(quarter.as_mut_ptr().cast(), zero) };
-        }
         let most = _mm256_max_epu8(_mm256_max_epu8(a, b), _mm256_max_epu8(c, d));
         let full = _mm256_set1_epi8(-1);
         let mask = |sums| _mm256_movemask_epi8(_mm256_cmpeq_epi8(sums, full)) as u32;
         if mask(most) != 0 {
-            found(line, [mask(a), mask(b), mask(c), mask(d)]);
+            found(line, [mask(a), mask(b), mask(c), mask(d)], sums);
+        }
+        for quarter in sums.as_chunks_mut::<32>().0 {
+            // SAFETY: 32 bytes.
+            unsafe { _mm256_storeu_si256(quarter.as_mut_ptr().cast(), zero) };
         }
     }
 }

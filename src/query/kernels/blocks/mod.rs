@@ -82,24 +82,27 @@ pub(in crate::query) fn group_maxima(level: SimdLevel, bounds: &[u16], out: &mut
 }
 
 /// Adds up every block's bound: what stands in `added` and what each row adds, in bytes that
-/// stay at 255. Calls `found(line, masks)` for every line with a block that reaches 255; bit i
+/// stay at 255. Calls `found(line, masks, added)` for every line with a block that reaches 255; bit i
 /// of `masks[c]` says that block 2·i (c even) or 2·i + 1 (c odd) of chunk c / 2 of the line does.
-/// Clears `added`, whose bytes stand as the masks' bits do. Lines of which no unit's bound
-/// reaches `least` are passed over.
+/// Bytes of `added` stand as the masks' bits do.
+///
+/// Lines of which no unit's bound reaches `least` are passed over. The others' units are set to
+/// 0, so that no later sweep with a `least` above 0 takes them again, and their `added` is
+/// cleared; that of lines passed over is too, unless it is to be kept for a later sweep.
 #[inline]
 pub(in crate::query) fn sweep(
     level: SimdLevel,
     (fine, coarse): Rows<'_>,
-    units: (&[[u16; LINE_UNITS]], u16),
-    added: &mut [[u8; LINE]],
-    found: impl FnMut(usize, [u32; 4]),
+    (units, least): (&mut [[u16; LINE_UNITS]], u16),
+    (added, keep): (&mut [[u8; LINE]], bool),
+    found: impl FnMut(usize, [u32; 4], &[u8; LINE]),
 ) {
     // Then no line needs a check of its own.
     let lines = added.len();
     assert!(fine.iter().all(|row| row.lines.len() >= lines));
     assert!(coarse.iter().all(|row| row.lines.len() >= lines));
-    assert!(units.0.len() >= lines);
-    dispatch!(level, sweep((fine, coarse), units, added, found));
+    assert!(units.len() >= lines);
+    dispatch!(level, sweep((fine, coarse), (units, least), (added, keep), found));
 }
 
 /// Adds weight · impact of each job's pairs in its block; pairs of a unit are in order of

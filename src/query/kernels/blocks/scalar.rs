@@ -27,12 +27,15 @@ pub(super) fn promises(units: &[u16; LINE_UNITS], least: u16) -> bool {
 
 pub(super) fn sweep(
     (fine, coarse): Rows<'_>,
-    (units, least): (&[[u16; LINE_UNITS]], u16),
-    added: &mut [[u8; LINE]],
-    mut found: impl FnMut(usize, [u32; 4]),
+    (units, least): (&mut [[u16; LINE_UNITS]], u16),
+    (added, keep): (&mut [[u8; LINE]], bool),
+    mut found: impl FnMut(usize, [u32; 4], &[u8; LINE]),
 ) {
-    for (line, (sums, units)) in added.iter_mut().zip(units).enumerate() {
-        if promises(units, least) {
+    for (line, (added, units)) in added.iter_mut().zip(units).enumerate() {
+        let mut sums = *added;
+        let promising = promises(units, least);
+        if promising {
+            units.fill(0);
             for Row { lines, adds } in fine {
                 for (half, bytes) in lines[line].as_chunks::<32>().0.iter().enumerate() {
                     for (i, &byte) in bytes.iter().enumerate() {
@@ -55,10 +58,12 @@ pub(super) fn sweep(
                 |c: usize| (0..32).fold(0, |m, i| m | u32::from(sums[32 * c + i] == 255) << i);
             let masks = [0, 1, 2, 3].map(mask);
             if masks != [0; 4] {
-                found(line, masks);
+                found(line, masks, added);
             }
         }
-        sums.fill(0);
+        if promising || !keep {
+            added.fill(0);
+        }
     }
 }
 

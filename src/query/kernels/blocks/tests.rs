@@ -44,6 +44,7 @@ proptest! {
         start in bytes(3 * LINE),
         units in prop::collection::vec(0u16..9, 3 * LINE_UNITS),
         least in 0u16..9,
+        keep in any::<bool>(),
     ) {
         let (fine, coarse) = (as_rows(&fine), as_rows(&coarse));
         let units = units.as_chunks::<LINE_UNITS>().0;
@@ -52,8 +53,19 @@ proptest! {
             let (mut added, mut found) = (start.clone(), Vec::new());
             let added_lines = added.as_chunks_mut().0;
             let rows = (&fine[..], &coarse[..]);
-            sweep(level, rows, (units, least), added_lines, |line, masks| found.push((line, masks)));
-            prop_assert!(added.iter().all(|&sum| sum == 0));
+            let mut left = units.to_vec();
+            sweep(level, rows, (&mut left, least), (added_lines, keep), |line, masks, added| {
+                assert!(added[..] == start[line * LINE..][..LINE]);
+                found.push((line, masks));
+            });
+            for (line, (before, left)) in units.iter().zip(&left).enumerate() {
+                let promising = *before.iter().max().unwrap() >= least;
+                prop_assert_eq!(*left, if promising { [0; LINE_UNITS] } else { *before });
+                let kept = &start[line * LINE..][..LINE];
+                let cleared = &[0; LINE][..];
+                let expected = if keep && !promising { kept } else { cleared };
+                prop_assert_eq!(&added[line * LINE..][..LINE], expected);
+            }
             prop_assert_eq!(&found, expected.get_or_insert_with(|| found.clone()), "{:?}", level);
         }
         // By the definition of the rows.
