@@ -296,7 +296,7 @@ fn run_suite(
 fn told_where(args: &BenchArgs, common: &Common) {
     if let (Some(dir), false) = (&args.report, common.quiet) {
         let page = if args.suite.is_some() { "suite.html" } else { "report.html" };
-        eprintln!("report: {}", dir.join(page).display());
+        crate::cli::tell!("report: {}", dir.join(page).display());
     }
 }
 

@@ -65,7 +65,7 @@ pub(crate) fn columns() -> usize {
 /// Says that a query model was given for nothing.
 pub(crate) fn model_not_needed(index: &Index) {
     let index = index.path().display();
-    eprintln!("{index}: BM25 analyses texts itself, --query-model is not needed");
+    crate::cli::tell!("{index}: BM25 analyses texts itself, --query-model is not needed");
 }
 
 /// The values of a list, each once, in the order of their first appearance.
@@ -106,9 +106,22 @@ pub fn print(text: &str) -> Result<()> {
 /// Says on standard error what is to be said of an input that was read to its end.
 pub fn notes(common: &Common, notes: &[String]) {
     if !common.quiet {
-        notes.iter().for_each(|note| eprintln!("note: {note}"));
+        notes.iter().for_each(|note| crate::cli::tell!("note: {note}"));
     }
 }
+
+/// Says a line on standard error. Where that cannot be written (`2>&1 | head` has gone, a full
+/// disk), the work goes on and its exit code stays: `eprintln!` would panic.
+pub fn say(line: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// As `eprintln!`, through [`say`].
+macro_rules! tell {
+    ($($text:tt)*) => { $crate::cli::say(format_args!($($text)*)) };
+}
+pub(crate) use tell;
 
 /// As `println!`, through [`print`]: no panic when the reader goes away.
 macro_rules! out {
@@ -126,7 +139,7 @@ pub fn exit(result: Result<ExitCode>) -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", said(&error));
+            crate::cli::tell!("error: {}", said(&error));
             ExitCode::from(error.exit_code())
         }
     }

@@ -126,23 +126,26 @@ fn print(
         0 => String::new(),
         &zeros => format!(", {} dropped", count(zeros, "zero weight", "zero weights")),
     };
-    eprintln!(
+    crate::cli::tell!(
         "{}: {target}, {}, {}{dropped}",
         args.output.display(),
         count(*documents, "document", "documents"),
         count(*postings, "posting", "postings"),
     );
-    beside.iter().for_each(|path| eprintln!("beside it: {}", path.display()));
+    beside.iter().for_each(|path| crate::cli::tell!("beside it: {}", path.display()));
     if let Some((scale, clipping)) = quantized {
         let share = |n: u64| 100.0 * n as f64 / clipping.total.max(1) as f64;
-        eprintln!(
+        crate::cli::tell!(
             "impacts: scale {scale:.4}, {:.3} % clipped at the top, {:.3} % lifted to 1",
             share(clipping.clipped),
             share(clipping.lifted)
         );
     }
     if let Some(commands) = commands {
-        eprint!("PISA makes an index of it with make-index.sh, which runs:\n{commands}");
+        crate::cli::tell!(
+            "PISA makes an index of it with make-index.sh, which runs:\n{}",
+            commands.trim_end()
+        );
     }
     Ok(())
 }

@@ -93,7 +93,7 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
     check(args)?;
     let encoder = load(args, common)?;
     if encoder.padding() > 0 && !common.quiet {
-        eprintln!(
+        crate::cli::tell!(
             "note: of the model's vocabulary, {} after the tokenizer's {} tokens have no token and \
              are passed over as padding",
             count(encoder.padding() as u64, "row", "rows"),
@@ -130,7 +130,9 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
     bar.finish();
     if let Err(Error::Stopped) = report {
         let dir = args.output.display();
-        eprintln!("stopped: {dir} is unfinished; the same command with --resume continues it");
+        crate::cli::tell!(
+            "stopped: {dir} is unfinished; the same command with --resume continues it"
+        );
         return Ok(stop.exit_code());
     }
     let report = report?;
@@ -174,7 +176,7 @@ fn load(args: &EncodeArgs, common: &Common) -> Result<Box<dyn TextEncoder>> {
         ..EncoderOptions::default()
     };
     if needs_download(&args.model) && !common.quiet {
-        eprintln!("downloading model {} from the hub", args.model.display());
+        crate::cli::tell!("downloading model {} from the hub", args.model.display());
     }
     Ok(match args.kind {
         KindArg::Document => Box::new(Encoder::load(&args.model, &options)?),
@@ -257,16 +259,16 @@ fn print(
         return Ok(());
     }
     if totals.empty == totals.documents && totals.documents > 0 {
-        eprintln!(
+        crate::cli::tell!(
             "warning: every document is empty: no text has a term with a weight above 0 or \
              --min-weight; are these weights (and texts) the right ones?"
         );
     }
     for error in &report.skipped {
-        eprintln!("skipped: {}", super::said(error));
+        crate::cli::tell!("skipped: {}", super::said(error));
     }
     let per_document = totals.postings as f64 / totals.documents.max(1) as f64;
-    eprintln!(
+    crate::cli::tell!(
         "{}: {} ({} resumed, {} empty, {} truncated, {} skipped), {per_document:.1} \
          terms each, largest weight {:.4}, {rate:.1} documents/s",
         args.output.display(),

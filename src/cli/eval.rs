@@ -99,7 +99,7 @@ pub fn run(args: &EvalArgs, common: &Common) -> Result<ExitCode> {
         if qrels.regraded() > 0 {
             let (file, n) = (args.qrels.display(), qrels.regraded());
             let changes = count(n as u64, "judgement changes", "judgements change");
-            eprintln!("{file}: {changes} an earlier grade; the last one counts");
+            crate::cli::tell!("{file}: {changes} an earlier grade; the last one counts");
         }
         results.iter().for_each(|(name, result)| warn(name, result, args.complete));
     }
@@ -166,12 +166,12 @@ fn warn(name: &str, result: &Evaluation, complete: bool) {
             false => "left out; --complete counts them as 0",
         };
         let missing = count(result.missing as u64, "judged query is", "judged queries are");
-        eprintln!("{name}: {missing} not in the run and {how}");
+        crate::cli::tell!("{name}: {missing} not in the run and {how}");
     }
     if result.unjudged > 0 {
         let unjudged =
             count(result.unjudged as u64, "query of the run is", "queries of the run are");
-        eprintln!("{name}: {unjudged} not judged and left out");
+        crate::cli::tell!("{name}: {unjudged} not judged and left out");
     }
 }
 

@@ -76,7 +76,7 @@ fn print(report: &MergeReport, args: &MergeArgs, common: &Common, seconds: f64) 
     if common.quiet {
         return Ok(());
     }
-    eprintln!(
+    crate::cli::tell!(
         "{}: {} from {}, {}, {}, {} ({:.3} bytes a posting without ids and lexicon), content id \
          {content_id}, {seconds:.1} s",
         args.output.display(),
@@ -88,7 +88,7 @@ fn print(report: &MergeReport, args: &MergeArgs, common: &Common, seconds: f64) 
         written.list_bytes as f64 / meta.postings.max(1) as f64,
     );
     if let Some([before, after]) = log_gap {
-        eprintln!(
+        crate::cli::tell!(
             "order: log-gap {before:.3} bits a posting in input order, {after:.3} in BP order"
         );
     }

@@ -26,6 +26,6 @@ mod stop;
 pub mod synth;
 pub mod verify;
 
-pub use common::{Common, exit, human_bytes, notes, parse, print};
-pub(crate) use common::{columns, count, model_not_needed, out, said};
+pub use common::{Common, exit, human_bytes, notes, parse, print, say};
+pub(crate) use common::{columns, count, model_not_needed, out, said, tell};
 pub use progress::{Bar, progress, waiting};

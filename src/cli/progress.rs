@@ -43,7 +43,7 @@ fn show(common: &Common, what: &'static str, len: u64, template: &str) -> Bar {
         return Bar::Hidden;
     }
     if !std::io::stderr().is_terminal() {
-        return Bar::Lines(Lines::start(what, len, INTERVAL, |line| eprintln!("{line}")));
+        return Bar::Lines(Lines::start(what, len, INTERVAL, |line| crate::cli::tell!("{line}")));
     }
     let bar = if len == 0 { ProgressBar::new_spinner() } else { ProgressBar::new(len) };
     bar.set_style(ProgressStyle::with_template(template).expect("a fixed template"));

@@ -135,7 +135,7 @@ async fn listen(args: &ServeArgs, common: &Common, service: Arc<Service>) -> Res
         );
     }
     if !common.quiet {
-        eprintln!(
+        crate::cli::tell!(
             "{}: {}, content id {}; listening on http://{address}",
             args.index.display(),
             count(serving.documents.into(), "document", "documents"),
@@ -149,7 +149,9 @@ async fn listen(args: &ServeArgs, common: &Common, service: Arc<Service>) -> Res
     let first = async move {
         stop.next().await;
         if !quiet {
-            eprintln!("stopping: what has begun is answered first; a second signal stops at once");
+            crate::cli::tell!(
+                "stopping: what has begun is answered first; a second signal stops at once"
+            );
         }
     };
     let server = axum::serve(listening, app).with_graceful_shutdown(first);
@@ -221,11 +223,11 @@ fn reload_on_hangup(service: Arc<Service>, index: PathBuf, quiet: bool) -> Resul
             let reloaded = tokio::task::spawn_blocking(move || service.reload()).await;
             match reloaded {
                 Ok(Ok(serving)) if !quiet => {
-                    eprintln!("{}: now content id {}", index.display(), serving.content_id);
+                    crate::cli::tell!("{}: now content id {}", index.display(), serving.content_id);
                 }
                 Ok(Ok(_)) => {}
-                Ok(Err(error)) => eprintln!("error: not reloaded: {}", super::said(&error)),
-                Err(error) => eprintln!("error: not reloaded: {error}"),
+                Ok(Err(error)) => crate::cli::tell!("error: not reloaded: {}", super::said(&error)),
+                Err(error) => crate::cli::tell!("error: not reloaded: {error}"),
             }
         }
     });

@@ -50,7 +50,7 @@ pub fn man(args: &ManArgs, command: clap::Command, common: &Common) -> Result<Ex
     let name = command.get_name().to_owned();
     clap_mangen::generate_to(command, dir).map_err(|e| Error::io("write", dir, e))?;
     if !common.quiet {
-        eprintln!("{}: pages of {name} and its commands", dir.display());
+        crate::cli::tell!("{}: pages of {name} and its commands", dir.display());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -106,7 +106,7 @@ fn print(report: &WriteReport, seconds: f64, args: &SynthArgs, common: &Common) 
         out!("{json}");
     }
     if !common.quiet {
-        eprintln!(
+        crate::cli::tell!(
             "{}: {}, {}, {} of {:.1} terms, {seconds:.1} s, \
              {:.1} M postings/s",
             args.output.display(),

@@ -36,14 +36,14 @@ pub fn run(args: &VerifyArgs, common: &Common) -> Result<ExitCode> {
                     let faults = [super::said(&error)];
                     out!("{}", serde_json::json!({ "index": path, "faults": faults }));
                 } else {
-                    eprintln!("error: {}", super::said(&error));
+                    crate::cli::tell!("error: {}", super::said(&error));
                 }
                 sound = false;
                 continue;
             }
             Err(error) => {
                 if let Some(earlier) = unread.replace(error) {
-                    eprintln!("error: {earlier}");
+                    crate::cli::tell!("error: {earlier}");
                 }
                 continue;
             }
@@ -61,7 +61,7 @@ pub fn run(args: &VerifyArgs, common: &Common) -> Result<ExitCode> {
             continue;
         }
         for fault in &report.faults {
-            eprintln!("{}: {fault}", path.display());
+            crate::cli::tell!("{}: {fault}", path.display());
         }
         if report.faults.is_empty() && !common.quiet {
             let what = if args.deep { "checksums and content" } else { "checksums" };

@@ -139,12 +139,25 @@ impl<'de> Visitor<'de> for Pick<'_> {
         let mut values = vec![None; self.names.len()];
         while let Some(slot) = map.next_key_seed(Key(self.names))? {
             match slot {
-                Some(slot) => values[slot] = Some(map.next_value()?),
+                Some(slot) => set_once(&mut values[slot], map.next_value()?, self.names[slot])?,
                 None => map.next_value::<IgnoredAny>().map(drop)?,
             }
         }
         Ok(values)
     }
+}
+
+/// Takes the value of a field that an object may have once: of two, one would be lost.
+pub(crate) fn set_once<T, E: serde::de::Error>(
+    slot: &mut Option<T>,
+    value: T,
+    name: &str,
+) -> Result<(), E> {
+    if slot.is_some() {
+        return Err(E::custom(format!("expected the field {name:?} once, found it twice")));
+    }
+    *slot = Some(value);
+    Ok(())
 }
 
 /// Maps an object's key to its position in a list of names, without copying it.

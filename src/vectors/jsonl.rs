@@ -13,7 +13,7 @@ use serde::de::{
 };
 
 use super::{TokenTable, VectorRecord, VectorSource};
-use crate::corpus::json::{ID_NAMES, Key, Scalar, first_id, json_problem};
+use crate::corpus::json::{ID_NAMES, Key, Scalar, first_id, json_problem, set_once};
 use crate::corpus::{BytesRead, IdSet, Lines, check_id, check_inputs, total_bytes};
 use crate::error::{Error, Place, Result};
 
@@ -173,7 +173,7 @@ impl<'de> Visitor<'de> for RecordSeed<'_> {
                     vectors += 1;
                     map.next_value_seed(VectorSeed(&mut self))?;
                 }
-                Some(slot) => ids[slot] = Some(map.next_value()?),
+                Some(slot) => set_once(&mut ids[slot], map.next_value()?, NAMES[slot])?,
                 None => map.next_value::<IgnoredAny>().map(drop)?,
             }
         }

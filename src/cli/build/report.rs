@@ -30,7 +30,7 @@ pub(super) fn print(
     }
     print_index(report, seconds, args);
     if let Some([before, after]) = gaps {
-        eprintln!(
+        crate::cli::tell!(
             "order: log-gap {before:.3} bits a posting in input order, {after:.3} in BP order, \
              {:.1} s",
             seconds.ordered
@@ -64,7 +64,7 @@ fn json(
 /// The file: what it holds, its size and its content id.
 fn print_index(report: &BuildReport, seconds: &Seconds, args: &BuildArgs) {
     let BuildReport { meta, written, .. } = report;
-    eprintln!(
+    crate::cli::tell!(
         "{}: {} ({} empty), {}, {}, {} ({:.3} bytes a posting without ids and lexicon), content id \
          {}, {:.1} s",
         args.output.display(),
@@ -82,27 +82,27 @@ fn print_index(report: &BuildReport, seconds: &Seconds, args: &BuildArgs) {
 /// What was left out or lay on disk, where something was.
 fn print_rest(report: &BuildReport) {
     if report.pruned > 0 {
-        eprintln!(
+        crate::cli::tell!(
             "pruned: {} ({:.2} %) left out",
             count(report.pruned, "posting", "postings"),
             100.0 * report.pruned as f64 / (report.pruned + report.meta.postings) as f64,
         );
     }
     if report.spilled != [0, 0] {
-        eprintln!(
+        crate::cli::tell!(
             "temporary files: {} of documents, {} of postings",
             human_bytes(report.spilled[0]),
             human_bytes(report.spilled[1]),
         );
     }
     if report.zero_weights > 0 {
-        eprintln!("zero weights dropped: {}", report.zero_weights);
+        crate::cli::tell!("zero weights dropped: {}", report.zero_weights);
     }
 }
 
 fn print_field(field: &FieldMeta) {
     let share = |n: u64| 100.0 * n as f64 / (field.postings.max(1)) as f64;
-    eprintln!(
+    crate::cli::tell!(
         "{} impacts: scale {:.4}, {:.3} % clipped at the top, {:.3} % lifted to 1",
         field.kind.name(),
         field.scale,
@@ -112,7 +112,7 @@ fn print_field(field: &FieldMeta) {
     // Half the weights at impact 1, or one in a hundred at the top, is no scale that
     // anybody wants.
     if 2 * field.lifted > field.postings || 100 * field.clipped > field.postings {
-        eprintln!(
+        crate::cli::tell!(
             "warning: scale {:.4} fits these weights badly; --scale W maps weight W to the \
              largest impact",
             field.scale

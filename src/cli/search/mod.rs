@@ -138,7 +138,7 @@ fn asked(index: &Index, side: &QueryBuilder, question: &str, kind: QueryKind) ->
 /// What is good to know before the answers.
 fn notes(index: &Index, side: &QueryBuilder, args: &SearchArgs) {
     if let Some(note) = side.other_model_warning() {
-        eprintln!("warning: {note}");
+        crate::cli::tell!("warning: {note}");
     }
     if args.query_model.is_some() && QueryBuilder::needs_no_model(index) {
         super::model_not_needed(index);

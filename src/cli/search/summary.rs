@@ -64,9 +64,9 @@ pub(super) fn print(
         return Ok(());
     }
     for warning in [&answered.no_terms, &answered.no_texts].into_iter().flatten() {
-        eprintln!("warning: {warning}");
+        crate::cli::tell!("warning: {warning}");
     }
-    eprintln!(
+    crate::cli::tell!(
         "{}: {} ({}), {}{} at k = {}: {:.1} µs a query, {:.1} µs to encode; {}, {} of weight 0",
         args.index.display(),
         count(queries.len() as u64, "query", "queries"),
@@ -115,7 +115,7 @@ fn format(args: &SearchArgs) -> String {
 /// What integer weights cost the queries of a hybrid index, and long texts of others.
 fn print_rounding(&Totals { rounding, halved, .. }: &Totals) {
     if let Some(rounding) = rounding {
-        eprintln!(
+        crate::cli::tell!(
             "rounding of query weights: at most {:.2} % of a weight, {:.4} % of a query's largest \
              score",
             100.0 * rounding.weight,
@@ -123,7 +123,7 @@ fn print_rounding(&Totals { rounding, halved, .. }: &Totals) {
         );
     }
     if halved > 0 {
-        eprintln!(
+        crate::cli::tell!(
             "{} so long that weights were halved, {} at most, to fit their integers; scores of \
              these are in another unit",
             if halved == 1 { "1 query is".into() } else { format!("{halved} queries are") },

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::{QueryBody, QueryKind, check_weight, repeated};
-use crate::corpus::json::{ID_NAMES, Key, Scalar, first_id, first_value, json_problem};
+use crate::corpus::json::{ID_NAMES, Key, Scalar, first_id, first_value, json_problem, set_once};
 
 const TEXT: usize = ID_NAMES.len() + 1;
 const VECTOR: usize = TEXT + 3;
@@ -99,17 +99,19 @@ impl<'de> Visitor<'de> for Object {
             bm25: None,
             null_vector: false,
         };
+        let (mut vector, mut bm25) = (None, None);
         while let Some(slot) = map.next_key_seed(Key(&NAMES))? {
             match slot {
-                Some(VECTOR) => {
-                    fields.vector = map.next_value_seed(Pairs)?;
-                    fields.null_vector = fields.vector.is_none();
+                Some(VECTOR) => set_once(&mut vector, map.next_value_seed(Pairs)?, "vector")?,
+                Some(BM25) => set_once(&mut bm25, map.next_value_seed(Pairs)?, "bm25")?,
+                Some(slot) => {
+                    set_once(&mut fields.scalars[slot], map.next_value()?, NAMES[slot])?;
                 }
-                Some(BM25) => fields.bm25 = map.next_value_seed(Pairs)?,
-                Some(slot) => fields.scalars[slot] = Some(map.next_value()?),
                 None => map.next_value::<IgnoredAny>().map(drop)?,
             }
         }
+        fields.null_vector = matches!(vector, Some(None));
+        (fields.vector, fields.bm25) = (vector.flatten(), bm25.flatten());
         Ok(fields)
     }
 }

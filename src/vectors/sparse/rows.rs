@@ -57,7 +57,7 @@ impl Columns {
 
 impl SparseRows {
     /// # Errors
-    /// An ids file of another length, a vocabulary shorter than the matrix is wide.
+    /// An ids file of another length, a vocabulary of another length than the matrix is wide.
     pub(super) fn new(
         mut matrix: Matrix,
         ids: Option<IdList>,
@@ -67,14 +67,16 @@ impl SparseRows {
             ids.check_len(matrix.rows, &matrix.path)?;
         }
         if let (Some(columns), Some(tokens)) = (matrix.columns, &vocabulary)
-            && columns > tokens.len() as u64
+            && columns != tokens.len() as u64
         {
             let problem = format!(
                 "expected a vocabulary of {columns} tokens, one a column, found {}",
                 tokens.len()
             );
-            return Err(Error::data(&matrix.path, Place::File, problem)
-                .hint("give the vocabulary file of this matrix"));
+            return Err(Error::data(&matrix.path, Place::File, problem).hint(
+                "give the vocabulary of this matrix, in SciPy with its shape: csr_matrix(…, \
+                     shape=(rows, tokens))",
+            ));
         }
         let start = matrix.indptr.integers(1).map_err(|e| unreadable(&matrix.path, 1, e))?.next();
         if start != Some(0) {

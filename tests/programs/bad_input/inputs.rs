@@ -109,3 +109,27 @@ fn model_directories_that_cannot_encode_say_what_is_missing() {
     shop.file("model/vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\n");
     shop.refuses(SPLINDEX, encode, &["7", "30522"]);
 }
+
+/// Of two values of one field one would be lost without a word.
+#[test]
+fn a_field_that_a_json_object_has_twice_is_refused() {
+    let shop = Folder::new();
+    index(&shop);
+    for field in ["text", "id"] {
+        let line = format!("{{\"id\":\"a\",\"text\":\"blue\",\"{field}\":\"red\"}}\n");
+        shop.file("t.jsonl", line);
+        let expected = format!(":1: expected the field {field:?} once, found it twice");
+        for words in ["build --bm25 --input t.jsonl --output t.spx"] {
+            shop.refuses(SPLINDEX, words, &[&expected]);
+        }
+        shop.refuses(QUERY, "search good.spx --queries t.jsonl --output t.run", &[&expected]);
+    }
+    shop.file("v.jsonl", "{\"id\":\"a\",\"id\":\"b\",\"vector\":{\"x\":1}}\n");
+    shop.refuses(SPLINDEX, "build --input v.jsonl --output v.spx", &["\"id\" once"]);
+    for twice in ["{\"x\":1}", "null"] {
+        let line = format!("{{\"id\":\"a\",\"vector\":{{\"x\":1}},\"vector\":{twice}}}\n");
+        shop.file("q.jsonl", line);
+        let words = "search good.spx --queries q.jsonl --output q.run";
+        shop.refuses(QUERY, words, &["\"vector\" once, found it twice"]);
+    }
+}

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::index;
-use crate::common::{Folder, QUERY, SPLINDEX};
+use crate::common::{Folder, QUERY, SPLINDEX, command};
 
 #[test]
 fn the_older_output_survives_a_failed_build() {
@@ -99,4 +99,29 @@ fn what_a_stopped_synth_left_is_called_so() {
     shop.refuses(SPLINDEX, synth, &["made/documents: the output exists already; choose another"]);
     fs::remove_file(shop.path("made/documents/manifest.json")).unwrap();
     shop.refuses(SPLINDEX, synth, &["it was left unfinished: remove it, or choose another"]);
+}
+
+/// `2>&1 | head` has gone, or the disk of a log is full: work and exit code stay.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_standard_error_that_cannot_be_written_changes_nothing_else() {
+    let shop = Folder::new();
+    index(&shop);
+    shop.file("tabs.tsv", "a\tone\ttwo\nb\tthree\n");
+    shop.file("q.tsv", "1\tx:1\n");
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for (program, words, code) in [
+        (SPLINDEX, "build --bm25 --input tabs.tsv --output tabs.spx", 0),
+        (SPLINDEX, "build --bm25 --input none.tsv --output none.spx", 2),
+        (SPLINDEX, "convert --input good.spx --output good.ciff", 0),
+        (QUERY, "search good.spx --queries q.tsv --output good.run", 0),
+        (QUERY, "search none.spx --queries q.tsv", 2),
+    ] {
+        let mut command = command(&shop.path("."), program, words);
+        let output = command.stderr(full()).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{words}");
+    }
+    for made in ["tabs.spx", "good.ciff", "good.run"] {
+        assert!(shop.path(made).is_file(), "{made}");
+    }
 }
