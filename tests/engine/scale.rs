@@ -308,7 +308,7 @@ fn merged_parts_with_skip_data_are_the_bytes_of_one_build() {
         let parts = [shards[0].clone(), shards[1].clone(), other];
         let error = merge(open(&parts), MergeOrder::Concat, Memory::UNLIMITED, &target, &Silent);
         let message = error.unwrap_err().to_string();
-        assert!(message.contains("--skip-data"), "{message}");
+        assert!(message.contains("`skip_data`"), "{message}");
     }
 }
 
