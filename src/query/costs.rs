@@ -97,12 +97,12 @@ impl Facts {
     /// scored, see [`block_terms_of_a_scan`].
     fn block_pruned(&self) -> f64 {
         let millions = self.documents * 1e-6;
-        let sweep = millions * (20.0 + 5.0 * self.fine + 3.0 * self.coarse);
-        let block_terms = 1_900.0
-            * (self.k / 10.0).powf(0.47)
+        let sweep = millions * (20.0 + 3.0 * self.fine + 2.0 * self.coarse);
+        let block_terms = 2_200.0
+            * (self.k / 10.0).powf(0.45)
             * millions.powf(0.53)
-            * (self.terms / 6.0).powf(1.08);
-        15.0 + 4.0 * self.terms + sweep + 0.006 * self.packed + block_terms * BLOCK_TERM
+            * (self.terms / 6.0).powf(1.12);
+        10.0 + 2.0 * self.terms + sweep + 0.004 * self.packed + block_terms * BLOCK_TERM
     }
 
     /// What pruning leaves depends on the query; powers of what is known beforehand are
@@ -122,7 +122,7 @@ impl Facts {
 const MAXSCORE: [f64; 5] = [-6.729, 0.212, 0.278, 0.480, 0.637];
 const BLOCK_MAX_WAND: [f64; 5] = [-6.064, 0.225, 0.231, 0.487, 0.626];
 /// µs of a term in a block of 16 documents, and what it takes to find the block.
-const BLOCK_TERM: f64 = 0.12;
+const BLOCK_TERM: f64 = 0.065;
 
 #[cfg(test)]
 mod tests {

@@ -168,12 +168,14 @@ impl Pruned {
         let units = self.best_units(FIRST_UNITS + k / 8);
         units.iter().for_each(|&unit| bounds.prefetch(unit));
         for unit in units {
-            let mut of_blocks = bounds.of_unit(unit);
+            let frequent = bounds.of_unit(unit);
+            let mut of_blocks = frequent;
             self.rare.bound(unit, &mut of_blocks);
-            for (block, bound) in (unit * IN_UNIT as u32..).zip(of_blocks) {
+            for (i, bound) in of_blocks.into_iter().enumerate() {
+                let (block, rare) = (unit * IN_UNIT as u32 + i as u32, bound > frequent[i]);
                 // Behind the last document only damage promises anything.
                 if bound >= selector.enter() && block < last {
-                    self.first.push(Candidate { block, bound, rare: true });
+                    self.first.push(Candidate { block, bound, rare });
                 }
             }
         }

@@ -107,21 +107,13 @@ impl Scorer {
         batch: &[Candidate],
         count: &mut C,
     ) -> Result<(), Damaged> {
-        self.jobs.clear();
-        self.jobs.resize(self.live.len(), Job::default());
-        let mut len = 0;
-        for &slot in &self.live {
-            let slot_at = usize::from(slot);
-            let block = batch[slot_at].block;
-            let bound = term.bound(block);
-            term.prefetch(block);
-            self.rest[slot_at] = self.rest[slot_at].saturating_sub(bound);
-            // Whether a block has the term is a coin toss: no branch on it.
-            self.jobs[len] = Job { at: block, slot, ..Job::default() };
-            len += usize::from(bound > 0);
+        if term.maxima.fine {
+            self.find_jobs::<true>(term, batch);
+        } else {
+            self.find_jobs::<false>(term, batch);
         }
-        self.jobs.truncate(len);
-        count.block_terms(len as u64);
+        self.jobs.iter().for_each(|job| term.prefetch(job.at));
+        count.block_terms(self.jobs.len() as u64);
         match &term.postings {
             Postings::Positions(pairs) => {
                 for job in &mut self.jobs {
@@ -148,5 +140,22 @@ impl Scorer {
         }
         blocks::best(self.level, &self.scores, &self.jobs, &mut self.best);
         Ok(())
+    }
+
+    /// The live blocks that have a term, and what is left without it.
+    fn find_jobs<const FINE: bool>(&mut self, term: &Term<'_>, batch: &[Candidate]) {
+        self.jobs.clear();
+        self.jobs.resize(self.live.len(), Job::default());
+        let mut len = 0;
+        for &slot in &self.live {
+            let block = batch[usize::from(slot)].block;
+            let bound = term.bound::<FINE>(block);
+            let rest = &mut self.rest[usize::from(slot)];
+            *rest = rest.saturating_sub(bound);
+            // Whether a block has the term is a coin toss: no branch on it.
+            self.jobs[len] = Job { at: block, slot, ..Job::default() };
+            len += usize::from(bound > 0);
+        }
+        self.jobs.truncate(len);
     }
 }

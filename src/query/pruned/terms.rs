@@ -6,7 +6,7 @@ use super::super::kernels::prefetch_line;
 use crate::format::WINDOW;
 use crate::format::postings::dense::Bitmap;
 use crate::format::postings::{Damaged, List, Representation};
-use crate::format::skip::{BlockMaxima, impacts_of_steps};
+use crate::format::skip::{BlockMaxima, impacts_of_steps, place};
 
 /// A frequent term of a query.
 pub(super) struct Term<'a> {
@@ -60,10 +60,12 @@ impl<'a> Term<'a> {
         self.scores[15]
     }
 
-    /// The same in a block.
+    /// The same in a block; `FINE` is what the row is.
     #[inline(always)]
-    pub(super) fn bound(&self, block: u32) -> u32 {
-        self.scores[usize::from(self.maxima.steps(block))]
+    pub(super) fn bound<const FINE: bool>(&self, block: u32) -> u32 {
+        let (at, shift) = place(block, FINE);
+        let steps = self.maxima.row.get(at).map_or(0, |byte| byte >> shift & 15);
+        self.scores[usize::from(steps)]
     }
 
     /// The row as a sweep takes it; `enough` is what 255 stands for.
