@@ -99,14 +99,6 @@ pub(crate) fn read_vocabulary(path: &Path) -> Result<TokenTable> {
     }
     let mut table = TokenTable::default();
     for (i, token) in tokens.iter().enumerate() {
-        if !json && token.trim().is_empty() {
-            return Err(Error::data(
-                path,
-                Place::Line(i as u64 + 1),
-                "expected a token, found none",
-            )
-            .hint("each line names a column; a token of blanks takes a JSON list of strings"));
-        }
         if table.intern(token) as usize != i {
             let first = table.get(token).unwrap_or_default() + 1;
             let problem =
