@@ -92,10 +92,13 @@ impl Rare {
     /// sweep takes them.
     pub(super) fn add_to(&self, enough: u32, added: &mut [[u8; LINE]]) {
         let added = added.as_flattened_mut();
-        let factor = (255u64 << 32) / u64::from(enough);
+        let factor = (255u64 << 32).div_ceil(u64::from(enough));
         for (docid, score) in self.postings() {
-            let share =
-                if score >= enough { 255 } else { ((u64::from(score) * factor) >> 32) as u8 + 1 };
+            // Rounded up twice: never less than 255ths of the whole, or a block would be lost.
+            let share = match score >= enough {
+                true => 255,
+                false => 1 + ((u64::from(score) * factor) >> 32).min(254) as u8,
+            };
             if let Some(sum) = added.get_mut(place((docid as usize) / DOCUMENTS)) {
                 *sum = sum.saturating_add(share);
             }
