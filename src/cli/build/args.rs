@@ -41,7 +41,7 @@ pub struct BuildArgs {
     #[arg(long, value_name = "input|bp|FILE", default_value = "input", value_parser = parse_order)]
     pub(super) order: OrderArg,
     /// Adds block maxima and lists that can be read from any document on, for block_pruned: it
-    /// skips most documents from some hundred thousand on; 0.7 bytes a posting
+    /// pays from two million documents on at small k (docs/skipping.md); 0.7 bytes a posting
     #[arg(long)]
     pub(super) skip_data: bool,
     /// Weight that maps to the largest impact: auto (from the weights), or a number, which
