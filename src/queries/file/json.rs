@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::{QueryBody, QueryKind, check_weight, repeated};
-use crate::corpus::json::{ID_NAMES, Key, Scalar, first_id, first_value, json_problem, set_once};
+use crate::corpus::json::{ID_NAMES, Key, Scalar, first_id, first_value, parse_line, set_once};
 
 const TEXT: usize = ID_NAMES.len() + 1;
 const VECTOR: usize = TEXT + 3;
@@ -20,11 +20,7 @@ type Parsed = (String, QueryBody, Option<QueryBody>);
 /// Parses one line. An object with both a text and a vector gives what `kind` asks for,
 /// by default the vector, and the text is for BM25.
 pub(super) fn parse(line: &str, kind: QueryKind) -> Result<Parsed, String> {
-    let mut json = serde_json::Deserializer::from_str(line);
-    let object = Object
-        .deserialize(&mut json)
-        .and_then(|object| json.end().map(|()| object))
-        .map_err(|e| json_problem(&e, line))?;
+    let object = parse_line(line, |json| Object.deserialize(json))?;
     let mut scalars = object.scalars;
     let texts = scalars.split_off(TEXT);
     let id = first_id(scalars)?;
