@@ -166,12 +166,12 @@ fn parse_lines(path: &Path, mut lines: Lines, kind: QueryKind) -> Result<QueryFi
     let mut raw = Vec::new();
     let mut ids = IdSet::default();
     let mut is_json = None;
-    let (headers, tabs) = (Notes::default(), Notes::default());
+    let (notes, tabs) = (Notes::default(), Notes::default());
     while lines.advance()? {
         let line = lines.text();
         let is_json = *is_json.get_or_insert(line.trim_start().starts_with('{'));
         if !is_json && is_header(line.split('\t')) {
-            headers.header(&lines);
+            notes.header(&lines);
             continue;
         }
         let query = if is_json {
@@ -187,15 +187,20 @@ fn parse_lines(path: &Path, mut lines: Lines, kind: QueryKind) -> Result<QueryFi
                 lines.error(format!("expected unique query ids, found {id:?} a second time"))
             );
         }
-        if !is_json && matches!(&body, QueryBody::Text(text) if text.contains('\t')) {
-            tabs.tabs(&lines);
+        if let QueryBody::Text(text) = &body {
+            if !is_json && text.contains('\t') {
+                tabs.tabs(&lines);
+            }
+            if text.contains('\u{feff}') {
+                notes.mark(&lines);
+            }
         }
         raw.push(QueryInput { id, line: lines.number(), body, bm25 });
     }
     if raw.is_empty() {
         return Err(Error::data(path, Place::File, "expected at least one query, found none"));
     }
-    let (path, notes) = (path.to_owned(), headers.all());
+    let (path, notes) = (path.to_owned(), notes.all());
     let mut file = QueryFile { path, queries: raw, vectors: false, notes };
     if is_json == Some(false) && interpret(&mut file, kind)? == QueryKind::Text {
         file.notes.extend(tabs.all());
