@@ -158,7 +158,10 @@ impl Table {
             n => n,
         };
         let tokenizer = TextTokenizer::load(&side.dir, max_length)?;
-        let bytes = info::read(path)?;
+        let bytes = match path.extension().is_some_and(|extension| extension == "json") {
+            true => info::read_json(path)?,
+            false => info::read(path)?,
+        };
         let weights = table::read(path, &bytes, tokenizer.tokens())?;
         let info = ModelInfo {
             name: info::name(root),
