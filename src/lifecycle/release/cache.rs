@@ -114,6 +114,7 @@ impl Cache {
         let work = self.dir.join(format!("{FILLING}{}", release.id));
         sweep(&self.dir, FILLING, &work);
         sweep(&self.dir, EVICTED, &work);
+        self.remove_damaged()?;
         self.make_room(release)?;
         let filling = Filling::open(&work)?;
         filling.fill(store.remote(), release, &self.files()?, progress)?;
@@ -132,17 +133,24 @@ impl Cache {
     /// # Errors
     /// Files that cannot be read.
     pub fn get(&self, id: &str) -> Result<Option<Cached>> {
+        let Some(cached) = self.hold(id)? else { return Ok(None) };
+        // When it was used last decides who goes first; a cache that is read only does without.
+        let used = File::options().write(true).open(cached.dir().join(IN_USE));
+        let _ = used.and_then(|file| file.set_modified(SystemTime::now()));
+        Ok(Some(cached))
+    }
+
+    /// As [`get`](Self::get), without a trace.
+    fn hold(&self, id: &str) -> Result<Option<Cached>> {
         let dir = self.release_dir(id);
         let path = dir.join(IN_USE);
         let file = match File::open(&path) {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             file => file.map_err(|e| Error::io("open", &path, e))?,
         };
-        match file.try_lock_shared() {
-            // It is being evicted.
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Ok(()) | Err(TryLockError::Error(_)) => {}
-        }
+        // Who evicts has it locked for the time of a rename. File systems without locks: one node a
+        // cache is the user's care.
+        let _ = file.lock_shared();
         // Between opening and locking it may have been evicted.
         let Some(release) = self.read(id)? else { return Ok(None) };
         let whole =
@@ -152,9 +160,6 @@ impl Cache {
         if !whole {
             return Ok(None);
         }
-        // When it was used last decides who goes first; a cache that is read only does without.
-        let _ =
-            File::options().write(true).open(&path).and_then(|f| f.set_modified(SystemTime::now()));
         let held = Held { fetched: Fetched::at(release, &dir), _in_use: file };
         Ok(Some(Cached { held: Arc::new(held) }))
     }
@@ -187,6 +192,28 @@ impl Cache {
         }
     }
 
+    /// Releases that lack files, by whose hand ever, and that nobody uses.
+    fn remove_damaged(&self) -> Result<()> {
+        for id in self.ids()? {
+            if self.hold(&id).ok().flatten().is_none() {
+                self.evict(&id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Names of all releases that are here.
+    fn ids(&self) -> Result<Vec<String>> {
+        let dir = self.dir.join("releases");
+        let failed = |e| Error::io("list", &dir, e);
+        let mut ids = Vec::new();
+        for entry in std::fs::read_dir(&dir).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+            ids.extend(manifest::is_id(&name).then_some(name));
+        }
+        Ok(ids)
+    }
+
     /// The manifest of a release that is here.
     fn read(&self, id: &str) -> Result<Option<Release>> {
         let path = self.release_dir(id).join(MANIFEST_FILE);
@@ -199,20 +226,13 @@ impl Cache {
 
     /// All releases that are here, the one that was used longest ago first.
     fn releases(&self) -> Result<Vec<Release>> {
-        let dir = self.dir.join("releases");
-        let failed = |e| Error::io("list", &dir, e);
         let mut found = Vec::new();
-        for entry in std::fs::read_dir(&dir).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if !manifest::is_id(&name) {
-                continue;
-            }
-            let used =
-                std::fs::metadata(entry.path().join(IN_USE)).and_then(|file| file.modified());
+        for id in self.ids()? {
+            let file = std::fs::metadata(self.release_dir(&id).join(IN_USE));
+            let used = file.and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
             // A damaged manifest: what it names is unknown, and nobody can use it.
-            let Ok(Some(release)) = self.read(&name) else { continue };
-            found.push((used.unwrap_or(SystemTime::UNIX_EPOCH), release));
+            let Ok(Some(release)) = self.read(&id) else { continue };
+            found.push((used, release));
         }
         found.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| x.id.cmp(&y.id)));
         Ok(found.into_iter().map(|(_, release)| release).collect())
@@ -269,8 +289,9 @@ impl Cache {
     /// Removes a release that nobody uses.
     fn evict(&self, id: &str) -> Result<()> {
         let dir = self.release_dir(id);
-        let path = dir.join(IN_USE);
-        let Ok(file) = File::open(&path) else { return Ok(()) };
+        let in_use = dir.join(IN_USE);
+        let open = File::options().create(true).truncate(false).write(true).open(&in_use);
+        let file = open.map_err(|e| Error::io("open", &in_use, e))?;
         if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
             return Ok(());
         }

@@ -63,7 +63,6 @@ impl Outcome {
 
 /// What publishing did.
 #[derive(Debug, Clone)]
-#[must_use = "the pointer may have been moved by another program meanwhile"]
 pub struct Published {
     /// The release: it is in the store, whatever the outcome.
     pub release: Release,
