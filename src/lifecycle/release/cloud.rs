@@ -1,21 +1,20 @@
 //! A store under a prefix of an object store.
 //!
 //! Small files are written in one request, which stores do as a whole or not at all; a pointer moves by
-//! a conditional write, on the ETag (or generation) that was read. Large objects are sent in parts,
-//! each signed with the digest of its bytes, and appear when the last request names them all.
+//! a conditional write, on the ETag (or generation) that was read. Large objects are sent in parts
+//! (`upload.rs`), each signed with the digest of its bytes, and appear when the last request names them.
 
-use std::fs::File;
 use std::future::Future;
-use std::io::Read;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use futures_util::stream::{self, FuturesUnordered, StreamExt, TryStreamExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use object_store::multipart::MultipartStore;
 use object_store::{
-    Attribute, Attributes, Error as Fault, GetOptions, MultipartUpload, ObjectStore,
-    ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, UpdateVersion, path::Path as Key,
+    Attribute, Attributes, Error as Fault, GetOptions, ObjectStore,
+    ObjectStoreExt, PutMode, PutOptions, UpdateVersion, path::Path as Key,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -23,28 +22,33 @@ use super::faults::{fault, is_no_bucket};
 use super::folder::{changed, other_size};
 use super::manifest::Object;
 use super::remote::{Entry, Head, Remote, Sink, TOP, Tag};
+use super::upload::Upload;
 use crate::error::{Error, Result};
 use crate::progress::{Progress, advance};
 
 /// How often a call that waits for the network asks whether to stop.
 const TICK: Duration = Duration::from_millis(100);
 /// Bytes of a request for a piece, of a part unless there would be too many.
-const PIECE: u64 = 8 << 20;
+pub(super) const PIECE: u64 = 8 << 20;
 /// Requests for pieces in flight, so that one slow connection does not decide; this many pieces
 /// are in memory.
-const AT_ONCE: usize = 6;
-/// S3 takes 10,000 parts an object.
-const MOST_PARTS: u64 = 9_000;
+pub(super) const AT_ONCE: usize = 6;
 /// Where an object's BLAKE3 is kept beside it.
 const DIGEST: &str = "blake3";
 
 /// See the module.
-#[derive(Debug)]
 pub(super) struct Cloud {
     store: Arc<dyn ObjectStore>,
+    parts: Arc<dyn MultipartStore>,
     dest: String,
     prefix: Key,
     runtime: Engine,
+}
+
+impl std::fmt::Debug for Cloud {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cloud").field("store", &self.store).field("dest", &self.dest).finish()
+    }
 }
 
 /// A runtime that may be dropped anywhere, inside another one too.
@@ -60,7 +64,7 @@ impl Drop for Engine {
 }
 
 impl Cloud {
-    pub fn new(store: impl ObjectStore, dest: &str, prefix: Key) -> Result<Self> {
+    pub fn new(store: impl ObjectStore + MultipartStore, dest: &str, prefix: Key) -> Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("splindex-store")
@@ -68,7 +72,9 @@ impl Cloud {
             .build()
             .map_err(|e| Error::Internal(format!("cannot start the network's threads: {e}")))?;
         let dest = dest.trim_end_matches('/').to_owned();
-        Ok(Cloud { store: Arc::new(store), dest, prefix, runtime: Engine(Some(runtime)) })
+        let store = Arc::new(store);
+        let parts = Arc::clone(&store) as Arc<dyn MultipartStore>;
+        Ok(Cloud { store, parts, dest, prefix, runtime: Engine(Some(runtime)) })
     }
 
     fn key(&self, path: &str) -> Key {
@@ -83,7 +89,7 @@ impl Cloud {
     }
 
     /// Runs `future` on this thread; a stop drops it where it stands.
-    fn wait<T>(
+    pub(super) fn wait<T>(
         &self,
         progress: &dyn Progress,
         future: impl Future<Output = Result<T>>,
@@ -131,41 +137,6 @@ impl Cloud {
         sent.map(drop).map_err(|e| fault("write", &self.name(&object.path), e))
     }
 
-    async fn send_parts(
-        &self,
-        upload: &mut Box<dyn MultipartUpload>,
-        local: &Path,
-        object: &Object,
-        progress: &dyn Progress,
-    ) -> Result<()> {
-        let failed = |e| fault("write", &self.name(&object.path), e);
-        let part = PIECE.max(object.size.div_ceil(MOST_PARTS).next_multiple_of(1 << 20));
-        let mut file = File::open(local).map_err(|e| Error::io("open", local, e))?;
-        let mut hasher = blake3::Hasher::new();
-        let mut sending = FuturesUnordered::new();
-        loop {
-            let mut bytes = Vec::with_capacity(part as usize);
-            let read = file.by_ref().take(part).read_to_end(&mut bytes);
-            let len = read.map_err(|e| Error::io("read", local, e))? as u64;
-            if len > 0 {
-                hasher.update(&bytes);
-                let sent = upload.put_part(bytes.into());
-                sending.push(async move { sent.await.map(|()| len) });
-            }
-            while sending.len() >= AT_ONCE || (len == 0 && !sending.is_empty()) {
-                let Some(sent) = sending.next().await else { break };
-                advance(progress, sent.map_err(failed)?)?;
-            }
-            if len == 0 {
-                break;
-            }
-        }
-        if hasher.finalize().to_hex().as_str() != object.blake3 {
-            return Err(changed(local));
-        }
-        upload.complete().await.map(drop).map_err(failed)
-    }
-
     async fn piece(&self, key: &Key, name: &str, range: std::ops::Range<u64>) -> Result<Vec<u8>> {
         let bytes = self.store.get_range(key, range.clone()).await;
         let bytes = bytes.map_err(|e| fault("read", name, e))?;
@@ -176,7 +147,7 @@ impl Cloud {
     }
 }
 
-fn attributes(object: &Object) -> Attributes {
+pub(super) fn attributes(object: &Object) -> Attributes {
     let mut attributes = Attributes::new();
     attributes.insert(Attribute::Metadata(DIGEST.into()), object.blake3.clone().into());
     attributes
@@ -238,27 +209,12 @@ impl Remote for Cloud {
     }
 
     fn send(&self, local: &Path, object: &Object, progress: &dyn Progress) -> Result<()> {
-        let (key, name) = (self.key(&object.path), self.name(&object.path));
+        let key = self.key(&object.path);
         if object.size <= PIECE {
             self.wait(progress, self.send_whole(&key, local, object))?;
             return advance(progress, object.size);
         }
-        let options = PutMultipartOptions { attributes: attributes(object), ..Default::default() };
-        let mut upload = self.wait(progress, async {
-            let begun = self.store.put_multipart_opts(&key, options).await;
-            begun.map_err(|e| fault("write", &name, e))
-        })?;
-        let sent = self.wait(progress, self.send_parts(&mut upload, local, object, progress));
-        if sent.is_err() {
-            // Parts of an upload that never ends cost money. What cannot be removed now is left to
-            // the bucket's own rule.
-            let patience = tokio::time::Duration::from_secs(2);
-            let _ = self.wait(&crate::progress::Silent, async {
-                let _ = tokio::time::timeout(patience, upload.abort()).await;
-                Ok(())
-            });
-        }
-        sent
+        Upload::new(self, &*self.parts, key, object).send(local, progress)
     }
 
     fn receive(

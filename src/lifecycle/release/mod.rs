@@ -50,6 +50,7 @@ mod publish;
 mod remote;
 mod retire;
 mod store;
+mod upload;
 #[cfg(test)]
 mod tests;
 
