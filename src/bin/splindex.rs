@@ -26,6 +26,14 @@ enum Command {
     Synth(cli::synth::SynthArgs),
     Inspect(cli::inspect::InspectArgs),
     Verify(cli::verify::VerifyArgs),
+    #[cfg(feature = "publish")]
+    Publish(cli::publish::PublishArgs),
+    #[cfg(feature = "publish")]
+    Releases(cli::releases::ReleasesArgs),
+    #[cfg(feature = "publish")]
+    Rollback(cli::releases::RollbackArgs),
+    #[cfg(feature = "publish")]
+    Fetch(cli::fetch::FetchArgs),
     Completions(cli::shell::CompletionsArgs),
     Man(cli::shell::ManArgs),
 }
@@ -42,6 +50,14 @@ fn main() -> ExitCode {
         Command::Synth(args) => cli::synth::run(&args, &common),
         Command::Inspect(args) => cli::inspect::run(&args, &common),
         Command::Verify(args) => cli::verify::run(&args, &common),
+        #[cfg(feature = "publish")]
+        Command::Publish(args) => cli::publish::run(&args, &common),
+        #[cfg(feature = "publish")]
+        Command::Releases(args) => cli::releases::list(&args, &common),
+        #[cfg(feature = "publish")]
+        Command::Rollback(args) => cli::releases::rollback(&args, &common),
+        #[cfg(feature = "publish")]
+        Command::Fetch(args) => cli::fetch::run(&args, &common),
         Command::Completions(args) => cli::shell::completions(&args, Cli::command()),
         Command::Man(args) => cli::shell::man(&args, Cli::command(), &common),
     })

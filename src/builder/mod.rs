@@ -20,7 +20,7 @@ mod joined;
 mod memory;
 mod merge;
 mod pack;
-mod parts;
+pub(crate) mod parts;
 mod renumber;
 mod spool;
 

@@ -26,6 +26,7 @@ mod info;
 mod query;
 mod reader;
 mod router;
+mod shipped;
 mod table;
 mod tokenizer;
 
@@ -78,6 +79,7 @@ pub use pipeline::{EncodeJob, EncodeReport, encode_to_store};
 #[cfg(not(feature = "encode"))]
 pub use query::EncoderOptions;
 pub use query::QueryEncoder;
+pub use shipped::{QueryFiles, query_files};
 pub use tokenizer::{TextTokenizer, TokenIds};
 
 /// A text's sparse vector.
