@@ -75,6 +75,8 @@ pub mod error;
 pub mod eval;
 pub mod format;
 pub mod index;
+pub mod lifecycle;
+mod lookup;
 pub mod order;
 pub mod output;
 #[cfg(feature = "cli")]

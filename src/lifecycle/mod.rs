@@ -1,0 +1,3 @@
+//! What happens to indexes from night to night.
+
+pub mod diff;
