@@ -19,7 +19,7 @@
 use half::f16;
 
 use super::manifest::{Totals, WeightFormat};
-use super::texts::{TextInfo, TextDigest, TextNotes};
+use super::texts::{TextDigest, TextInfo, TextNotes};
 use crate::error::{Error, Result};
 use crate::vectors::VectorRecord;
 

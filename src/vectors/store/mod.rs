@@ -22,7 +22,7 @@ mod texts;
 mod writer;
 
 pub use journal::BlockEntry;
-pub use known::{KnownVector, KnownVectors, PassedOver, Seen};
+pub use known::{KnownVectors, PassedOver};
 pub use manifest::{
     Encoding, InputDigest, Kind, Manifest, ModelInfo, Part, Plan, Shard, Totals, WeightFormat,
 };

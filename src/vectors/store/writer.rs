@@ -259,7 +259,8 @@ fn append(file: &mut File, path: &Path, bytes: &[u8]) -> Result<()> {
     file.write_all(bytes).and_then(|()| file.sync_data()).map_err(|e| Error::io("write", path, e))
 }
 
-fn tokens_file(tokens: &TokenTable) -> Result<(Vec<u8>, String)> {
+/// `tokens.json` and its digest.
+pub(super) fn tokens_file(tokens: &TokenTable) -> Result<(Vec<u8>, String)> {
     let list: Vec<&str> = (0..tokens.len() as u32).map(|id| tokens.token(id)).collect();
     let bytes =
         serde_json::to_vec(&list).map_err(|e| Error::Internal(format!("token list: {e}")))?;
