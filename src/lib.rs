@@ -76,8 +76,8 @@ pub mod error;
 pub mod eval;
 pub mod format;
 pub mod index;
-#[cfg(feature = "publish")]
 pub mod lifecycle;
+mod lookup;
 pub mod order;
 pub mod output;
 #[cfg(feature = "cli")]

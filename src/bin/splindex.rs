@@ -25,6 +25,7 @@ enum Command {
     Eval(cli::eval::EvalArgs),
     Synth(cli::synth::SynthArgs),
     Inspect(cli::inspect::InspectArgs),
+    Diff(cli::diff::DiffArgs),
     Verify(cli::verify::VerifyArgs),
     #[cfg(feature = "publish")]
     Publish(cli::publish::PublishArgs),
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         Command::Eval(args) => cli::eval::run(&args, &common),
         Command::Synth(args) => cli::synth::run(&args, &common),
         Command::Inspect(args) => cli::inspect::run(&args, &common),
+        Command::Diff(args) => cli::diff::run(&args, &common),
         Command::Verify(args) => cli::verify::run(&args, &common),
         #[cfg(feature = "publish")]
         Command::Publish(args) => cli::publish::run(&args, &common),

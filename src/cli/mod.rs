@@ -12,6 +12,7 @@ pub mod build;
 pub mod convert;
 #[cfg(feature = "encode")]
 pub mod demo;
+pub mod diff;
 #[cfg(feature = "encode")]
 pub mod encode;
 pub mod eval;

@@ -1,4 +1,5 @@
-//! What happens to indexes after their build: releases published, fetched and rolled back.
+//! What happens to indexes from night to night: compared, published, fetched and rolled back.
 
+pub mod diff;
 #[cfg(feature = "publish")]
 pub mod release;
