@@ -17,6 +17,7 @@ pub mod encode;
 pub mod eval;
 pub mod inspect;
 pub mod merge;
+pub mod programs;
 pub mod search;
 #[cfg(feature = "serve")]
 pub mod serve;
