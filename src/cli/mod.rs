@@ -24,6 +24,7 @@ pub mod merge;
 pub mod publish;
 #[cfg(feature = "publish")]
 pub mod releases;
+pub mod programs;
 pub mod search;
 #[cfg(feature = "serve")]
 pub mod serve;
