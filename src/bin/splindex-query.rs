@@ -20,7 +20,8 @@ enum Command {
     Search(cli::search::SearchArgs),
     Bench(cli::bench::BenchArgs),
     #[cfg(feature = "serve")]
-    Serve(cli::serve::ServeArgs),
+    Serve(Box<cli::serve::ServeArgs>),
+    Verify(cli::verify::VerifyArgs),
     Completions(cli::shell::CompletionsArgs),
     Man(cli::shell::ManArgs),
 }
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => cli::bench::run(&args, &common),
         #[cfg(feature = "serve")]
         Command::Serve(args) => cli::serve::run(&args, &common),
+        Command::Verify(args) => cli::verify::run(&args, &common),
         Command::Completions(args) => cli::shell::completions(&args, Cli::command()),
         Command::Man(args) => cli::shell::man(&args, Cli::command(), &common),
     })

@@ -74,6 +74,15 @@ impl Scalar {
         }
     }
 
+    /// It, for an error.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Scalar::Text(text) => format!("{text:?}"),
+            Scalar::Integer(number) => number.clone(),
+            other => other.kind().to_owned(),
+        }
+    }
+
     /// The text of field `name`; null is an empty text.
     pub(crate) fn into_text(self, name: &str) -> Result<String, String> {
         match self {
