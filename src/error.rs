@@ -37,6 +37,7 @@ pub const SETTINGS: &[&str] = &[
     "load",
     "max_k",
     "max_length",
+    "max_query_length",
     "max_query_terms",
     "memory",
     "min_impact",
@@ -70,6 +71,7 @@ pub const SETTINGS: &[&str] = &[
     "to",
     "top",
     "top_per_doc",
+    "verify",
     "vocabulary",
     "weights",
 ];

@@ -161,10 +161,15 @@ fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Comm
     }
     let bars = Bars::new(common);
     bars.begin("encoding", indexes.len() as u64);
-    let mut subjects = Vec::with_capacity(indexes.len());
+    let (mut subjects, mut warnings) = (Vec::with_capacity(indexes.len()), Vec::new());
     for (name, index) in names(&args.indexes).into_iter().zip(&indexes) {
-        subjects.push(subject(name, index, &file, args, cpu)?);
+        let (subject, warning) = subject(name, index, &file, args, cpu)?;
+        subjects.push(subject);
+        warnings.extend(warning);
         bars.advance(1);
+    }
+    if !common.quiet {
+        unique(warnings).iter().for_each(|warning| crate::cli::tell!("warning: {warning}"));
     }
     let measured = measure(&subjects, &plan, &bars)?;
     bars.finish();
@@ -197,21 +202,23 @@ fn hybrid_weight(index: &Index, args: &BenchArgs) -> Option<f64> {
     args.hybrid_weight.filter(|_| index.meta().is_hybrid())
 }
 
-/// An index and the queries of `file` for it, encoded and timed on the way.
+/// An index and the queries of `file` for it, encoded and timed on the way; and what is to be said
+/// of their model.
 fn subject<'a>(
     name: String,
     index: &'a Index,
     file: &QueryFile,
     args: &BenchArgs,
     cpu: Option<usize>,
-) -> Result<Subject<'a>> {
+) -> Result<(Subject<'a>, Option<String>)> {
     let model = args.query_model.as_deref();
     let side = QueryBuilder::load(index, model, hybrid_weight(index, args))?;
     let EncodedQueries { prepared, encoding } =
         suite::encode_all(&side, file, args.query_scale, args.runs, cpu)?;
     let (ids, queries) = prepared.into_iter().map(|p| (p.id, p.query)).unzip();
     let query_side = side.describe(file).into();
-    Ok(Subject { name, index, query_side, ids, queries, encoding })
+    let warning = side.other_model_warning();
+    Ok((Subject { name, index, query_side, ids, queries, encoding }, warning))
 }
 
 fn print_measured(measured: &Report, common: &Common) -> Result<()> {

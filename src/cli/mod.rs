@@ -20,11 +20,11 @@ pub mod eval;
 pub mod fetch;
 pub mod inspect;
 pub mod merge;
+pub mod programs;
 #[cfg(feature = "publish")]
 pub mod publish;
 #[cfg(feature = "publish")]
 pub mod releases;
-pub mod programs;
 pub mod search;
 #[cfg(feature = "serve")]
 pub mod serve;

@@ -120,6 +120,15 @@ impl Scalar {
         }
     }
 
+    /// It, for an error.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Scalar::Text(text) => format!("{text:?}"),
+            Scalar::Integer(number) => number.clone(),
+            other => other.kind().to_owned(),
+        }
+    }
+
     /// The text of field `name`; null is an empty text, a number (a title that is a year) its digits.
     pub(crate) fn into_text(self, name: &str) -> Result<String, String> {
         match self {

@@ -83,9 +83,9 @@ pub use pipeline::{EncodeJob, EncodeReport, encode_to_store};
 #[cfg(not(feature = "encode"))]
 pub use query::EncoderOptions;
 pub use query::QueryEncoder;
-pub use shipped::{QueryFiles, query_files};
 #[cfg(feature = "encode")]
 pub use reuse::Reused;
+pub use shipped::{QueryFiles, query_files};
 pub use tokenizer::{TextTokenizer, TokenIds};
 
 /// A text's sparse vector.

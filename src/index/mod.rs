@@ -372,13 +372,18 @@ impl Index {
         verify::checksums(self)
     }
 
-    /// Checks the checksum of every section, for readers whose output would hide damage.
+    /// Checks the checksum of every section and the bytes between them, for readers whose output
+    /// would hide damage.
     ///
     /// # Errors
     /// One that does not hold.
     pub fn check(&self) -> Result<()> {
         match verify::first_fault(self) {
-            None => Ok(()),
+            None => match self.padding_fault() {
+                None => Ok(()),
+                Some(fault) => Err(Error::data(&self.opened.path, Place::File, fault)
+                    .hint("run `splindex verify`, then copy or build the file again")),
+            },
             Some((kind, at)) => Err(corrupt(
                 &self.opened.path,
                 kind,
@@ -428,6 +433,12 @@ impl Index {
             end = end.max(range.end);
         }
         None
+    }
+
+    /// Asks the system to have every page of a mapped file at hand. A refusal, or a system
+    /// that cannot, changes nothing.
+    pub fn touch(&self) {
+        self.opened.source.touch();
     }
 
     /// Gives mapped pages back to the system, so that reading a whole file once does not

@@ -13,16 +13,18 @@ fn night() -> Folder {
     };
     let old: String = (0..60).map(|i| line(format!("d{i}"), text(i))).collect();
     let changed = old.replace("number5\n", "number5 anchor\n").replace("number6\n", "six\n");
-    let new: String = changed.lines().filter(|l| !l.starts_with("d7\t")).fold(
-        String::new(),
-        |all, line| all + line + "\n",
-    ) + "e1\tanchor chain\ne2\twhale song\ne3\tmoon\n";
+    let new: String = changed
+        .lines()
+        .filter(|l| !l.starts_with("d7\t"))
+        .fold(String::new(), |all, line| all + line + "\n")
+        + "e1\tanchor chain\ne2\twhale song\ne3\tmoon\n";
     folder.file("old.tsv", old);
     folder.file("new.tsv", new);
     for name in ["old", "new"] {
         folder.succeeds(&format!("build --bm25 --input {name}.tsv --output {name}.spx --quiet"));
     }
-    folder.file("queries.tsv", "q1\twhale song\nq2\tcoffee\nq3\tanchor\nq4\tnumber7 moon\nq5\txyz\n");
+    folder
+        .file("queries.tsv", "q1\twhale song\nq2\tcoffee\nq3\tanchor\nq4\tnumber7 moon\nq5\txyz\n");
     folder.file("qrels.txt", "q1 0 e2 1\nq1 0 d0 1\nq2 0 d3 1\nq4 0 d7 1\n");
     folder
 }
@@ -94,10 +96,16 @@ fn what_cannot_be_compared_is_one_error() {
     refuses("diff old.spx v.spx", &["v.spx: expected the field bm25 of old.spx, found learned"]);
     refuses("diff old.spx none.spx --html p.html", &["none.spx: no such file"]);
     refuses("diff old.spx old.tsv", &["old.tsv"]);
-    refuses("diff old.spx new.spx --fail-if lost>3", &["--fail-if \"lost>3\"", "expected one of added"]);
+    refuses(
+        "diff old.spx new.spx --fail-if lost>3",
+        &["--fail-if \"lost>3\"", "expected one of added"],
+    );
     refuses("diff old.spx new.spx --fail-if overlap@10<0.9", &["with --queries also overlap@K"]);
     let asked = "diff old.spx new.spx --queries queries.tsv";
-    refuses(&format!("{asked} --k 5 --fail-if overlap@10<0.9"), &["overlap@5, rbo", "\"overlap@10\""]);
+    refuses(
+        &format!("{asked} --k 5 --fail-if overlap@10<0.9"),
+        &["overlap@5, rbo", "\"overlap@10\""],
+    );
     refuses(&format!("{asked} --k 5,0"), &["--k must be 1 or more, found 0"]);
     refuses(&format!("{asked} --qrels none.txt"), &["none.txt: no such file"]);
     folder.file("other.txt", "x 0 d1 1\n");
@@ -109,5 +117,8 @@ fn what_cannot_be_compared_is_one_error() {
     let at = bytes.windows(3).rposition(|w| w == b"d59").unwrap();
     bytes[at + 2] ^= 1;
     folder.file("damaged.spx", bytes);
-    refuses("diff old.spx damaged.spx", &["damaged.spx: section NAMES", "its checksum does not hold"]);
+    refuses(
+        "diff old.spx damaged.spx",
+        &["damaged.spx: section NAMES", "its checksum does not hold"],
+    );
 }

@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use object_store::multipart::MultipartStore;
 use object_store::{
-    Attribute, Attributes, Error as Fault, GetOptions, ObjectStore,
-    ObjectStoreExt, PutMode, PutOptions, UpdateVersion, path::Path as Key,
+    Attribute, Attributes, Error as Fault, GetOptions, ObjectStore, ObjectStoreExt, PutMode,
+    PutOptions, UpdateVersion, path::Path as Key,
 };
 use tokio::runtime::{Builder, Runtime};
 
