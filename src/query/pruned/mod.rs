@@ -168,7 +168,7 @@ impl Pruned {
         let units = self.best_units(FIRST_UNITS + k / 8);
         units.iter().for_each(|&unit| bounds.prefetch(unit));
         for unit in units {
-            let frequent = bounds.of_unit(unit);
+            let frequent = bounds.of_unit(self.level, unit);
             let mut of_blocks = frequent;
             self.rare.bound(unit, &mut of_blocks);
             for (i, bound) in of_blocks.into_iter().enumerate() {

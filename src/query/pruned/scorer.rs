@@ -9,13 +9,9 @@ use super::super::select::Selector;
 use super::rare::Rare;
 use super::terms::{Postings, Term};
 use crate::format::postings::Damaged;
-use crate::format::skip::UNIT;
 
 /// Blocks that are scored together.
 pub(super) const BATCH: usize = 256;
-
-/// Blocks of a unit.
-const IN_UNIT: u32 = UNIT / DOCUMENTS as u32;
 
 /// A block whose bound is enough.
 #[derive(Debug, Clone, Copy)]
@@ -116,14 +112,14 @@ impl Scorer {
         count.block_terms(self.jobs.len() as u64);
         match &term.postings {
             Postings::Positions(pairs) => {
-                for job in &mut self.jobs {
-                    let (unit, block) = (job.at / IN_UNIT, job.at % IN_UNIT);
-                    let (at, len) = term.list.unit_run(unit as usize).ok_or(Damaged)?;
-                    let run = pairs.get(at..at + len).ok_or(Damaged)?;
+                let (windows, runs) = (term.list.windows, term.list.runs);
+                blocks::find_pairs(self.level, windows, runs, pairs.len(), &mut self.jobs)
+                    .ok_or(Damaged)?;
+                for job in &self.jobs {
+                    let run = &pairs[job.at as usize..][..usize::from(job.len)];
                     prefetch_line(run);
-                    prefetch_line(&run[len / 2..]);
-                    (job.at, job.len, job.block) = (at as u32, len as u16, block as u8);
-                    count.postings(len as u64);
+                    prefetch_line(&run[run.len() / 2..]);
+                    count.postings(run.len() as u64);
                 }
                 blocks::add_pairs(self.level, pairs, &self.jobs, term.weight, &mut self.scores);
             }
