@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::assemble::Target;
-use super::{BuildOptions, BuildReport, Collection, Memory, Scale, build_to};
+use super::{BuildOptions, BuildReport, Collection, Memory, Scale, analysed, build_to};
 use crate::bm25::{Bm25Params, Bm25Source};
 use crate::corpus::TextRecord;
 use crate::error::{Error, Place, Result};
@@ -166,8 +166,7 @@ impl Builder {
     /// As [`vectors`](Self::vectors), and those of the source.
     pub fn source(self, source: &mut dyn VectorSource) -> Result<Loaded> {
         let tmp = self.tmp_or_default()?;
-        let mut sources: Vec<Box<dyn VectorSource + '_>> = vec![Box::new(source)];
-        let collection = Collection::read(&mut sources, &self.options, &tmp, &*self.progress)?;
+        let collection = Collection::read(&mut [source], &self.options, &tmp, &*self.progress)?;
         Ok(Loaded { builder: self, collection })
     }
 
@@ -214,15 +213,13 @@ impl Builder {
         let tmp = self.tmp_or_default()?;
         let (mut source, kind) = self.analysed(texts, &tmp)?;
         self.options.hybrid = Some(kind);
-        let mut sources: Vec<Box<dyn VectorSource + '_>> = vec![Box::new(vectors)];
         let second: (&Path, &mut dyn VectorSource) = (Path::new(TEXTS), &mut source);
         let (options, progress) = (&self.options, &*self.progress);
-        let collection = Collection::read_hybrid(&mut sources, second, options, &tmp, progress)?;
+        let collection = Collection::read_hybrid(&mut [vectors], second, options, &tmp, progress)?;
         Ok(Loaded { builder: self, collection })
     }
 
-    /// Texts as BM25 vectors, and how they are made. A quarter of the memory is for what is
-    /// analysed before the mean length is known.
+    /// Texts as BM25 vectors, and how they are made.
     fn analysed<I, Id, Text>(
         &self,
         texts: I,
@@ -238,10 +235,7 @@ impl Builder {
             let (place, path) = (Place::Record(number), Arc::clone(&path));
             Ok(TextRecord { id: id.into(), text: text.into(), place, path })
         });
-        let room = self.options.memory.left(0) / 4;
-        let source = Bm25Source::within(room, tmp, records, self.bm25, |_| Ok(()))?;
-        let kind = source.field();
-        Ok((source, kind))
+        analysed(records, self.bm25, &[], &self.options, tmp, |_| None)
     }
 
     fn tmp_or_default(&self) -> Result<PathBuf> {

@@ -23,13 +23,14 @@ mod pack;
 mod parts;
 mod renumber;
 mod spool;
+mod texts;
 
 pub use bisected::Bisected;
 pub use collect::Collection;
-pub use estimate::{Estimate, Growth};
 pub use front::{Builder, Loaded, Order};
 pub use memory::Memory;
 pub use merge::{MergeOrder, MergeReport, merge};
+pub(crate) use texts::analysed;
 
 use std::path::Path;
 use std::time::Instant;
