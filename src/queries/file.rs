@@ -100,6 +100,27 @@ pub struct QueryFile {
 }
 
 impl QueryFile {
+    /// Queries from memory, all of them records; `name` is what errors call them.
+    ///
+    /// # Errors
+    /// With the record: an id that occurs twice, a weight that is negative or not finite.
+    pub fn of_queries(name: &Path, mut queries: Vec<QueryInput>) -> Result<Self> {
+        let mut ids = IdSet::default();
+        for (number, query) in (1..).zip(&mut queries) {
+            query.line = number;
+            let bad = |problem| Error::data(name, Place::Record(number), problem);
+            if !ids.insert(&query.id) {
+                let id = &query.id;
+                return Err(bad(format!("expected unique query ids, found {id:?} a second time")));
+            }
+            for body in [Some(&query.body), query.bm25.as_ref()].into_iter().flatten() {
+                let QueryBody::Weighted(tokens) = body else { continue };
+                tokens.iter().try_for_each(|(token, w)| check_weight(token, *w)).map_err(bad)?;
+            }
+        }
+        Ok(QueryFile { path: name.to_owned(), queries, vectors: true, notes: Vec::new() })
+    }
+
     /// The place of a query's [`line`](QueryInput::line), for errors.
     pub fn place(&self, line: u64) -> Place {
         if self.vectors { Place::Record(line) } else { Place::Line(line) }
