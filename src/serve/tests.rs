@@ -8,8 +8,8 @@ use crate::index::Index;
 use crate::progress::Silent;
 use crate::queries::file::{QueryKind, parse_queries};
 use crate::query::Algorithm;
-use crate::vectors::VectorSource;
-use crate::vectors::testing::{Memory, Vectors};
+use crate::vectors::testing::Vectors;
+use crate::vectors::{Documents, VectorSource};
 
 /// `documents` with a term in every second, every third … of them.
 fn vectors(documents: u32) -> Vectors {
@@ -22,7 +22,7 @@ fn vectors(documents: u32) -> Vectors {
 
 pub(super) fn index(path: &Path, documents: u32) {
     let vectors = vectors(documents);
-    let mut sources: Vec<Box<dyn VectorSource>> = vec![Box::new(Memory::new(&vectors))];
+    let mut sources: Vec<Box<dyn VectorSource>> = vec![Box::new(Documents::new(vectors.clone()))];
     let options = BuildOptions::default();
     let dir = path.parent().unwrap();
     let collection = Collection::read(&mut sources, &options, dir, &Silent).unwrap();

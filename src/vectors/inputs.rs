@@ -3,11 +3,12 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, Cursor, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::ciff::Ciff;
 use super::jsonl::JsonVectorReader;
-use super::parts::{one_kind, order_shards};
+use super::parts::{one_kind, order_shards, range_of};
 use super::reread::{Rereadable, unreadable};
 use super::sparse::{Sidecars, csr_len, open_csr, open_npz};
 use super::store::{Kind, Shard, StoreReader};
@@ -47,8 +48,7 @@ impl OpenedVectors {
             ));
         };
         let documents: u64 = lengths.iter().sum();
-        let at = |i: u64| (u128::from(documents) * u128::from(i) / u128::from(shard.count)) as u64;
-        let (start, end) = (at(shard.index), at(shard.index + 1));
+        let Range { start, end } = range_of(shard, documents);
         let (mut sources, mut base) = (Vec::new(), 0);
         for (source, len) in self.sources.into_iter().zip(lengths) {
             let from = start.clamp(base, base + len);

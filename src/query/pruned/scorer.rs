@@ -40,19 +40,43 @@ impl Scorer {
         Scorer { level, scores, best, rest, live: Vec::new(), jobs: Vec::new() }
     }
 
-    /// Scores up to [`BATCH`] blocks and hands on what can enter.
+    /// Scores any number of blocks and hands on what can enter.
     pub(super) fn score<C: Count>(
         &mut self,
-        batch: &[Candidate],
+        candidates: &[Candidate],
         terms: &[Term<'_>],
         rare: &Rare,
         documents: u32,
         selector: &mut Selector<'_>,
         count: &mut C,
     ) -> Result<(), Damaged> {
-        let enter = selector.enter();
+        for batch in candidates.chunks(BATCH) {
+            let enter = selector.enter();
+            self.begin(batch, rare);
+            for term in terms {
+                if self.live.is_empty() {
+                    break;
+                }
+                self.add_term(term, batch, count)?;
+                self.drop_below(enter);
+            }
+            for &slot in &self.live {
+                let first = batch[usize::from(slot)].block * DOCUMENTS as u32;
+                // Behind the last document only damage scores.
+                for (docid, score) in (first..documents).zip(self.scores[usize::from(slot)].0) {
+                    if score >= selector.enter() {
+                        selector.push(docid, score);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up to [`BATCH`] blocks in hand, with what their rare terms add.
+    fn begin(&mut self, batch: &[Candidate], rare: &Rare) {
         self.live.clear();
-        for (slot, candidate) in batch.iter().enumerate().take(BATCH) {
+        for (slot, candidate) in batch.iter().enumerate() {
             let scores = &mut self.scores[slot];
             *scores = Scores::default();
             let mut best = 0;
@@ -64,23 +88,6 @@ impl Scorer {
             (self.best[slot], self.rest[slot]) = (best, candidate.bound.saturating_sub(best));
             self.live.push(slot as u8);
         }
-        for term in terms {
-            if self.live.is_empty() {
-                return Ok(());
-            }
-            self.add_term(term, batch, count)?;
-            self.drop_below(enter);
-        }
-        for &slot in &self.live {
-            let first = batch[usize::from(slot)].block * DOCUMENTS as u32;
-            // Behind the last document only damage scores.
-            for (docid, score) in (first..documents).zip(self.scores[usize::from(slot)].0) {
-                if score >= selector.enter() {
-                    selector.push(docid, score);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Keeps the blocks that still promise `enter`.
