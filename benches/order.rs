@@ -74,7 +74,8 @@ fn from(docs: &[Vec<u32>], changed: f64, options: &BpOptions) {
         docs.for_each(|d| builder.push(d));
         builder.finish(2)
     };
-    let old = bisect(&forward(&mut docs[..n].iter()), &BpOptions::default(), &splindex::progress::Silent);
+    let old =
+        bisect(&forward(&mut docs[..n].iter()), &BpOptions::default(), &splindex::progress::Silent);
     // Every so many-th document is another; of these, every second has another id.
     let step = n / night;
     let another = |i: usize| i % step == 0 && i / step < night;
@@ -85,7 +86,10 @@ fn from(docs: &[Vec<u32>], changed: f64, options: &BpOptions) {
         (!another(doc) || doc / step % 2 == 0).then_some(doc as u32)
     };
     let report = |name: &str, order: &[u32], wall: f64, cpu: f64| {
-        println!("{name:<10} {:.4} bits/posting, {wall:.2} s, {cpu:.2} CPU s", log_gap(&today, order));
+        println!(
+            "{name:<10} {:.4} bits/posting, {wall:.2} s, {cpu:.2} CPU s",
+            log_gap(&today, order)
+        );
     };
     let timed = |work: &dyn Fn() -> Vec<u32>| {
         let (start, cpu) = (Instant::now(), cpu_seconds());

@@ -41,6 +41,7 @@ pub const SETTINGS: &[&str] = &[
     "min_weight",
     "model",
     "order",
+    "order_from",
     "output",
     "qrels",
     "queries",

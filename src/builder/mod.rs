@@ -24,7 +24,7 @@ mod parts;
 mod renumber;
 mod spool;
 
-pub use bisected::Bisected;
+pub use bisected::{Bisected, check_earlier};
 pub use collect::Collection;
 pub use estimate::{Estimate, Growth};
 pub use front::{Builder, Loaded, Order};

@@ -13,16 +13,18 @@ fn night() -> Folder {
     };
     let old: String = (0..60).map(|i| line(format!("d{i}"), text(i))).collect();
     let changed = old.replace("number5\n", "number5 anchor\n").replace("number6\n", "six\n");
-    let new: String = changed.lines().filter(|l| !l.starts_with("d7\t")).fold(
-        String::new(),
-        |all, line| all + line + "\n",
-    ) + "e1\tanchor chain\ne2\twhale song\ne3\tmoon\n";
+    let new: String = changed
+        .lines()
+        .filter(|l| !l.starts_with("d7\t"))
+        .fold(String::new(), |all, line| all + line + "\n")
+        + "e1\tanchor chain\ne2\twhale song\ne3\tmoon\n";
     folder.file("old.tsv", old);
     folder.file("new.tsv", new);
     for name in ["old", "new"] {
         folder.succeeds(&format!("build --bm25 --input {name}.tsv --output {name}.spx --quiet"));
     }
-    folder.file("queries.tsv", "q1\twhale song\nq2\tcoffee\nq3\tanchor\nq4\tnumber7 moon\nq5\txyz\n");
+    folder
+        .file("queries.tsv", "q1\twhale song\nq2\tcoffee\nq3\tanchor\nq4\tnumber7 moon\nq5\txyz\n");
     folder.file("qrels.txt", "q1 0 e2 1\nq1 0 d0 1\nq2 0 d3 1\nq4 0 d7 1\n");
     folder
 }
@@ -94,10 +96,16 @@ fn what_cannot_be_compared_is_one_error() {
     refuses("diff old.spx v.spx", &["v.spx: expected the field bm25 of old.spx, found learned"]);
     refuses("diff old.spx none.spx --html p.html", &["none.spx: no such file"]);
     refuses("diff old.spx old.tsv", &["old.tsv"]);
-    refuses("diff old.spx new.spx --fail-if lost>3", &["--fail-if \"lost>3\"", "expected one of added"]);
+    refuses(
+        "diff old.spx new.spx --fail-if lost>3",
+        &["--fail-if \"lost>3\"", "expected one of added"],
+    );
     refuses("diff old.spx new.spx --fail-if overlap@10<0.9", &["with --queries also overlap@K"]);
     let asked = "diff old.spx new.spx --queries queries.tsv";
-    refuses(&format!("{asked} --k 5 --fail-if overlap@10<0.9"), &["overlap@5, rbo", "\"overlap@10\""]);
+    refuses(
+        &format!("{asked} --k 5 --fail-if overlap@10<0.9"),
+        &["overlap@5, rbo", "\"overlap@10\""],
+    );
     refuses(&format!("{asked} --k 5,0"), &["--k must be 1 or more, found 0"]);
     refuses(&format!("{asked} --qrels none.txt"), &["none.txt: no such file"]);
     folder.file("other.txt", "x 0 d1 1\n");
@@ -109,5 +117,55 @@ fn what_cannot_be_compared_is_one_error() {
     let at = bytes.windows(3).rposition(|w| w == b"d59").unwrap();
     bytes[at + 2] ^= 1;
     folder.file("damaged.spx", bytes);
-    refuses("diff old.spx damaged.spx", &["damaged.spx: section NAMES", "its checksum does not hold"]);
+    refuses(
+        "diff old.spx damaged.spx",
+        &["damaged.spx: section NAMES", "its checksum does not hold"],
+    );
+}
+
+/// The commands of docs/nightly.md, with the small model of data/goldens.
+#[cfg(feature = "encode")]
+#[test]
+fn a_night_goes_from_texts_to_a_gate() {
+    let folder = night();
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/data/goldens/bert");
+    let encode = format!("encode --model {model} --max-length 32 --quiet");
+    folder.succeeds(&format!("{encode} --input old.tsv --output yesterday"));
+    folder.succeeds("build --input yesterday --output y.spx --order bp --scale 3 --quiet");
+    let reuse = format!("{encode} --input new.tsv --output today --reuse yesterday --json");
+    let json: serde_json::Value = serde_json::from_str(&folder.succeeds(&reuse).0).unwrap();
+    assert_eq!(json["reuse"]["kept"], 57);
+    let build = "build --input today --output t.spx --order-from y.spx --scale 3";
+    let (_, said) = folder.succeeds(build);
+    assert!(said.contains("\norder: log-gap "), "{said}");
+    let (out, _) = folder.succeeds("inspect t.spx --json");
+    let index: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let (out, _) = folder.succeeds("inspect y.spx --json");
+    let earlier: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(index["provenance"]["order_from"], earlier["content_id"]);
+    assert_eq!(
+        (&index["meta"]["reordered"], &earlier["provenance"]["order_from"]),
+        (&true.into(), &serde_json::Value::Null)
+    );
+    let gate = format!(
+        "diff y.spx t.spx --queries queries.tsv --query-model {model} --k 10 --fail-if \
+         overlap@10<0.5,changed>4%,removed>4% --json --quiet"
+    );
+    let json: serde_json::Value = serde_json::from_str(&folder.succeeds(&gate).0).unwrap();
+    let documents = &json["documents"];
+    assert_eq!((&documents["same"], &documents["changed"]), (&57.into(), &2.into()));
+
+    let refuses = |words: &str, expected: &[&str]| folder.refuses(SPLINDEX, words, expected);
+    refuses(
+        "build --input today --output x.spx --order-from old.spx",
+        &["old.spx: expected an index under an order of its own", "--order-from takes an index"],
+    );
+    refuses(
+        "build --input today --output x.spx --order-from none.spx",
+        &["none.spx: no such file"],
+    );
+    refuses("build --input today --output x.spx --order-from old.tsv", &["old.tsv"]);
+    let output =
+        folder.splindex("build --input today --output x.spx --order bp --order-from y.spx");
+    assert_eq!(output.status.code(), Some(2));
 }
