@@ -44,6 +44,7 @@ pub const SETTINGS: &[&str] = &[
     "min_weight",
     "model",
     "order",
+    "order_from",
     "output",
     "pointer",
     "qrels",

@@ -26,7 +26,7 @@ mod renumber;
 mod spool;
 mod texts;
 
-pub use bisected::Bisected;
+pub use bisected::{Bisected, check_earlier};
 pub use collect::Collection;
 pub use front::{Builder, Loaded, Order};
 pub use inputs::check_output;

@@ -35,6 +35,13 @@ impl Default for BpOptions {
     }
 }
 
+impl BpOptions {
+    /// For an order that is good but for a few documents ([`nightly`](super::nightly)).
+    pub fn nightly() -> Self {
+        BpOptions { iterations: 3, settled: 0.02, ..Self::default() }
+    }
+}
+
 /// Parts of more documents than this hand their halves to two workers.
 const JOIN_ABOVE: usize = 4096;
 /// Parts of more postings than this use all workers inside one iteration.

@@ -122,3 +122,50 @@ fn what_cannot_be_compared_is_one_error() {
         &["damaged.spx: section NAMES", "its checksum does not hold"],
     );
 }
+
+/// The commands of docs/nightly.md, with the small model of data/goldens.
+#[cfg(feature = "encode")]
+#[test]
+fn a_night_goes_from_texts_to_a_gate() {
+    let folder = night();
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/data/goldens/bert");
+    let encode = format!("encode --model {model} --max-length 32 --quiet");
+    folder.succeeds(&format!("{encode} --input old.tsv --output yesterday"));
+    folder.succeeds("build --input yesterday --output y.spx --order bp --scale 3 --quiet");
+    let reuse = format!("{encode} --input new.tsv --output today --reuse yesterday --json");
+    let json: serde_json::Value = serde_json::from_str(&folder.succeeds(&reuse).0).unwrap();
+    assert_eq!(json["reuse"]["kept"], 57);
+    let build = "build --input today --output t.spx --order-from y.spx --scale 3";
+    let (_, said) = folder.succeeds(build);
+    assert!(said.contains("\norder: log-gap "), "{said}");
+    let (out, _) = folder.succeeds("inspect t.spx --json");
+    let index: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let (out, _) = folder.succeeds("inspect y.spx --json");
+    let earlier: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(index["provenance"]["order_from"], earlier["content_id"]);
+    assert_eq!(
+        (&index["meta"]["reordered"], &earlier["provenance"]["order_from"]),
+        (&true.into(), &serde_json::Value::Null)
+    );
+    let gate = format!(
+        "diff y.spx t.spx --queries queries.tsv --query-model {model} --k 10 --fail-if \
+         overlap@10<0.5,changed>4%,removed>4% --json --quiet"
+    );
+    let json: serde_json::Value = serde_json::from_str(&folder.succeeds(&gate).0).unwrap();
+    let documents = &json["documents"];
+    assert_eq!((&documents["same"], &documents["changed"]), (&57.into(), &2.into()));
+
+    let refuses = |words: &str, expected: &[&str]| folder.refuses(SPLINDEX, words, expected);
+    refuses(
+        "build --input today --output x.spx --order-from old.spx",
+        &["old.spx: expected an index under an order of its own", "--order-from takes an index"],
+    );
+    refuses(
+        "build --input today --output x.spx --order-from none.spx",
+        &["none.spx: no such file"],
+    );
+    refuses("build --input today --output x.spx --order-from old.tsv", &["old.tsv"]);
+    let output =
+        folder.splindex("build --input today --output x.spx --order bp --order-from y.spx");
+    assert_eq!(output.status.code(), Some(2));
+}

@@ -162,7 +162,7 @@ fn pruned_weights_and_other_scales_show() {
     assert_eq!((diff.documents.changed, diff.documents.changed_terms), (24, 24));
     assert_eq!(diff.parameters.len(), 1);
     assert_eq!(diff.parameters[0].name, "pruning.top_per_doc");
-    assert_eq!(diff.parameters[0].values, [serde_json::Value::from(0), serde_json::Value::from(2)]);
+    assert_eq!(diff.parameters[0].values, [serde_json::json!(0), serde_json::json!(2)]);
 
     let scaled = Builder::new().vectors(documents(0.37)).unwrap().index().unwrap();
     let diff = compare(&a, &scaled, &Silent).unwrap();

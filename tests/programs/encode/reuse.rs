@@ -41,7 +41,7 @@ fn night() -> Run {
 fn said(run: &Run, store: &str, flags: &[&str]) -> String {
     let output = run.command(&golden("bert"), store, flags).output().unwrap();
     assert!(output.status.success(), "{}", message(&output));
-    message(&output).replace(&format!("{}/", run.path("").display()), "")
+    message(&output).replace(&format!("{}/", run.dir.path().display()), "")
 }
 
 #[test]
@@ -125,8 +125,8 @@ fn of_a_long_text_only_what_is_read_counts() {
     assert_eq!(changed(long.clone() + "and glass"), kept);
     assert_eq!(changed(long[..long.len() - 9].to_owned()), kept);
     assert_eq!(changed(format!("glass {long}")), "reuse: 1 kept, 1 changed, 0 new, 0 removed");
-    // What was cut off is not the text that ends there.
-    let part = &long[..long[..520].rfind(' ').unwrap()];
+    // The first part alone is read as a whole text.
+    let part = &long[..long[512..].find(' ').unwrap() + 512];
     assert_eq!(changed(part.to_owned()), "reuse: 1 kept, 1 changed, 0 new, 0 removed");
 }
 
@@ -151,22 +151,22 @@ fn half_weights_and_pruned_ones_are_kept_as_they_are() {
 fn a_store_that_does_not_fit_is_an_error_alone_and_passed_over_beside_others() {
     let run = Run::new("a\triver\nb\tmoon\n");
     run.encode("old", &[]);
-    run.encode("short", &["--max-length", "16"]);
+    run.encode("top", &["--top", "16"]);
     let path = |name: &str| run.path(name).to_str().unwrap().to_owned();
-    let (old, short) = (path("old"), path("short"));
+    let (old, top) = (path("old"), path("top"));
     assert_eq!(
-        run.refused(&golden("bert"), "new", &["--reuse", &short]),
-        "error: short: expected vectors made with encoding.max_length = 32, found 16; --reuse takes \
+        run.refused(&golden("bert"), "new", &["--reuse", &top]),
+        "error: top: expected vectors made with encoding.top = null, found 16; --reuse takes \
          vectors of the same model and settings: name such a store, or leave it out to encode every \
          text"
     );
     assert!(!run.path("new").exists(), "nothing is half-made");
-    let said = said(&run, "new", &["--reuse", &short, &old]);
-    let note = "note: short is passed over, nothing is kept of it: expected vectors made with \
-                encoding.max_length = 32, found 16";
+    let said = said(&run, "new", &["--reuse", &top, &old]);
+    let note = "note: top is passed over, nothing is kept of it: expected vectors made with \
+                encoding.top = null, found 16";
     assert!(said.contains(note) && said.ends_with("reuse: 2 kept, 0 changed, 0 new, 0 removed"));
 
-    let e = run.refused(&golden("distilbert"), "other", &["--reuse", &old, "--max-length", "32"]);
+    let e = run.refused(&golden("distilbert"), "other", &["--reuse", &old]);
     assert!(e.contains("expected vectors made with encoding.model."), "{e}");
     let e = run.refused(&golden("bert"), "other", &["--reuse", &old, "--kind", "query"]);
     assert!(e.contains("expected vectors made with kind = \"query\", found \"document\""), "{e}");
