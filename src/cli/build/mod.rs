@@ -13,6 +13,7 @@ use super::progress::Bars;
 use crate::builder::{Bisected, BuildOptions, Collection, build_in, check_earlier, check_output};
 use crate::error::{Error, Place, Result};
 use crate::format::ShardMeta;
+use crate::index::Index;
 use crate::order;
 use crate::output::{folder, refuse_inputs};
 
