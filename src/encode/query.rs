@@ -9,7 +9,7 @@ use super::tokenizer::TextTokenizer;
 use super::{DEFAULT_MAX_LENGTH, Encoded, Progress, TextEncoder, hub, info, prune, table};
 use crate::error::{Error, Result};
 use crate::vectors::TokenTable;
-use crate::vectors::store::{Kind, ModelInfo};
+use crate::vectors::store::{Kind, ModelInfo, TextDigest};
 
 /// What a [`QueryEncoder`] without a model needs to know.
 #[cfg(not(feature = "encode"))]
@@ -106,6 +106,14 @@ impl TextEncoder for QueryEncoder {
         }
     }
 
+    fn digests(&self, text: &str) -> Vec<TextDigest> {
+        match &self.0 {
+            By::Table(table) => table.side.digests(&table.tokenizer, text),
+            #[cfg(feature = "encode")]
+            By::Model(encoder) => encoder.digests(text),
+        }
+    }
+
     fn padding(&self) -> usize {
         match &self.0 {
             By::Table(_) => 0,
@@ -164,7 +172,10 @@ impl Table {
             n => n,
         };
         let tokenizer = TextTokenizer::load(&side.dir, max_length)?;
-        let bytes = info::read(path)?;
+        let bytes = match path.extension().is_some_and(|extension| extension == "json") {
+            true => info::read_json(path)?,
+            false => info::read(path)?,
+        };
         let weights = table::read(path, &bytes, tokenizer.tokens())?;
         let info = ModelInfo {
             name: info::name(root),
@@ -189,7 +200,7 @@ impl Table {
         let weight = |id: u32| (id, self.weights[id as usize]);
         let terms = pieces.ids.into_iter().map(weight).filter(|&(_, w)| w > 0.0).collect();
         let terms = prune(terms, self.side.top, 0.0);
-        Ok(Encoded { terms, truncated: pieces.truncated })
+        Ok(Encoded { terms, truncated: pieces.truncated, part: pieces.part })
     }
 }
 

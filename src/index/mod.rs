@@ -20,8 +20,9 @@ use std::sync::{Arc, OnceLock};
 
 use zerocopy::FromBytes;
 
+use crate::corpus::sniff;
 use crate::error::{Error, Place, Result};
-use crate::format::header::{Section, hex};
+use crate::format::header::{MAGIC, Section, hex};
 use crate::format::layout::{self, corrupt};
 use crate::format::lexicon::Lexicon;
 use crate::format::names::Names;
@@ -77,6 +78,12 @@ impl Index {
 
     fn of_source(path: &Path, source: Source) -> Result<Self> {
         let bytes = source.bytes();
+        if !bytes.starts_with(&MAGIC)
+            && let Some((found, hint)) = sniff::instead_of_index(bytes)
+        {
+            let problem = format!("expected an index of splindex, found {found}");
+            return Err(Error::data(path, Place::File, problem).hint(hint));
+        }
         let layout = Layout::parse(path, bytes)?;
         let at = layout.required(path, SectionKind::Meta)?;
         let meta = Meta::decode(path, &bytes[at.clone()], at.start as u64)?;
@@ -155,7 +162,7 @@ impl Index {
         }
         let mut magic = [0; 8];
         std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
-            && magic == crate::format::header::MAGIC
+            && magic == MAGIC
     }
 
     /// The file this index was opened from.

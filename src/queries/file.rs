@@ -109,6 +109,27 @@ pub struct QueryFile {
 }
 
 impl QueryFile {
+    /// Queries from memory, all of them records; `name` is what errors call them.
+    ///
+    /// # Errors
+    /// With the record: an id that occurs twice, a weight that is negative or not finite.
+    pub fn of_queries(name: &Path, mut queries: Vec<QueryInput>) -> Result<Self> {
+        let mut ids = IdSet::default();
+        for (number, query) in (1..).zip(&mut queries) {
+            query.line = number;
+            let bad = |problem| Error::data(name, Place::Record(number), problem);
+            if !ids.insert(&query.id) {
+                let id = &query.id;
+                return Err(bad(format!("expected unique query ids, found {id:?} a second time")));
+            }
+            for body in [Some(&query.body), query.bm25.as_ref()].into_iter().flatten() {
+                let QueryBody::Weighted(tokens) = body else { continue };
+                tokens.iter().try_for_each(|(token, w)| check_weight(token, *w)).map_err(bad)?;
+            }
+        }
+        Ok(QueryFile { path: name.to_owned(), queries, vectors: true, notes: Vec::new() })
+    }
+
     /// The place of a query's [`line`](QueryInput::line), for errors.
     pub fn place(&self, line: u64) -> Place {
         if self.vectors { Place::Record(line) } else { Place::Line(line) }
@@ -207,7 +228,7 @@ fn parse_any(
     let mut raw = Vec::new();
     let mut ids = IdSet::default();
     let mut is_json = None;
-    let (headers, tabs) = (Notes::default(), Notes::default());
+    let (notes, tabs) = (Notes::default(), Notes::default());
     while lines.advance()? {
         let line = lines.text();
         if wishes.is_some() && is_json.is_none() && begins_array(line) {
@@ -216,7 +237,7 @@ fn parse_any(
         }
         let is_json = *is_json.get_or_insert(line.trim_start().starts_with('{'));
         if !is_json && is_header(line.split('\t')) {
-            headers.header(&lines);
+            notes.header(&lines);
             continue;
         }
         let query = if let Some(wishes) = wishes.as_deref_mut().filter(|_| is_json) {
@@ -237,8 +258,13 @@ fn parse_any(
                 lines.error(format!("expected unique query ids, found {id:?} a second time"))
             );
         }
-        if !is_json && matches!(&body, QueryBody::Text(text) if text.contains('\t')) {
-            tabs.tabs(&lines);
+        if let QueryBody::Text(text) = &body {
+            if !is_json && text.contains('\t') {
+                tabs.tabs(&lines);
+            }
+            if text.contains('\u{feff}') {
+                notes.mark(&lines);
+            }
         }
         raw.push(QueryInput { id, line: lines.number(), body, bm25 });
     }
@@ -248,7 +274,7 @@ fn parse_any(
     if let Some(wishes) = wishes {
         wishes.resize(raw.len(), Wishes::default());
     }
-    let (path, notes) = (path.to_owned(), headers.all());
+    let (path, notes) = (path.to_owned(), notes.all());
     let mut file = QueryFile { path, queries: raw, vectors: false, notes };
     if is_json == Some(false) && interpret(&mut file, kind)? == QueryKind::Text {
         file.notes.extend(tabs.all());

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use super::super::progress::Bars;
 use super::args::BuildArgs;
 use crate::bm25::{AvgDl, Bm25Params, Bm25Source};
-use crate::builder::{BuildOptions, Collection, Estimate, Growth, Scale};
+use crate::builder::{
+    self, BuildOptions, Collection, Estimate, Growth, Scale, check_shard, shard_meta, texts_of,
+};
 use crate::corpus::CorpusReader;
 use crate::error::{Error, Place, Result};
-use crate::format::{FieldKind, Provenance, ShardMeta};
-use crate::vectors::inputs::{OpenedVectors, open_documents};
-use crate::vectors::store::Shard;
+use crate::format::{FieldKind, Provenance};
+use crate::vectors::inputs::open_documents;
 use crate::vectors::{Slice, VectorSource};
 
 /// The documents of `--input`, with BM25 of `--hybrid-text` beside them.
@@ -22,7 +23,7 @@ pub(super) fn vectors(
     bars: &Bars<'_>,
 ) -> Result<Collection> {
     let mut opened = open_documents(&args.input, &args.sidecars(tmp))?;
-    lone_shard(args, &opened)?;
+    check_shard(&args.input[0], &opened, args.scale.0)?;
     if let Some(shard) = args.shard {
         opened = opened.cut(shard)?;
     }
@@ -35,39 +36,8 @@ pub(super) fn vectors(
     };
     let (texts, kind) = open_texts(args, &args.hybrid_text, &sources, options, tmp, bars)?;
     options.hybrid = Some(kind);
-    let mut texts = Slice::new(texts, options.shard.doc_base, documents(&sources, options));
+    let mut texts = Slice::new(texts, options.shard.doc_base, texts_of(&sources, &options.shard));
     Collection::read_hybrid(&mut sources, (first, &mut texts), options, tmp, bars)
-}
-
-/// One shard of an encoded collection becomes a shard to be merged, and only a scale that
-/// all of them share lets them be; without one, the others have rather been forgotten.
-fn lone_shard(args: &BuildArgs, opened: &OpenedVectors) -> Result<()> {
-    let Some((Shard { index, count }, _)) = opened.shard else { return Ok(()) };
-    if !matches!(args.scale.0, Scale::Auto) {
-        return Ok(());
-    }
-    let problem =
-        format!("expected all {count} shards of the collection, found shard {index} alone");
-    Err(Error::data(&args.input[0], Place::File, problem).hint(
-        "give every shard, or a --scale W that all shards share, to build this one for `splindex merge`",
-    ))
-}
-
-/// How many texts go with the vectors: those of a shard, else all, so that some too many are
-/// noticed.
-fn documents(sources: &[Box<dyn VectorSource + '_>], options: &BuildOptions) -> u64 {
-    let ShardMeta { index, count, .. } = options.shard;
-    let last = index + 1 >= count;
-    let known = sources.iter().map(|source| source.len_hint()).sum::<Option<u64>>();
-    known.filter(|_| !last).unwrap_or(u64::MAX)
-}
-
-fn shard_meta(shard: Option<(Shard, u64)>) -> Result<ShardMeta> {
-    let Some((Shard { index, count }, doc_base)) = shard else { return Ok(ShardMeta::default()) };
-    match (u32::try_from(index), u32::try_from(count)) {
-        (Ok(index), Ok(count)) => Ok(ShardMeta { index, count, doc_base }),
-        _ => Err(Error::Usage(format!("--shard {index}/{count}: at most 2^32 shards"))),
-    }
 }
 
 /// BM25 of the texts of `--input`.
@@ -125,10 +95,6 @@ fn open_texts(
     Ok((Box::new(source), FieldKind::Bm25 { k1, b, avgdl, stemmer, stopwords }))
 }
 
-/// File names without directories: a shipped index should not tell where it was built.
 fn input_names(args: &BuildArgs) -> Vec<String> {
-    let name = |path: &PathBuf| {
-        path.file_name().map_or_else(|| "-".into(), |name| name.to_string_lossy().into_owned())
-    };
-    args.input.iter().chain(&args.hybrid_text).map(name).collect()
+    builder::input_names(args.input.iter().chain(&args.hybrid_text))
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 use super::{QueryBody, QueryKind, Wishes, check_weight, repeated};
-use crate::corpus::json::{ID_NAMES, Key, Scalar, first_id, first_value, json_problem, set_once};
+use crate::corpus::json::{ID_NAMES, Key, Scalar, first_id, first_value, parse_line, set_once};
 
 const TEXT: usize = ID_NAMES.len() + 1;
 const VECTOR: usize = TEXT + 3;
@@ -58,11 +58,7 @@ fn wishes(k: Option<Scalar>, algorithm: Option<Scalar>) -> Result<Wishes, String
 }
 
 fn object(line: &str, asked: bool) -> Result<JsonFields, String> {
-    let mut json = serde_json::Deserializer::from_str(line);
-    Object { asked }
-        .deserialize(&mut json)
-        .and_then(|object| json.end().map(|()| object))
-        .map_err(|e| json_problem(&e, line))
+    parse_line(line, |json| Object { asked }.deserialize(json))
 }
 
 fn interpreted(object: JsonFields, kind: QueryKind) -> Result<Parsed, String> {
