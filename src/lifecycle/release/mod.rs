@@ -50,9 +50,9 @@ mod publish;
 mod remote;
 mod retire;
 mod store;
-mod upload;
 #[cfg(test)]
 mod tests;
+mod upload;
 
 pub use cache::{Cache, Cached};
 pub use fetch::{Fetched, MANIFEST_FILE, QUERY_MODEL_FOLDER};

@@ -197,15 +197,16 @@ impl Store {
         if target == pointer.release {
             return Ok(RolledBack { release, from, outcome: Outcome::Current });
         }
-        let objects = release.manifest.objects().map(|object| object.path.clone()).collect();
-        let intent = Intent::announce(remote, objects, SystemTime::now(), progress)?;
-        intent.names_release(&target, progress)?;
-        let gone = retire::retiring(remote, progress)?.contains(&release_path(&target));
-        if gone {
+        let objects = release.manifest.objects().map(|object| object.path.clone());
+        let names = objects.chain([release_path(&target)]).collect();
+        let intent = Intent::announce(remote, names, SystemTime::now(), progress)?;
+        // After the intent: who retires releases now either sees it or is seen. See `retire`.
+        if retire::retiring(remote, progress)?.contains(&release_path(&target)) {
             let file = remote.name(&release_path(&target));
             return Err(Error::data(file, Place::File, "the release is being retired")
                 .hint("give another: `splindex releases DEST` lists them"));
         }
+        read_release(remote, &target, progress)?;
         publish::check_whole(remote, &release, progress)?;
         let time = publish::rfc3339(SystemTime::now());
         let moved = Pointer::to(&release, from.clone(), time);
