@@ -49,6 +49,12 @@ pub(super) fn is_no_bucket(error: &object_store::Error) -> bool {
         .any(|sign| text.contains(sign))
 }
 
+/// Whether the store understood what was asked and says no.
+pub(super) fn is_refusal(error: &object_store::Error) -> bool {
+    let text = chain(error).join(" ");
+    text.contains("status code: 4") || text.contains("error response:")
+}
+
 /// All messages of an error and its sources.
 fn chain(error: &object_store::Error) -> Vec<String> {
     let mut messages = vec![error.to_string()];

@@ -16,7 +16,7 @@ use object_store::{Error as Fault, PutMultipartOptions, path::Path as Key};
 use serde::{Deserialize, Serialize};
 
 use super::cloud::{AT_ONCE, Cloud, PIECE, attributes};
-use super::faults::fault;
+use super::faults::{fault, is_no_bucket, is_refusal};
 use super::folder::changed;
 use super::manifest::Object;
 use super::remote::{Head, Remote};
@@ -193,6 +193,13 @@ impl<'c> Upload<'c> {
         let ended = self.cloud.wait(progress, async {
             Ok(self.parts.complete_multipart(&self.key, &begun.id, parts).await)
         })?;
+        if let Err(error) = &ended
+            && is_refusal(error)
+        {
+            // A part is not what it should be, as after a proxy that cuts: none of them is kept.
+            self.abort(&begun.id);
+            self.done(progress)?;
+        }
         ended.map(drop).map_err(|e| self.sent(e))
     }
 
@@ -225,7 +232,7 @@ impl<'c> Upload<'c> {
 
     fn sent(&self, error: Fault) -> Sent {
         match error {
-            Fault::NotFound { .. } if !super::faults::is_no_bucket(&error) => Sent::Forgotten,
+            Fault::NotFound { .. } if !is_no_bucket(&error) => Sent::Forgotten,
             error => Sent::Failed(self.fault(error)),
         }
     }
