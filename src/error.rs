@@ -17,6 +17,7 @@ pub const SETTINGS: &[&str] = &[
     "b",
     "bits",
     "bm25",
+    "cache_size",
     "codec",
     "device",
     "dtype",
@@ -30,11 +31,13 @@ pub const SETTINGS: &[&str] = &[
     "input",
     "k",
     "k1",
+    "keep",
     "kind",
     "like",
     "load",
     "max_k",
     "max_length",
+    "max_query_length",
     "max_query_terms",
     "memory",
     "min_impact",
@@ -43,6 +46,7 @@ pub const SETTINGS: &[&str] = &[
     "order",
     "order_from",
     "output",
+    "pointer",
     "qrels",
     "queries",
     "query_kind",
@@ -68,9 +72,13 @@ pub const SETTINGS: &[&str] = &[
     "to",
     "top",
     "top_per_doc",
+    "verify",
     "vocabulary",
     "weights",
 ];
+
+/// The problem of a file that is not there.
+const MISSING: &str = "no such file or directory";
 
 /// Where in a file something was wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -257,9 +265,14 @@ impl Error {
     pub fn io(action: &'static str, path: impl AsRef<Path>, source: io::Error) -> Self {
         let path = path.as_ref().to_owned();
         if source.kind() == io::ErrorKind::NotFound && matches!(action, "open" | "read" | "map") {
-            return Error::data(path, Place::File, "no such file or directory");
+            return Error::data(path, Place::File, MISSING);
         }
         Error::Io { action, path, source }
+    }
+
+    /// Whether an input is not there at all: what a binding may have an error of its own for.
+    pub fn is_missing_file(&self) -> bool {
+        matches!(self, Error::Data(data) if data.place == Place::File && data.problem == MISSING)
     }
 
     /// Exit code: 2 bad input or usage, 3 I/O or internal, 130 stopped. (1 is a check that
@@ -314,8 +327,9 @@ mod tests {
     #[test]
     fn a_missing_input_is_bad_input_and_a_full_disk_is_not() {
         let gone = io::Error::from(io::ErrorKind::NotFound);
-        assert_eq!(Error::io("open", "x", gone).exit_code(), 2);
-        let full = io::Error::from(io::ErrorKind::StorageFull);
-        assert_eq!(Error::io("write", "x", full).exit_code(), 3);
+        let gone = Error::io("open", "x", gone);
+        assert!(gone.exit_code() == 2 && gone.is_missing_file());
+        let full = Error::io("write", "x", io::Error::from(io::ErrorKind::StorageFull));
+        assert!(full.exit_code() == 3 && !full.is_missing_file());
     }
 }

@@ -2,37 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
-use splindex::cli::{self, Common};
-
-/// Exact top-k retrieval on splindex index files
-#[derive(Parser)]
-#[command(name = "splindex-query", version, arg_required_else_help = true)]
-struct Cli {
-    #[command(flatten)]
-    common: Common,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    Search(cli::search::SearchArgs),
-    Bench(cli::bench::BenchArgs),
-    #[cfg(feature = "serve")]
-    Serve(cli::serve::ServeArgs),
-    Completions(cli::shell::CompletionsArgs),
-    Man(cli::shell::ManArgs),
-}
-
 fn main() -> ExitCode {
-    let Cli { common, command } = cli::parse();
-    cli::exit(match command {
-        Command::Search(args) => cli::search::run(&args, &common),
-        Command::Bench(args) => cli::bench::run(&args, &common),
-        #[cfg(feature = "serve")]
-        Command::Serve(args) => cli::serve::run(&args, &common),
-        Command::Completions(args) => cli::shell::completions(&args, Cli::command()),
-        Command::Man(args) => cli::shell::man(&args, Cli::command(), &common),
-    })
+    splindex::cli::programs::splindex_query(std::env::args_os())
 }

@@ -2,49 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
-use splindex::cli::{self, Common};
-
-/// Learned-sparse indexes: encode texts, build, check and evaluate
-#[derive(Parser)]
-#[command(version, arg_required_else_help = true)]
-struct Cli {
-    #[command(flatten)]
-    common: Common,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    Demo(cli::demo::DemoArgs),
-    Encode(cli::encode::EncodeArgs),
-    Build(cli::build::BuildArgs),
-    Merge(cli::merge::MergeArgs),
-    Convert(cli::convert::ConvertArgs),
-    Eval(cli::eval::EvalArgs),
-    Synth(cli::synth::SynthArgs),
-    Inspect(cli::inspect::InspectArgs),
-    Diff(cli::diff::DiffArgs),
-    Verify(cli::verify::VerifyArgs),
-    Completions(cli::shell::CompletionsArgs),
-    Man(cli::shell::ManArgs),
-}
-
 fn main() -> ExitCode {
-    let Cli { common, command } = cli::parse();
-    cli::exit(match command {
-        Command::Demo(args) => cli::demo::run(&args, &common),
-        Command::Encode(args) => cli::encode::run(&args, &common),
-        Command::Build(args) => cli::build::run(&args, &common),
-        Command::Merge(args) => cli::merge::run(&args, &common),
-        Command::Convert(args) => cli::convert::run(&args, &common),
-        Command::Eval(args) => cli::eval::run(&args, &common),
-        Command::Synth(args) => cli::synth::run(&args, &common),
-        Command::Inspect(args) => cli::inspect::run(&args, &common),
-        Command::Diff(args) => cli::diff::run(&args, &common),
-        Command::Verify(args) => cli::verify::run(&args, &common),
-        Command::Completions(args) => cli::shell::completions(&args, Cli::command()),
-        Command::Man(args) => cli::shell::man(&args, Cli::command(), &common),
-    })
+    splindex::cli::programs::splindex(std::env::args_os())
 }

@@ -2,19 +2,23 @@
 //! or an open index.
 
 use std::io::{Cursor, Seek, Write};
+use std::ops::DerefMut;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::assemble::Target;
-use super::{BuildOptions, BuildReport, Collection, Memory, Scale, build_to};
+use super::inputs::{check_shard, input_names, shard_meta, texts_of};
+use super::{BuildOptions, BuildReport, Collection, Memory, Scale, analysed, build_to};
 use crate::bm25::{Bm25Params, Bm25Source};
 use crate::corpus::TextRecord;
 use crate::error::{Error, Place, Result};
-use crate::format::{Codec, FieldKind, Pruning};
+use crate::format::{Codec, FieldKind, Provenance, Pruning};
 use crate::index::Index;
 use crate::output;
 use crate::progress::{Progress, Silent};
-use crate::vectors::{Documents, Rows, VectorSource};
+use crate::vectors::inputs::open_documents;
+use crate::vectors::sparse::Sidecars;
+use crate::vectors::{Documents, Rows, Slice, VectorSource};
 
 /// Document order of an index. It changes sizes and speed, never an answer.
 #[derive(Debug, Clone, Default)]
@@ -118,6 +122,13 @@ impl Builder {
         self
     }
 
+    /// Adds block maxima and lists that can be read anywhere, for
+    /// [`Algorithm::BlockPruned`](crate::Algorithm::BlockPruned).
+    pub fn skip_data(mut self, skip_data: bool) -> Self {
+        self.options.skip_data = skip_data;
+        self
+    }
+
     /// Postings to leave out.
     pub fn pruning(mut self, pruning: Pruning) -> Self {
         self.options.pruning = pruning;
@@ -140,6 +151,12 @@ impl Builder {
     /// by default the folder of the output, or the system's for an index in memory.
     pub fn tmp(mut self, dir: impl Into<PathBuf>) -> Self {
         self.tmp = Some(dir.into());
+        self
+    }
+
+    /// What to record of the origin.
+    pub fn provenance(mut self, provenance: Provenance) -> Self {
+        self.options.provenance = provenance;
         self
     }
 
@@ -184,10 +201,46 @@ impl Builder {
     /// # Errors
     /// As [`vectors`](Self::vectors), and those of the source.
     pub fn source(self, source: &mut dyn VectorSource) -> Result<Loaded> {
+        self.read(&mut [source])
+    }
+
+    /// As [`source`](Self::source), from several sources, one behind the other.
+    ///
+    /// # Errors
+    /// As [`source`](Self::source).
+    pub fn sources(self, mut sources: Vec<Box<dyn VectorSource + '_>>) -> Result<Loaded> {
+        self.read(&mut sources)
+    }
+
+    fn read<'s>(
+        self,
+        sources: &mut [impl DerefMut<Target = dyn VectorSource + 's>],
+    ) -> Result<Loaded> {
         let tmp = self.tmp_or_default()?;
-        let mut sources: Vec<Box<dyn VectorSource + '_>> = vec![Box::new(source)];
-        let collection = Collection::read(&mut sources, &self.options, &tmp, &*self.progress)?;
+        let collection = Collection::read(sources, &self.options, &tmp, &*self.progress)?;
         Ok(Loaded { builder: self, collection })
+    }
+
+    /// Opens files of vectors, or stores, as `splindex build --input` does, and notes what an
+    /// index records of them: their names, the model, the shard. They go to
+    /// [`sources`](Self::sources) or [`hybrid_sources`](Self::hybrid_sources).
+    ///
+    /// # Errors
+    /// Those of [`open_documents`]; a shard alone without a [`scale`](Self::scale).
+    pub fn open<'s>(
+        mut self,
+        paths: &[PathBuf],
+        sidecars: &Sidecars,
+    ) -> Result<(Self, Vec<Box<dyn VectorSource + 's>>)> {
+        let opened = open_documents(paths, sidecars)?;
+        if let Some(first) = paths.first() {
+            check_shard(first, &opened, self.options.scale)?;
+        }
+        self.options.shard = shard_meta(opened.shard)?;
+        let (inputs, model) = (input_names(paths), opened.model);
+        self.options.provenance = Provenance { inputs, model, ..Provenance::default() };
+        let boxed = |source: Box<dyn VectorSource>| source as Box<dyn VectorSource + 's>;
+        Ok((self, opened.sources.into_iter().map(boxed).collect()))
     }
 
     /// Reads texts, each an id and its text, for BM25 ([`bm25`](Self::bm25)). Their field and
@@ -203,12 +256,21 @@ impl Builder {
     /// # Errors
     /// Parameters outside their ranges; a [`scale`](Self::scale), which BM25 sets itself; memory
     /// too small; a full disk.
-    pub fn texts<I, Id, Text>(mut self, texts: I) -> Result<Loaded>
+    pub fn texts<I, Id, Text>(self, texts: I) -> Result<Loaded>
     where
         I: IntoIterator<Item = (Id, Text)>,
         Id: Into<String>,
         Text: Into<String>,
     {
+        self.records(records(texts))
+    }
+
+    /// As [`texts`](Self::texts), of records that may fail: those of a
+    /// [`CorpusReader`](crate::corpus::CorpusReader).
+    ///
+    /// # Errors
+    /// As [`texts`](Self::texts), and the first of the records.
+    pub fn records(mut self, texts: impl Iterator<Item = Result<TextRecord>>) -> Result<Loaded> {
         if self.options.scale != Scale::Auto {
             return Err(Error::Usage("`scale` does not go with BM25: its scale is k1 + 1".into()));
         }
@@ -224,43 +286,51 @@ impl Builder {
     ///
     /// # Errors
     /// Those of both; another id in the texts than in the vectors, or another number of them.
-    pub fn hybrid<I, Id, Text>(mut self, vectors: &mut dyn VectorSource, texts: I) -> Result<Loaded>
+    pub fn hybrid<I, Id, Text>(self, vectors: &mut dyn VectorSource, texts: I) -> Result<Loaded>
     where
         I: IntoIterator<Item = (Id, Text)>,
         Id: Into<String>,
         Text: Into<String>,
     {
+        self.read_hybrid(&mut [vectors], records(texts))
+    }
+
+    /// As [`hybrid`](Self::hybrid), of several sources and of records that may fail. Beside a
+    /// shard stand the texts of the whole collection.
+    ///
+    /// # Errors
+    /// As [`hybrid`](Self::hybrid), and the first of the records.
+    pub fn hybrid_sources(
+        self,
+        mut sources: Vec<Box<dyn VectorSource + '_>>,
+        texts: impl Iterator<Item = Result<TextRecord>>,
+    ) -> Result<Loaded> {
+        self.read_hybrid(&mut sources, texts)
+    }
+
+    fn read_hybrid<'s>(
+        mut self,
+        sources: &mut [impl DerefMut<Target = dyn VectorSource + 's>],
+        texts: impl Iterator<Item = Result<TextRecord>>,
+    ) -> Result<Loaded> {
         let tmp = self.tmp_or_default()?;
-        let (mut source, kind) = self.analysed(texts, &tmp)?;
+        let (source, kind) = self.analysed(texts, &tmp)?;
         self.options.hybrid = Some(kind);
-        let mut sources: Vec<Box<dyn VectorSource + '_>> = vec![Box::new(vectors)];
+        let shard = &self.options.shard;
+        let mut source = Slice::new(Box::new(source), shard.doc_base, texts_of(sources, shard));
         let second: (&Path, &mut dyn VectorSource) = (Path::new(TEXTS), &mut source);
         let (options, progress) = (&self.options, &*self.progress);
-        let collection = Collection::read_hybrid(&mut sources, second, options, &tmp, progress)?;
+        let collection = Collection::read_hybrid(sources, second, options, &tmp, progress)?;
         Ok(Loaded { builder: self, collection })
     }
 
-    /// Texts as BM25 vectors, and how they are made. A quarter of the memory is for what is
-    /// analysed before the mean length is known.
-    fn analysed<I, Id, Text>(
+    /// Texts as BM25 vectors, and how they are made.
+    fn analysed<I: Iterator<Item = Result<TextRecord>>>(
         &self,
         texts: I,
         tmp: &Path,
-    ) -> Result<(Bm25Source<impl Iterator<Item = Result<TextRecord>> + use<I, Id, Text>>, FieldKind)>
-    where
-        I: IntoIterator<Item = (Id, Text)>,
-        Id: Into<String>,
-        Text: Into<String>,
-    {
-        let path: Arc<Path> = Path::new(TEXTS).into();
-        let records = (1..).zip(texts).map(move |(number, (id, text))| {
-            let (place, path) = (Place::Record(number), Arc::clone(&path));
-            Ok(TextRecord { id: id.into(), text: text.into(), place, path })
-        });
-        let room = self.options.memory.left(0) / 4;
-        let source = Bm25Source::within(room, tmp, records, self.bm25, |_| Ok(()))?;
-        let kind = source.field();
-        Ok((source, kind))
+    ) -> Result<(Bm25Source<I>, FieldKind)> {
+        analysed(texts, self.bm25, &[], &self.options, tmp, |_| None)
     }
 
     fn tmp_or_default(&self) -> Result<PathBuf> {
@@ -268,6 +338,17 @@ impl Builder {
         output::check_tmp(&tmp)?;
         Ok(tmp)
     }
+}
+
+/// Texts of the caller's memory as records.
+fn records<Id: Into<String>, Text: Into<String>>(
+    texts: impl IntoIterator<Item = (Id, Text)>,
+) -> impl Iterator<Item = Result<TextRecord>> {
+    let path: Arc<Path> = Path::new(TEXTS).into();
+    (1..).zip(texts).map(move |(number, (id, text))| {
+        let (place, path) = (Place::Record(number), Arc::clone(&path));
+        Ok(TextRecord { id: id.into(), text: text.into(), place, path })
+    })
 }
 
 /// A collection that was read, quantized and may be written, once.

@@ -15,21 +15,26 @@ mod collect;
 mod estimate;
 mod front;
 mod impacts;
+mod inputs;
 mod invert;
 mod joined;
 mod memory;
 mod merge;
 mod pack;
-mod parts;
+pub(crate) mod parts;
 mod renumber;
 mod spool;
+mod texts;
 
 pub use bisected::{Bisected, check_earlier};
 pub use collect::Collection;
-pub use estimate::{Estimate, Growth};
 pub use front::{Builder, Loaded, Order};
+pub use inputs::check_output;
 pub use memory::Memory;
 pub use merge::{MergeOrder, MergeReport, merge};
+pub(crate) use texts::analysed;
+
+pub(crate) use inputs::{check_shard, input_names, shard_meta, texts_of};
 
 use std::path::Path;
 use std::time::Instant;

@@ -1,5 +1,6 @@
 //! What every command shares: its common flags, numbers for people, exit codes.
 
+use std::ffi::OsString;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -38,8 +39,10 @@ impl Common {
     }
 }
 
-/// Parses the command line, or prints help or what is wrong with it and exits.
-pub fn parse<C: clap::CommandFactory + clap::FromArgMatches>() -> C {
+/// Parses a command line, or prints help or what is wrong with it and exits.
+pub fn parse<C: clap::CommandFactory + clap::FromArgMatches>(
+    args: impl IntoIterator<Item = OsString>,
+) -> C {
     // A negative number is a bad value, which the value's parser names, not an unknown flag.
     let negative = |c: clap::Command| c.mut_args(|arg| arg.allow_negative_numbers(true));
     let names: Vec<String> =
@@ -47,7 +50,7 @@ pub fn parse<C: clap::CommandFactory + clap::FromArgMatches>() -> C {
     let command = names
         .into_iter()
         .fold(C::command(), |command, name| command.mut_subcommand(name, negative));
-    C::from_arg_matches(&command.get_matches()).unwrap_or_else(|e| e.exit())
+    C::from_arg_matches(&command.get_matches_from(args)).unwrap_or_else(|e| e.exit())
 }
 
 /// "1 query", "7 queries".

@@ -216,8 +216,7 @@ fn range(shard: Option<Shard>, documents: Option<u64>) -> Result<Option<Range<u6
         let problem = "--shard needs files: standard input cannot be read twice to count";
         return Err(Error::Usage(problem.into()));
     };
-    let at = |i: u64| (u128::from(n) * u128::from(i) / u128::from(shard.count)) as u64;
-    Ok(Some(at(shard.index)..at(shard.index + 1)))
+    Ok(Some(crate::vectors::range_of(shard, n)))
 }
 
 fn load(args: &EncodeArgs, common: &Common) -> Result<Box<dyn TextEncoder>> {

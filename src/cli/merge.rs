@@ -4,10 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use super::build::check_output;
 use super::progress::Bars;
 use super::{Common, count, human_bytes, out};
-use crate::builder::{Memory, MergeOrder, MergeReport, merge};
+use crate::builder::{Memory, MergeOrder, MergeReport, check_output, merge};
 use crate::error::Result;
 use crate::format::header::hex;
 use crate::index::Index;

@@ -223,7 +223,7 @@ impl Encoder {
         };
         let device = open_device(options)?;
         let config_path = side.dir.join("config.json");
-        let mut config_bytes = info::read(&config_path)?;
+        let mut config_bytes = info::read_json(&config_path)?;
         let config = ModelConfig::parse(&config_path, &config_bytes)?;
         config_bytes.extend_from_slice(&side.settings);
         let max_length = max_length(&side, &config, options)?;

@@ -26,6 +26,7 @@ mod info;
 mod query;
 mod reader;
 mod router;
+mod shipped;
 mod table;
 mod tokenizer;
 
@@ -84,6 +85,7 @@ pub use query::EncoderOptions;
 pub use query::QueryEncoder;
 #[cfg(feature = "encode")]
 pub use reuse::Reused;
+pub use shipped::{QueryFiles, query_files};
 pub use tokenizer::{TextTokenizer, TokenIds};
 
 /// A text's sparse vector.

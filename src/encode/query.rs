@@ -69,9 +69,15 @@ impl QueryEncoder {
 
     /// Weighted tokens of a query text, by term id.
     pub fn encode(&self, text: &str) -> Result<Vec<(String, f32)>> {
+        Ok(self.encode_start(text)?.0)
+    }
+
+    /// As [`encode`](Self::encode), and whether the text is longer than what was read of it.
+    pub fn encode_start(&self, text: &str) -> Result<(Vec<(String, f32)>, bool)> {
         let encoded = self.encode_texts(&[text], &|_| true)?.pop().unwrap_or_default();
         let tokens = self.tokens();
-        Ok(encoded.terms.iter().map(|&(id, w)| (tokens.token(id).to_owned(), w)).collect())
+        let named = encoded.terms.iter().map(|&(id, w)| (tokens.token(id).to_owned(), w));
+        Ok((named.collect(), encoded.truncated))
     }
 
     /// Whether queries are answered from a table, without a model.
@@ -166,7 +172,10 @@ impl Table {
             n => n,
         };
         let tokenizer = TextTokenizer::load(&side.dir, max_length)?;
-        let bytes = info::read(path)?;
+        let bytes = match path.extension().is_some_and(|extension| extension == "json") {
+            true => info::read_json(path)?,
+            false => info::read(path)?,
+        };
         let weights = table::read(path, &bytes, tokenizer.tokens())?;
         let info = ModelInfo {
             name: info::name(root),

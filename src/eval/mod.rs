@@ -27,4 +27,4 @@ pub use evaluate::{Evaluation, Options, QueryScores, evaluate};
 pub use measure::{Measure, parse_measures};
 pub use qrels::{Qrels, UNJUDGED};
 pub use run::Run;
-pub use write::{RunFormat, RunWriter};
+pub use write::{Falling, RunFormat, RunWriter};

@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::corpus::json::{Scalar, json_problem};
+use crate::corpus::json::{Scalar, parse_line};
 use crate::corpus::{BytesRead, Lines, check_id, is_header};
 use crate::error::{Error, Place, Result};
+
+/// What errors call a run that comes from no file.
+const IN_MEMORY: &str = "<run>";
 
 /// Documents for each query, best first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,7 +41,7 @@ impl Run {
         let mut format = None;
         while lines.advance()? {
             let text = lines.text();
-            if is_comment(text) || is_header(text.split_ascii_whitespace()) {
+            if is_comment(text) || names_columns(text) {
                 continue;
             }
             let format = match format {
@@ -77,6 +80,44 @@ impl Run {
         Run { path: PathBuf::new(), queries: queries.collect() }
     }
 
+    /// A run from memory: for each query its documents with their scores, in any order; put
+    /// into the order of trec_eval 10, by score, then document id, both descending.
+    ///
+    /// ```
+    /// use splindex::eval::Run;
+    /// let run = Run::from_scores([("q1".to_owned(), vec![("d1", 0.5), ("d2", 2.0)])])?;
+    /// assert_eq!(run.ranking("q1").unwrap()[0].as_ref(), "d2");
+    /// # Ok::<(), splindex::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A score that is not finite; a query that stands there twice, or a document for one query.
+    pub fn from_scores<D: Into<Box<str>>>(
+        scores: impl IntoIterator<Item = (String, Vec<(D, f64)>)>,
+    ) -> Result<Self> {
+        let mut run = Run::default();
+        let bad = |problem: String| Err(Error::data(IN_MEMORY, Place::File, problem));
+        for (query, documents) in scores {
+            let hit = |(document, key): (D, f64)| Hit { document: document.into(), key, line: 0 };
+            let mut hits: Vec<Hit> = documents.into_iter().map(hit).collect();
+            if let Some(hit) = hits.iter().find(|hit| !hit.key.is_finite()) {
+                let (document, score) = (&hit.document, hit.key);
+                return bad(format!(
+                    "query {query:?}, document {document:?}: expected a finite score, found {score}"
+                ));
+            }
+            if let Some(twice) = repeated(&hits) {
+                return bad(once(&twice.document, &query));
+            }
+            Format::Trec.sort(&mut hits);
+            let ranking = hits.into_iter().map(|hit| hit.document).collect();
+            if run.queries.insert(query.clone(), ranking).is_some() {
+                return bad(format!("expected a query once, found {query:?} again"));
+            }
+        }
+        Ok(run)
+    }
+
     /// Documents of `query`, best first.
     pub fn ranking(&self, query: &str) -> Option<&[Box<str>]> {
         self.queries.get(query).map(Vec::as_slice)
@@ -98,6 +139,11 @@ pub(super) fn is_comment(line: &str) -> bool {
     line.trim_ascii_start().starts_with('#')
 }
 
+/// Names of columns between tabs may have spaces in them.
+fn names_columns(line: &str) -> bool {
+    is_header(line.split('\t')) || is_header(line.split_ascii_whitespace())
+}
+
 struct Hit {
     document: Box<str>,
     /// Score, or rank of an MS MARCO run.
@@ -105,18 +151,20 @@ struct Hit {
     line: u64,
 }
 
-fn check_unique(path: &Path, query: &str, hits: &[Hit]) -> Result<()> {
+/// The first hit whose document stands before it already.
+fn repeated(hits: &[Hit]) -> Option<&Hit> {
     let mut seen = HashSet::with_capacity(hits.len());
-    match hits.iter().find(|hit| !seen.insert(&hit.document)) {
+    hits.iter().find(|hit| !seen.insert(&hit.document))
+}
+
+fn once(document: &str, query: &str) -> String {
+    format!("expected a document once for a query, found {document:?} again for {query:?}")
+}
+
+fn check_unique(path: &Path, query: &str, hits: &[Hit]) -> Result<()> {
+    match repeated(hits) {
         None => Ok(()),
-        Some(hit) => Err(Error::data(
-            path,
-            Place::Line(hit.line),
-            format!(
-                "expected a document once for a query, found {:?} again for {query:?}",
-                hit.document
-            ),
-        )),
+        Some(hit) => Err(Error::data(path, Place::Line(hit.line), once(&hit.document, query))),
     }
 }
 
@@ -183,9 +231,9 @@ fn parse_trec(line: &str) -> Result<Parsed<'_>, String> {
             line.split_ascii_whitespace().count()
         ));
     };
-    let score = score.parse().ok().filter(|s: &f64| s.is_finite());
+    let finite = score.parse().ok().filter(|s: &f64| s.is_finite());
     let score =
-        score.ok_or_else(|| format!("expected a finite score in column 5, found {line:?}"))?;
+        finite.ok_or_else(|| format!("expected a finite score in column 5, found {score:?}"))?;
     Ok((query.into(), document.to_owned(), score))
 }
 
@@ -226,7 +274,7 @@ struct JsonHit {
 }
 
 fn parse_json(line: &str) -> Result<Parsed<'_>, String> {
-    let hit: JsonHit = serde_json::from_str(line).map_err(|e| json_problem(&e, line))?;
+    let hit = parse_line(line, |json| JsonHit::deserialize(json))?;
     Ok((hit.qid.into_id()?.into(), hit.docid.into_id()?, hit.score))
 }
 

@@ -44,12 +44,35 @@ impl fmt::Display for RunFormat {
     }
 }
 
-/// Writes ranked documents, query after query.
+/// Scores of one list that keep its order, ties included, for every reader.
 ///
 /// trec_eval orders ties by document id, and up to version 9 (pytrec_eval's) reads scores as
-/// 32-bit floats, from 10 on as 64-bit ones. So a TREC score is r_i = min(f32(score_i), next
-/// float below r_{i−1}): it falls strictly down the list and keeps our order, ties included,
-/// for every reader. Nine significant digits name an f32 exactly.
+/// 32-bit floats, from 10 on as 64-bit ones. So a score is r_i = min(f32(score_i), next float
+/// below r_{i−1}): it falls strictly down the list.
+///
+/// ```
+/// let mut fall = splindex::eval::Falling::default();
+/// assert_eq!([7, 7, 3].map(|score| fall.below(score)), [7.0, 7f32.next_down(), 3.0]);
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Falling(f32);
+
+impl Default for Falling {
+    fn default() -> Self {
+        Falling(f32::INFINITY)
+    }
+}
+
+impl Falling {
+    /// The score to show for the next document of the list.
+    pub fn below(&mut self, score: u32) -> f32 {
+        self.0 = self.0.next_down().min(score as f32);
+        self.0
+    }
+}
+
+/// Writes ranked documents, query after query. TREC scores are [`Falling`]; nine significant
+/// digits name an f32 exactly.
 pub struct RunWriter<W> {
     out: W,
     path: PathBuf,
@@ -85,12 +108,11 @@ impl<W: Write> RunWriter<W> {
                 self.format
             )));
         }
-        let mut limit = f32::INFINITY;
+        let mut fall = Falling::default();
         for (rank, (document, score)) in (1u64..).zip(documents) {
             let document = document.as_ref();
             self.check(document)?;
-            limit = limit.next_down().min(score as f32);
-            self.line(query, document, rank, score, limit);
+            self.line(query, document, rank, score, fall.below(score));
         }
         self.out.write_all(&self.lines).map_err(|e| Error::io("write", &self.path, e))
     }

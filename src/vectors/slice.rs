@@ -7,22 +7,22 @@ use crate::error::{Place, Result};
 
 /// Some consecutive records of another source. What is known of the weights is known of
 /// all records there, so that every part of a store gets the same scale.
-pub struct Slice {
-    source: Box<dyn VectorSource>,
+pub struct Slice<'s> {
+    source: Box<dyn VectorSource + 's>,
     skip: u64,
     left: u64,
     /// Zero weights of the records that were skipped.
     zeros_before: u64,
 }
 
-impl Slice {
+impl<'s> Slice<'s> {
     /// `len` records of `source` after its first `skip`.
-    pub fn new(source: Box<dyn VectorSource>, skip: u64, len: u64) -> Self {
+    pub fn new(source: Box<dyn VectorSource + 's>, skip: u64, len: u64) -> Self {
         Slice { source, skip, left: len, zeros_before: 0 }
     }
 }
 
-impl VectorSource for Slice {
+impl VectorSource for Slice<'_> {
     fn read(&mut self, record: &mut VectorRecord) -> Result<bool> {
         if self.skip > 0 {
             self.source.skip(std::mem::take(&mut self.skip))?;

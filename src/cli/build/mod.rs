@@ -10,35 +10,17 @@ use std::time::Instant;
 
 use super::Common;
 use super::progress::Bars;
-use crate::builder::{Bisected, BuildOptions, Collection, build_in, check_earlier};
+use crate::builder::{Bisected, BuildOptions, Collection, build_in, check_earlier, check_output};
 use crate::error::{Error, Place, Result};
 use crate::format::ShardMeta;
 use crate::index::Index;
 use crate::order;
-use crate::output::{OutputFile, folder, refuse_inputs};
+use crate::output::{folder, refuse_inputs};
 
 pub use args::BuildArgs;
 use args::OrderArg;
 pub(super) use args::{ScaleArg, parse_scale};
 use report::Seconds;
-
-/// Says now, not after the work, that an index cannot be written there.
-pub(super) fn check_output(output: &Path) -> Result<()> {
-    if output.as_os_str() == "-" {
-        return Err(Error::Usage(
-            "--output must be a file: an index cannot be written to standard output".into(),
-        ));
-    }
-    let old = std::fs::metadata(output).ok().filter(|old| old.is_file() && old.len() > 0);
-    if old.is_some() && !Index::is_index_file(output) {
-        let problem = "the output is there and is no index";
-        return Err(
-            Error::data(output, Place::File, problem).hint("remove it, or give another --output")
-        );
-    }
-    drop(OutputFile::create(output)?);
-    Ok(())
-}
 
 /// Runs `splindex build`.
 pub fn run(args: &BuildArgs, common: &Common) -> Result<ExitCode> {

@@ -1,17 +1,16 @@
 //! Vectors, texts or both into a [`Collection`].
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use super::super::progress::Bars;
 use super::args::BuildArgs;
-use crate::bm25::{AvgDl, Bm25Params, Bm25Source};
-use crate::builder::{BuildOptions, Collection, Estimate, Growth, Scale};
+use crate::builder::{
+    self, BuildOptions, Collection, Scale, analysed, check_shard, shard_meta, texts_of,
+};
 use crate::corpus::CorpusReader;
 use crate::error::{Error, Place, Result};
-use crate::format::{FieldKind, Provenance, ShardMeta};
-use crate::vectors::inputs::{OpenedVectors, open_documents};
-use crate::vectors::store::Shard;
+use crate::format::{FieldKind, Provenance};
+use crate::vectors::inputs::open_documents;
 use crate::vectors::{Slice, VectorSource};
 
 /// The documents of `--input`, with BM25 of `--hybrid-text` beside them.
@@ -22,7 +21,7 @@ pub(super) fn vectors(
     bars: &Bars<'_>,
 ) -> Result<Collection> {
     let mut opened = open_documents(&args.input, &args.sidecars(tmp))?;
-    lone_shard(args, &opened)?;
+    check_shard(&args.input[0], &opened, args.scale.0)?;
     if let Some(shard) = args.shard {
         opened = opened.cut(shard)?;
     }
@@ -35,39 +34,8 @@ pub(super) fn vectors(
     };
     let (texts, kind) = open_texts(args, &args.hybrid_text, &sources, options, tmp, bars)?;
     options.hybrid = Some(kind);
-    let mut texts = Slice::new(texts, options.shard.doc_base, documents(&sources, options));
+    let mut texts = Slice::new(texts, options.shard.doc_base, texts_of(&sources, &options.shard));
     Collection::read_hybrid(&mut sources, (first, &mut texts), options, tmp, bars)
-}
-
-/// One shard of an encoded collection becomes a shard to be merged, and only a scale that
-/// all of them share lets them be; without one, the others have rather been forgotten.
-fn lone_shard(args: &BuildArgs, opened: &OpenedVectors) -> Result<()> {
-    let Some((Shard { index, count }, _)) = opened.shard else { return Ok(()) };
-    if !matches!(args.scale.0, Scale::Auto) {
-        return Ok(());
-    }
-    let problem =
-        format!("expected all {count} shards of the collection, found shard {index} alone");
-    Err(Error::data(&args.input[0], Place::File, problem).hint(
-        "give every shard, or a --scale W that all shards share, to build this one for `splindex merge`",
-    ))
-}
-
-/// How many texts go with the vectors: those of a shard, else all, so that some too many are
-/// noticed.
-fn documents(sources: &[Box<dyn VectorSource + '_>], options: &BuildOptions) -> u64 {
-    let ShardMeta { index, count, .. } = options.shard;
-    let last = index + 1 >= count;
-    let known = sources.iter().map(|source| source.len_hint()).sum::<Option<u64>>();
-    known.filter(|_| !last).unwrap_or(u64::MAX)
-}
-
-fn shard_meta(shard: Option<(Shard, u64)>) -> Result<ShardMeta> {
-    let Some((Shard { index, count }, doc_base)) = shard else { return Ok(ShardMeta::default()) };
-    match (u32::try_from(index), u32::try_from(count)) {
-        (Ok(index), Ok(count)) => Ok(ShardMeta { index, count, doc_base }),
-        _ => Err(Error::Usage(format!("--shard {index}/{count}: at most 2^32 shards"))),
-    }
 }
 
 /// BM25 of the texts of `--input`.
@@ -104,31 +72,14 @@ fn open_texts(
         ));
     }
     let texts = CorpusReader::open(paths, args.bm25_args.fields.as_ref())?;
-    // A quarter for analysed texts: what is made of them needs the rest.
-    let room = options.memory.left(0) / 4;
     let vectors = sources.iter().map(|source| source.size()).collect::<Option<Vec<_>>>();
     let vectors = vectors.unwrap_or_default();
-    let growth = RefCell::new(Growth::default());
-    let check = |source: &Bm25Source<CorpusReader>| {
-        let texts = source.analysed();
-        growth.borrow_mut().note(texts.documents, texts.tokens);
-        Estimate::so_far(texts, &vectors, &growth.borrow()).check(source.texts().done(), options)
-    };
-    let notes = texts.notes().clone();
-    let source = Bm25Source::within(room, tmp, texts, args.bm25_args.params(), check)?;
+    let (notes, params) = (texts.notes().clone(), args.bm25_args.params());
+    let (source, kind) = analysed(texts, params, &vectors, options, tmp, CorpusReader::done)?;
     bars.notes(&notes.all());
-    let Bm25Params { k1, b, avgdl, stemmer, stopwords } = source.params();
-    let AvgDl::Fixed(avgdl) = avgdl else {
-        return Err(Error::Internal("BM25 has no mean document length".into()));
-    };
-    let (stemmer, stopwords) = (stemmer.to_string(), stopwords.to_string());
-    Ok((Box::new(source), FieldKind::Bm25 { k1, b, avgdl, stemmer, stopwords }))
+    Ok((Box::new(source), kind))
 }
 
-/// File names without directories: a shipped index should not tell where it was built.
 fn input_names(args: &BuildArgs) -> Vec<String> {
-    let name = |path: &PathBuf| {
-        path.file_name().map_or_else(|| "-".into(), |name| name.to_string_lossy().into_owned())
-    };
-    args.input.iter().chain(&args.hybrid_text).map(name).collect()
+    builder::input_names(args.input.iter().chain(&args.hybrid_text))
 }

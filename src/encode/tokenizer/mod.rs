@@ -86,7 +86,10 @@ impl TextTokenizer {
                     .hint("copy it from where the model comes from"));
             }
         };
-        let bytes = super::info::read(&path)?;
+        let bytes = match from_json {
+            true => super::info::read_json(&path)?,
+            false => super::info::read_list(&path)?,
+        };
         let settings = Settings::read(dir)?;
         let (mut inner, mut changes) = match from_json {
             true => {
@@ -194,7 +197,7 @@ fn require_bert(settings: &Settings) -> Result<()> {
         None | Some(Class::Bert) => Ok(()),
         Some(_) => {
             let problem = "expected BERT's tokenizer_class for vocab.txt, found another";
-            Err(Error::data(&settings.path, Place::File, problem)
+            Err(Error::data(&settings.class_path, Place::File, problem)
                 .hint("its tokenizer needs the file tokenizer.json"))
         }
     }

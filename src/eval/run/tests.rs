@@ -118,3 +118,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_run_of_scores_stands_in_the_order_of_trec_eval() {
+    let of = |documents: Vec<(&str, f64)>| Run::from_scores([("q".to_owned(), documents)]);
+    let run = of(vec![("a", 1.0), ("b", 2.5), ("c", 1.0), ("d", -3.0)]).unwrap();
+    let ranking: Vec<&str> = run.ranking("q").unwrap().iter().map(|d| &**d).collect();
+    assert_eq!(ranking, ["b", "c", "a", "d"]);
+    for (documents, problem) in [
+        (vec![("a", f64::NAN)], "expected a finite score, found NaN"),
+        (vec![("a", 1.0), ("a", 2.0)], "found \"a\" again for \"q\""),
+    ] {
+        let error = of(documents).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains(problem), "{error}");
+    }
+    let twice = [("q".to_owned(), vec![("a", 1.0)]), ("q".to_owned(), vec![("b", 1.0)])];
+    assert!(Run::from_scores(twice).unwrap_err().to_string().contains("found \"q\" again"));
+}

@@ -60,7 +60,7 @@ fn old_line_ends_and_unseen_characters_are_refused() {
     }
     assert!(read("q", "q\u{200b}1\ta\n", QueryKind::Auto).unwrap_err().contains("U+200B"));
     let parquet = read("q", b"PAR1\x15\x04\x15\x90\xff", QueryKind::Auto).unwrap_err();
-    assert!(parquet.starts_with("q: expected vectors, found a Parquet file"), "{parquet}");
+    assert!(parquet.starts_with("q: expected queries, found a Parquet file"), "{parquet}");
 }
 
 #[test]
@@ -255,4 +255,23 @@ fn what_stands_beside_a_vector_is_for_bm25() {
     assert_eq!(found, expected);
     let message = read("q.jsonl", r#"{"id":"1","vector":{},"bm25":{"b":-1}}"#, QueryKind::Auto);
     assert!(message.unwrap_err().contains("q.jsonl:1: "));
+}
+
+#[test]
+fn queries_from_memory_are_checked_as_those_of_files_are() {
+    let query = |id: &str, weight: f64| {
+        let body = QueryBody::Weighted(vec![("whale".into(), weight)]);
+        QueryInput { id: id.into(), line: 0, body, bm25: None }
+    };
+    let of = |queries| QueryFile::of_queries(Path::new("<queries>"), queries);
+    let file = of(vec![query("a", 1.0), query("b", 2.0)]).unwrap();
+    assert_eq!(file.queries.iter().map(|q| q.line).collect::<Vec<_>>(), [1, 2]);
+    for (queries, problem) in [
+        (vec![query("a", 1.0), query("a", 1.0)], "<queries>: record 2: expected unique query ids"),
+        (vec![query("a", f64::NAN)], "<queries>: record 1: expected a finite weight"),
+        (vec![query("a", -1.0)], "for token \"whale\", found -1"),
+    ] {
+        let error = of(queries).unwrap_err().to_string();
+        assert!(error.contains(problem), "{error}");
+    }
 }
