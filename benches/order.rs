@@ -6,7 +6,9 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use splindex::order::{BpOptions, ForwardBuilder, bisect, identity, log_gap};
+use splindex::order::{
+    BpOptions, ForwardBuilder, ForwardIndex, bisect, bisect_from, identity, log_gap, nightly,
+};
 use splindex::vectors::VectorRecord;
 use splindex::vectors::inputs::open_vectors;
 
@@ -18,6 +20,7 @@ fn main() {
     let mode = args.next().unwrap_or("fast".into());
     let mut options = BpOptions::default();
     let mut copies = 1;
+    let mut changed = 0.03;
     for arg in args {
         let (key, value) = arg.split_once('=').expect("key=value");
         match key {
@@ -25,11 +28,15 @@ fn main() {
             "settled" => options.settled = value.parse().expect("a share"),
             "leaf" => options.leaf = value.parse().expect("a number"),
             "copy" => options.copy_postings = value.parse().expect("a number"),
+            "changed" => changed = value.parse().expect("a share"),
             "copies" => copies = value.parse().expect("a number"),
             _ => panic!("unknown setting {key}"),
         }
     }
     let docs = load(&path);
+    if mode == "from" {
+        return from(&docs, changed, &options);
+    }
     let mut builder = ForwardBuilder::new();
     for _ in 0..copies {
         docs.iter().for_each(|d| builder.push(d));
@@ -54,6 +61,50 @@ fn main() {
         log_gap(&forward, &order),
         cpu * 1e6 / forward.num_postings() as f64
     );
+}
+
+/// A night: of the documents of yesterday's order, `changed` are gone; of these one half has others
+/// under the same ids, and as many are new. Against the order from nothing.
+fn from(docs: &[Vec<u32>], changed: f64, options: &BpOptions) {
+    // A night takes two documents out of the collection for each that changes.
+    let n = (docs.len() as f64 / (1.0 + changed)) as usize;
+    let night = docs.len() - n;
+    let forward = |docs: &mut dyn Iterator<Item = &Vec<u32>>| -> ForwardIndex {
+        let mut builder = ForwardBuilder::new();
+        docs.for_each(|d| builder.push(d));
+        builder.finish(2)
+    };
+    let old =
+        bisect(&forward(&mut docs[..n].iter()), &BpOptions::default(), &splindex::progress::Silent);
+    // Every so many-th document is another; of these, every second has another id.
+    let step = n / night;
+    let another = |i: usize| i % step == 0 && i / step < night;
+    let today = |i: usize| if another(i) { &docs[n + i / step] } else { &docs[i] };
+    let today = forward(&mut (0..n).map(today));
+    let id = |&doc: &u32| {
+        let doc = doc as usize;
+        (!another(doc) || doc / step % 2 == 0).then_some(doc as u32)
+    };
+    let report = |name: &str, order: &[u32], wall: f64, cpu: f64| {
+        println!(
+            "{name:<10} {:.4} bits/posting, {wall:.2} s, {cpu:.2} CPU s",
+            log_gap(&today, order)
+        );
+    };
+    let timed = |work: &dyn Fn() -> Vec<u32>| {
+        let (start, cpu) = (Instant::now(), cpu_seconds());
+        let order = work();
+        (order, start.elapsed().as_secs_f64(), cpu_seconds() - cpu)
+    };
+    println!("{n} documents, {night} others");
+    let start = nightly(old.iter().map(id), n as u32);
+    report("start", &start, 0.0, 0.0);
+    let (order, wall, cpu) =
+        timed(&|| bisect(&today, &BpOptions::default(), &splindex::progress::Silent));
+    report("full", &order, wall, cpu);
+    let (order, wall, cpu) =
+        timed(&|| bisect_from(&today, start.clone(), options, &splindex::progress::Silent));
+    report("from", &order, wall, cpu);
 }
 
 /// User + system time of this process.

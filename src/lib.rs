@@ -47,14 +47,15 @@
 //! | answer one query, or many | [`Searcher`], [`Index::search_batch`] |
 //! | encode texts (feature `encode`) | [`encode::Encoder`](crate::encode) |
 //! | measure runs | [`eval`] |
+//! | publish and fetch releases (feature `publish`) | [`lifecycle::release`](crate::lifecycle::release) |
 //! | join indexes of parts | [`merge()`] |
 //! | match on what went wrong | [`Error`] |
 //!
 //! Scores are integers, Σ query weight × impact; equal scores stand in the order of the input. Every
 //! algorithm gives the list of [`Algorithm::Exhaustive`].
 //!
-//! Features: `encode` (candle, tokenizers), `tokenize` (inference-free query encoders only), `serve`
-//! (a node over HTTP), `cli` (the two programs), `hub`, `cuda`, `mkl`. A library that only builds and
+//! Features: `encode` (candle, tokenizers), `tokenize` (inference-free query encoders only), `publish`
+//! (releases in folders and object stores), `serve` (a node over HTTP), `cli` (the two programs), `hub`, `cuda`, `mkl`. A library that only builds and
 //! searches takes `default-features = false`.
 
 #[cfg(feature = "tokenize")]
@@ -75,6 +76,8 @@ pub mod error;
 pub mod eval;
 pub mod format;
 pub mod index;
+pub mod lifecycle;
+mod lookup;
 pub mod order;
 pub mod output;
 #[cfg(feature = "cli")]

@@ -212,7 +212,7 @@ pub fn folder(path: &Path) -> &Path {
 }
 
 /// Makes the rename itself durable.
-fn sync_dir(dir: &Path) -> Result<()> {
+pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
     #[cfg(unix)]
     match File::open(dir).and_then(|d| d.sync_all()) {
         // Some network file systems flush files only.

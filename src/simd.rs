@@ -2,6 +2,15 @@
 
 use crate::error::{Error, Result};
 
+/// Whether this processor has every one of some features: here and in the encoder's tokens, which
+/// want others for floats.
+#[cfg(target_arch = "x86_64")]
+macro_rules! has_all {
+    ($($feature:tt),+) => { $(std::arch::is_x86_feature_detected!($feature))&&+ };
+}
+#[cfg(all(target_arch = "x86_64", feature = "encode"))]
+pub(crate) use has_all;
+
 /// Which instructions the kernels use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SimdLevel {
@@ -28,16 +37,10 @@ impl SimdLevel {
     pub fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512vbmi2")
-                && is_x86_feature_detected!("avx512vnni")
-                && is_x86_feature_detected!("popcnt")
-            {
+            if has_all!("avx512f", "avx512bw", "avx512vl", "avx512vbmi2", "avx512vnni", "popcnt") {
                 return SimdLevel::Avx512;
             }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt") {
+            if has_all!("avx2", "popcnt") {
                 return SimdLevel::Avx2;
             }
         }

@@ -47,13 +47,15 @@ fn failed(dir: &Path, error: io::Error) -> Error {
     Error::io("write temporary files (another folder: `tmp`) in", dir, error)
 }
 
+/// Fills `bytes` from byte `at` of a file on, wherever that is read or written next.
 #[cfg(unix)]
-fn read_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
+pub(crate) fn read_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, bytes, at)
 }
 
+/// Fills `bytes` from byte `at` of a file on.
 #[cfg(windows)]
-fn read_at(file: &File, mut bytes: &mut [u8], mut at: u64) -> io::Result<()> {
+pub(crate) fn read_at(file: &File, mut bytes: &mut [u8], mut at: u64) -> io::Result<()> {
     while !bytes.is_empty() {
         let n = std::os::windows::fs::FileExt::seek_read(file, bytes, at)?;
         if n == 0 {

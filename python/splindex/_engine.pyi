@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -57,6 +57,7 @@ class Encoder:
         min_weight: float = 0.0,
         weights: str = "f32",
         fields: str | None = None,
+        reuse: Sequence[_StrPath] = (),
         progress: _Progress = True,
     ) -> dict[str, Any]: ...
     @property

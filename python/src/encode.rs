@@ -7,12 +7,15 @@ use numpy::ToPyArray;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyTuple};
 use splindex::encode::{
-    DeviceChoice, EncodeJob, Encoder as Documents, EncoderOptions, Precision, QueryEncoder,
-    TextEncoder, encode_to_store, simd_level,
+    DeviceChoice, EncodeJob, EncodeReport, Encoder as Documents, EncoderOptions, Precision,
+    QueryEncoder, TextEncoder, encode_to_store, simd_level,
 };
+use splindex::output::{folder, refuse_inputs};
 use splindex::progress::Progress;
-use splindex::vectors::store::{Encoding, Kind, Manifest, Plan, StoreWriter, WeightFormat};
-use splindex::{Error, Result};
+use splindex::vectors::store::{
+    Encoding, Kind, KnownVectors, PassedOver, Plan, StoreWriter, WeightFormat,
+};
+use splindex::{Error, Memory, Result};
 
 use crate::build::TextSource;
 use crate::error::Raise;
@@ -201,16 +204,20 @@ impl Encoder {
     /// `texts` are as `build_bm25` takes them: `(id, text)`, a column with `ids`, a frame, a file.
     /// What was encoded when it stopped (Ctrl-C, a crash) is kept, and `resume=True` with the same
     /// texts goes on to the same bytes. `kind` is "document" or "query", `top` keeps the heaviest
-    /// terms of a text, `min_weight` drops lighter ones, `weights` is "f32" or "f16". Gives counts:
-    /// `documents`, `resumed`, `empty`, `truncated`, `postings`, `largest_weight`.
+    /// terms of a text, `min_weight` drops lighter ones, `weights` is "f32" or "f16". Vectors of
+    /// texts that the finished stores of `reuse` have, made alike, are taken over. Gives counts:
+    /// `documents`, `resumed`, `empty`, `truncated`, `postings`, `largest_weight`, and with `reuse`
+    /// `kept`, `renamed`, `changed`, `new`, `removed`.
     ///
     /// Raises `splindex.DataError` where `path` is there already, `splindex.UsageError` where the
-    /// texts are not those of the unfinished store.
+    /// texts are not those of the unfinished store. The stores of `reuse` that nothing is taken from
+    /// are named by a warning.
     #[pyo3(
         signature = (texts, path, *, ids=None, resume=false, kind="document", top=None,
-            min_weight=0.0, weights="f32", fields=None, progress=Progressing::Shown(true)),
+            min_weight=0.0, weights="f32", fields=None, reuse=Vec::new(),
+            progress=Progressing::Shown(true)),
         text_signature = "($self, texts, path, *, ids=None, resume=False, kind='document', \
-            top=None, min_weight=0.0, weights='f32', fields=None, progress=True)"
+            top=None, min_weight=0.0, weights='f32', fields=None, reuse=(), progress=True)"
     )]
     #[expect(clippy::too_many_arguments)]
     fn encode_to_store<'py>(
@@ -225,6 +232,7 @@ impl Encoder {
         min_weight: f32,
         weights: &str,
         fields: Option<String>,
+        reuse: Vec<PathBuf>,
         progress: Progressing<'py>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let kind = named_kind(kind).raise(py)?;
@@ -240,6 +248,7 @@ impl Encoder {
         let plan = plan(&*encoder, kind, weights, (top, min_weight, fields)).raise(py)?;
         let report = work.run(&progress.of(py)?, self.threads, |watched| {
             watched.begin("encode", total);
+            let known = known(&reuse, &path, &plan, &*encoder)?;
             let store = match resume {
                 true => StoreWriter::resume(&path, plan, encoder.tokens())?,
                 false => StoreWriter::create(&path, plan, encoder.tokens())?,
@@ -250,14 +259,21 @@ impl Encoder {
                 min_weight,
                 skip_bad: false,
                 range: None,
+                known: known.as_ref(),
                 progress: &|texts| {
                     watched.advance(texts);
                     !watched.stop_requested()
                 },
             };
-            encode_to_store(texts.records()?, store, &job)
+            let report = encode_to_store(texts.records()?, store, &job)?;
+            Ok((report, known.map_or_else(Vec::new, |known| known.passed_over().to_vec())))
         })?;
-        told(py, &report.manifest, report.resumed)
+        let (report, passed_over) = report;
+        for PassedOver { dir, why } in passed_over {
+            let warning = format!("reuse: nothing is taken from {}: {why}", dir.display());
+            py.import("warnings")?.call_method1("warn", (warning,))?;
+        }
+        told(py, &report)
     }
 
     /// Tokens by term id.
@@ -310,6 +326,21 @@ impl Encoder {
     }
 }
 
+/// What is known of texts, if stores are to be reused.
+fn known(
+    reuse: &[PathBuf],
+    output: &Path,
+    plan: &Plan,
+    encoder: &dyn TextEncoder,
+) -> Result<Option<KnownVectors>> {
+    if reuse.is_empty() {
+        return Ok(None);
+    }
+    refuse_inputs(output, reuse)?;
+    let (room, tmp) = (Memory::of_machine().left(0), folder(output));
+    KnownVectors::open(reuse, plan, encoder.tokens(), room, tmp).map(Some)
+}
+
 fn named_kind(name: &str) -> Result<Kind> {
     match name {
         "document" => Ok(Kind::Document),
@@ -346,17 +377,24 @@ fn plan(
         min_weight,
         skip_bad: false,
     };
-    Ok(Plan { encoding: Some(encoding), ..Plan::converted(kind, weights) })
+    Ok(Plan { encoding: Some(encoding), digests: true, ..Plan::converted(kind, weights) })
 }
 
 /// What a finished store holds.
-fn told<'py>(py: Python<'py>, manifest: &Manifest, resumed: u64) -> PyResult<Bound<'py, PyDict>> {
-    let (told, totals) = (PyDict::new(py), manifest.totals);
+fn told<'py>(py: Python<'py>, report: &EncodeReport) -> PyResult<Bound<'py, PyDict>> {
+    let (told, totals) = (PyDict::new(py), report.manifest.totals);
     told.set_item("documents", totals.documents)?;
-    told.set_item("resumed", resumed)?;
+    told.set_item("resumed", report.resumed)?;
     told.set_item("empty", totals.empty)?;
     told.set_item("truncated", totals.truncated)?;
     told.set_item("postings", totals.postings)?;
     told.set_item("largest_weight", totals.largest_weight)?;
+    if let Some(reused) = report.reused {
+        told.set_item("kept", reused.kept)?;
+        told.set_item("renamed", reused.renamed)?;
+        told.set_item("changed", reused.changed)?;
+        told.set_item("new", reused.new)?;
+        told.set_item("removed", reused.removed)?;
+    }
     Ok(told)
 }

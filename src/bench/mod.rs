@@ -9,7 +9,7 @@
 //!
 //! Architecture invariant: what is timed is a search of a
 //! [`Query`](crate::query::Query) that is already resolved; reading files is never timed, and
-//! encoding is timed apart, by `suite::encode_all`
+//! encoding is timed apart, by [`Subject::encode`]
 
 mod answers;
 mod closed;
@@ -19,6 +19,7 @@ mod pin;
 pub mod report;
 mod run;
 mod space;
+mod subject;
 pub mod suite;
 mod summary;
 mod throughput;
@@ -28,8 +29,9 @@ pub use closed::{Case, Times, closed_loop};
 pub use machine::Machine;
 pub use open::{OpenLoop, check_load, open_loop};
 pub use pin::{default_cpu, pin};
-pub use run::{CaseReport, IndexReport, Plan, Protocol, QueryFacts, Report, Subject, run};
+pub use run::{CaseReport, IndexReport, Plan, Protocol, QueryFacts, Report, run};
 pub use space::Space;
+pub use subject::{QuerySide, Subject};
 pub use summary::Summary;
 pub use throughput::{Throughput, throughput};
 

@@ -10,6 +10,7 @@ use super::closed::{Case, Times, closed_loop};
 use super::machine::Machine;
 use super::open::{OpenLoop, open_loop};
 use super::space::Space;
+use super::subject::Subject;
 use super::summary::Summary;
 use super::throughput::{Throughput, throughput};
 use crate::error::Result;
@@ -45,23 +46,6 @@ pub struct Plan {
     pub threads: Option<usize>,
     /// Length of an open loop and of a throughput measurement.
     pub time: Duration,
-}
-
-/// An index with its queries.
-#[derive(Debug)]
-pub struct Subject<'a> {
-    /// Name in reports.
-    pub name: String,
-    /// The index.
-    pub index: &'a Index,
-    /// What made the queries: "weighted tokens", "BM25 analyzer" and so on.
-    pub query_side: String,
-    /// Query ids.
-    pub ids: Vec<String>,
-    /// Queries, resolved against the index.
-    pub queries: Vec<Query>,
-    /// Time from text to weighted tokens of each, ns; 0 where there was no text.
-    pub encoding: Vec<u64>,
 }
 
 /// Everything that was measured, and where.
@@ -272,7 +256,7 @@ fn agreements(
 }
 
 fn index_report(subject: &Subject<'_>) -> Result<IndexReport> {
-    let Subject { name, index, query_side, ids, queries, encoding } = subject;
+    let Subject { name, index, query_side, ids, queries, encoding, .. } = subject;
     let facts = |((id, query), &encoding): ((&String, &Query), &u64)| QueryFacts {
         id: id.clone(),
         terms: query.terms.len(),
@@ -290,7 +274,7 @@ fn index_report(subject: &Subject<'_>) -> Result<IndexReport> {
         codec: meta.codec.name(),
         reordered: meta.reordered,
         space: Space::of(index)?,
-        query_side: query_side.clone(),
+        query_side: (*query_side).to_owned(),
         encoding: Summary::of_nanos(encoding),
         queries: ids.iter().zip(queries).zip(encoding).map(facts).collect(),
     })
@@ -318,10 +302,11 @@ mod tests {
         let subject = |name: &str| Subject {
             name: name.into(),
             index: &index,
-            query_side: "weighted tokens".into(),
+            query_side: "weighted tokens",
             ids: (0..queries.len()).map(|i| format!("q,{i}")).collect(),
             queries: queries.clone(),
             encoding: vec![0; queries.len()],
+            warning: None,
         };
         let plan = Plan {
             ks: vec![1, 3],

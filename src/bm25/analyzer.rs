@@ -60,6 +60,12 @@ impl Analyzer {
     }
 }
 
+/// Where in `text` its word number `n`, from 0, begins; `None` if it has no more than `n`. Reads
+/// no further than that.
+pub fn word_start(text: &str, n: usize) -> Option<usize> {
+    text.unicode_word_indices().nth(n).map(|(at, _)| at)
+}
+
 /// Calls `each` with every word of `text`, in order.
 pub(super) fn for_each_word<'t>(text: &'t str, mut each: impl FnMut(&'t str)) {
     // A space before a combining mark belongs to the mark's word (UAX #29, WB4).

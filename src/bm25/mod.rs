@@ -18,7 +18,7 @@ mod chunk;
 mod params;
 mod source;
 
-pub use analyzer::Analyzer;
+pub use analyzer::{Analyzer, word_start};
 pub use params::{AvgDl, Bm25Params, Stemmer, StopWords};
 pub use source::Bm25Source;
 

@@ -66,7 +66,7 @@ impl<I: Iterator<Item = Result<TextRecord>>> Bm25Source<I> {
         tmp: &Path,
         texts: I,
         params: Bm25Params,
-        check: impl Fn(&Self) -> Result<()>,
+        mut check: impl FnMut(&Self) -> Result<()>,
     ) -> Result<Self> {
         params.check()?;
         let mut source = Bm25Source {

@@ -1,5 +1,6 @@
 //! Reading a collection: ids, tokens and documents, within the memory that a build may hold.
 
+use std::ops::DerefMut;
 use std::path::Path;
 
 use super::estimate::{Estimate, Growth, READ_BUFFERS, admit};
@@ -61,13 +62,13 @@ impl Collection {
     /// # Errors
     /// Those of the sources, of the scale, of the disk; `--memory` too small for ids and
     /// tokens alone.
-    pub fn read(
-        sources: &mut [Box<dyn VectorSource + '_>],
+    pub fn read<'s>(
+        sources: &mut [impl DerefMut<Target = dyn VectorSource + 's>],
         options: &BuildOptions,
         tmp: &Path,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        Self::read_all(sources, None, options, tmp, progress)
+        Self::read_all(&mut borrowed(sources), None, options, tmp, progress)
     }
 
     /// As [`read`](Self::read), with the records of `texts`, BM25 weights of the same
@@ -76,8 +77,8 @@ impl Collection {
     ///
     /// # Errors
     /// Also: another id than that of the vectors, or more or fewer records.
-    pub fn read_hybrid(
-        sources: &mut [Box<dyn VectorSource + '_>],
+    pub fn read_hybrid<'s>(
+        sources: &mut [impl DerefMut<Target = dyn VectorSource + 's>],
         (path, texts): (&Path, &mut dyn VectorSource),
         options: &BuildOptions,
         tmp: &Path,
@@ -87,11 +88,11 @@ impl Collection {
             return Err(Error::Usage("a second field needs BuildOptions::hybrid".into()));
         }
         let second = Second::new(path, texts, options.shard.doc_base);
-        Self::read_all(sources, Some(second), options, tmp, progress)
+        Self::read_all(&mut borrowed(sources), Some(second), options, tmp, progress)
     }
 
     fn read_all(
-        sources: &mut [Box<dyn VectorSource + '_>],
+        sources: &mut [&mut (dyn VectorSource + '_)],
         mut second: Option<Second<'_>>,
         options: &BuildOptions,
         tmp: &Path,
@@ -115,7 +116,7 @@ impl Collection {
                 options,
                 tmp,
             };
-            collection.read_source(sources[i].as_mut(), second.as_mut(), &limits, progress)?;
+            collection.read_source(&mut *sources[i], second.as_mut(), &limits, progress)?;
         }
         if let Some(second) = second {
             second.end(&mut collection.keys)?;
@@ -373,6 +374,12 @@ impl Collection {
     }
 }
 
+fn borrowed<'a, 's>(
+    sources: &'a mut [impl DerefMut<Target = dyn VectorSource + 's>],
+) -> Vec<&'a mut (dyn VectorSource + 's)> {
+    sources.iter_mut().map(|source| &mut **source).collect()
+}
+
 /// What reading one of the sources must stay within.
 struct Limits<'a> {
     /// Bytes that the other sources hold.
@@ -389,7 +396,7 @@ struct Limits<'a> {
 /// their part of it: half of what is left beside all that must stay. Documents get the other
 /// half, and a file.
 fn prepare(
-    sources: &mut [Box<dyn VectorSource + '_>],
+    sources: &mut [&mut (dyn VectorSource + '_)],
     second: Option<&Second<'_>>,
     options: &BuildOptions,
 ) -> Result<()> {
@@ -432,7 +439,7 @@ fn fields(options: &BuildOptions, weights: WeightSummary) -> Result<Vec<FieldImp
 /// The weights of all `sources`, if every one of them knows its own beforehand, or if the scale
 /// is given and does not follow from them.
 fn known_weights(
-    sources: &[Box<dyn VectorSource + '_>],
+    sources: &[&mut (dyn VectorSource + '_)],
     options: &BuildOptions,
 ) -> Option<WeightSummary> {
     let none = WeightSummary { largest: 0.0, small_integers: true };

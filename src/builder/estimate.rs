@@ -12,7 +12,7 @@ pub(super) const READ_BUFFERS: u64 = 16 << 20;
 
 /// A collection, as far as it is known or can be guessed.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Estimate {
+pub(super) struct Estimate {
     /// Documents.
     pub documents: u64,
     /// Bytes of all external ids.
@@ -33,7 +33,7 @@ pub struct Estimate {
 
 /// How the number of tokens grew with the documents read so far.
 #[derive(Debug, Clone, Default)]
-pub struct Growth {
+pub(super) struct Growth {
     /// Documents and tokens at less than half of `last`, and there.
     earlier: (u64, u64),
     last: (u64, u64),
@@ -93,7 +93,7 @@ impl Estimate {
     }
 
     /// Texts that have been analysed so far, and the vectors that they go with.
-    pub fn so_far(texts: Size, vectors: &[Size], growth: &Growth) -> Self {
+    pub(super) fn so_far(texts: Size, vectors: &[Size], growth: &Growth) -> Self {
         let sum = |part: fn(&Size) -> u64| vectors.iter().map(part).sum::<u64>();
         Estimate {
             documents: texts.documents,
@@ -109,7 +109,7 @@ impl Estimate {
 
     /// Refuses to read on where what was read already takes too much; `done` is the share of
     /// the collection that was, if it is known.
-    pub fn check(&self, done: Option<f64>, options: &BuildOptions) -> Result<()> {
+    pub(super) fn check(&self, done: Option<f64>, options: &BuildOptions) -> Result<()> {
         if self.reading() <= options.memory.left(self.held()) {
             return Ok(());
         }

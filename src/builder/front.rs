@@ -2,12 +2,13 @@
 //! or an open index.
 
 use std::io::{Cursor, Seek, Write};
+use std::ops::DerefMut;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::assemble::Target;
 use super::inputs::{check_shard, input_names, shard_meta, texts_of};
-use super::{BuildOptions, BuildReport, Collection, Memory, Scale, build_to};
+use super::{BuildOptions, BuildReport, Collection, Memory, Scale, analysed, build_to};
 use crate::bm25::{Bm25Params, Bm25Source};
 use crate::corpus::TextRecord;
 use crate::error::{Error, Place, Result};
@@ -20,15 +21,30 @@ use crate::vectors::sparse::Sidecars;
 use crate::vectors::{Documents, Rows, Slice, VectorSource};
 
 /// Document order of an index. It changes sizes and speed, never an answer.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub enum Order {
     /// As the documents come.
     #[default]
     Input,
     /// By recursive graph bisection (Dhulipala et al., KDD 2016): like documents stand together.
     Bisected,
+    /// By bisection that begins with the order of an earlier index of about the same documents,
+    /// found there by their ids: as good, in a third of the time (docs/order.md).
+    From(Index),
     /// The original ordinal of each docid: a permutation of the documents.
     Given(Vec<u32>),
+}
+
+impl PartialEq for Order {
+    /// Earlier indexes are equal if their contents are.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Order::Input, Order::Input) | (Order::Bisected, Order::Bisected) => true,
+            (Order::From(a), Order::From(b)) => a.content_id() == b.content_id(),
+            (Order::Given(a), Order::Given(b)) => a == b,
+            _ => false,
+        }
+    }
 }
 
 /// What errors call texts that come from no file.
@@ -85,7 +101,11 @@ impl Builder {
 
     /// Order of the documents.
     pub fn order(mut self, order: Order) -> Self {
-        self.options.bisect = order == Order::Bisected;
+        self.options.bisect = matches!(order, Order::Bisected | Order::From(_));
+        self.options.provenance.order_from = match &order {
+            Order::From(earlier) => Some(earlier.content_id()),
+            _ => None,
+        };
         self.order = order;
         self
     }
@@ -187,7 +207,7 @@ impl Builder {
     /// # Errors
     /// As [`vectors`](Self::vectors), and those of the source.
     pub fn source(self, source: &mut dyn VectorSource) -> Result<Loaded> {
-        self.sources(vec![Box::new(source)])
+        self.read(&mut [source])
     }
 
     /// As [`source`](Self::source), from several sources, one behind the other.
@@ -195,8 +215,15 @@ impl Builder {
     /// # Errors
     /// As [`source`](Self::source).
     pub fn sources(self, mut sources: Vec<Box<dyn VectorSource + '_>>) -> Result<Loaded> {
+        self.read(&mut sources)
+    }
+
+    fn read<'s>(
+        self,
+        sources: &mut [impl DerefMut<Target = dyn VectorSource + 's>],
+    ) -> Result<Loaded> {
         let tmp = self.tmp_or_default()?;
-        let collection = Collection::read(&mut sources, &self.options, &tmp, &*self.progress)?;
+        let collection = Collection::read(sources, &self.options, &tmp, &*self.progress)?;
         Ok(Loaded { builder: self, collection })
     }
 
@@ -271,7 +298,7 @@ impl Builder {
         Id: Into<String>,
         Text: Into<String>,
     {
-        self.hybrid_sources(vec![Box::new(vectors)], records(texts))
+        self.read_hybrid(&mut [vectors], records(texts))
     }
 
     /// As [`hybrid`](Self::hybrid), of several sources and of records that may fail. Beside a
@@ -280,32 +307,36 @@ impl Builder {
     /// # Errors
     /// As [`hybrid`](Self::hybrid), and the first of the records.
     pub fn hybrid_sources(
-        mut self,
+        self,
         mut sources: Vec<Box<dyn VectorSource + '_>>,
+        texts: impl Iterator<Item = Result<TextRecord>>,
+    ) -> Result<Loaded> {
+        self.read_hybrid(&mut sources, texts)
+    }
+
+    fn read_hybrid<'s>(
+        mut self,
+        sources: &mut [impl DerefMut<Target = dyn VectorSource + 's>],
         texts: impl Iterator<Item = Result<TextRecord>>,
     ) -> Result<Loaded> {
         let tmp = self.tmp_or_default()?;
         let (source, kind) = self.analysed(texts, &tmp)?;
         self.options.hybrid = Some(kind);
         let shard = &self.options.shard;
-        let mut source = Slice::new(Box::new(source), shard.doc_base, texts_of(&sources, shard));
+        let mut source = Slice::new(Box::new(source), shard.doc_base, texts_of(sources, shard));
         let second: (&Path, &mut dyn VectorSource) = (Path::new(TEXTS), &mut source);
         let (options, progress) = (&self.options, &*self.progress);
-        let collection = Collection::read_hybrid(&mut sources, second, options, &tmp, progress)?;
+        let collection = Collection::read_hybrid(sources, second, options, &tmp, progress)?;
         Ok(Loaded { builder: self, collection })
     }
 
-    /// Texts as BM25 vectors, and how they are made. A quarter of the memory is for what is
-    /// analysed before the mean length is known.
+    /// Texts as BM25 vectors, and how they are made.
     fn analysed<I: Iterator<Item = Result<TextRecord>>>(
         &self,
         texts: I,
         tmp: &Path,
     ) -> Result<(Bm25Source<I>, FieldKind)> {
-        let room = self.options.memory.left(0) / 4;
-        let source = Bm25Source::within(room, tmp, texts, self.bm25, |_| Ok(()))?;
-        let kind = source.field();
-        Ok((source, kind))
+        analysed(texts, self.bm25, &[], &self.options, tmp, |_| None)
     }
 
     fn tmp_or_default(&self) -> Result<PathBuf> {
@@ -383,6 +414,9 @@ impl Loaded {
             Order::Input => None,
             Order::Given(order) => Some(order.clone()),
             Order::Bisected => Some(self.collection.bisect(options, tmp, progress)?.order),
+            Order::From(earlier) => {
+                Some(self.collection.bisect_from(earlier, options, tmp, progress)?.order)
+            }
         };
         build_to(tmp, self.collection, order.as_deref(), options, target, progress)
     }

@@ -1,5 +1,6 @@
 //! What a build records of the files that it reads, and where it may write.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use super::Scale;
@@ -66,7 +67,10 @@ pub(crate) fn shard_meta(shard: Option<(Shard, u64)>) -> Result<ShardMeta> {
 
 /// How many texts go with the vectors: those of a shard, else all, so that some too many are
 /// noticed.
-pub(crate) fn texts_of(sources: &[Box<dyn VectorSource + '_>], shard: &ShardMeta) -> u64 {
+pub(crate) fn texts_of<'s>(
+    sources: &[impl Deref<Target = dyn VectorSource + 's>],
+    shard: &ShardMeta,
+) -> u64 {
     let last = shard.index + 1 >= shard.count;
     let known = sources.iter().map(|source| source.len_hint()).sum::<Option<u64>>();
     known.filter(|_| !last).unwrap_or(u64::MAX)

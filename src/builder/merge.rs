@@ -339,7 +339,8 @@ fn bisect(lists: &mut Union<'_>, progress: &dyn Progress) -> Result<Bisected> {
     })?;
     drop(list);
     lists.release();
-    let bisected = Bisected::of(&forward, &bp, progress)?;
+    let start = order::identity(documents);
+    let bisected = Bisected::of(&forward, start, &bp, progress)?;
     lists.renumber = Renumber::new(Some(&bisected.order), documents);
     Ok(bisected)
 }

@@ -21,17 +21,18 @@ mod joined;
 mod memory;
 mod merge;
 mod pack;
-mod parts;
+pub(crate) mod parts;
 mod renumber;
 mod spool;
+mod texts;
 
-pub use bisected::Bisected;
+pub use bisected::{Bisected, check_earlier};
 pub use collect::Collection;
-pub use estimate::{Estimate, Growth};
 pub use front::{Builder, Loaded, Order};
 pub use inputs::check_output;
 pub use memory::Memory;
 pub use merge::{MergeOrder, MergeReport, merge};
+pub(crate) use texts::analysed;
 
 pub(crate) use inputs::{check_shard, input_names, shard_meta, texts_of};
 

@@ -10,7 +10,7 @@ use crate::index::Index;
 ///
 /// # Errors
 /// Shards with others, shards of different cuts, a shard missing or given twice.
-pub(super) fn sort_shards(indexes: &mut [Index]) -> Result<()> {
+pub(crate) fn sort_shards(indexes: &mut [Index]) -> Result<()> {
     let Some(shard) = indexes.iter().position(|i| i.meta().shard.count > 0) else { return Ok(()) };
     let count = indexes[shard].meta().shard.count;
     let shard_path = indexes[shard].path().display().to_string();
@@ -52,7 +52,7 @@ pub(super) fn sort_shards(indexes: &mut [Index]) -> Result<()> {
 
 /// Refuses indexes whose impacts or terms do not mean the same, or that are laid out
 /// differently, naming both and the first thing that differs.
-pub(super) fn check_alike(indexes: &[Index]) -> Result<()> {
+pub(crate) fn check_alike(indexes: &[Index]) -> Result<()> {
     let Some((first, others)) = indexes.split_first() else {
         return Err(Error::Usage("give at least one index to merge".into()));
     };

@@ -8,12 +8,14 @@ use super::approximate::ApproximateArgs;
 use super::common::unique;
 use super::progress::Bars;
 use super::{Common, columns, model_not_needed, out};
-use crate::bench::suite::{self, EncodedQueries, Inputs, Suite};
-use crate::bench::{Plan, Report, Subject, check_load, default_cpu, report, run as measure};
+use crate::bench::suite::{self, Inputs, Suite, SuiteReport};
+use crate::bench::{
+    Plan, QuerySide, Report, Subject, check_load, default_cpu, report, run as measure,
+};
 use crate::error::{Error, Result};
 use crate::index::{Index, Load};
 use crate::progress::Progress;
-use crate::queries::file::{QueryFile, QueryKind, Sidecars, read_queries_with};
+use crate::queries::file::{QueryKind, Sidecars, read_queries_with};
 use crate::queries::{QueryBuilder, TEXT_SCALE};
 use crate::query::{Algorithm, SimdLevel};
 
@@ -127,9 +129,7 @@ pub fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode> {
         report::check_dir(dir)?;
     }
     match (&args.suite, &args.queries) {
-        (Some(path), _) => {
-            run_suite(&Suite::read(path)?, &mut Inputs::default(), cpu, args, common)?;
-        }
+        (Some(path), _) => run_suite(&Suite::read(path)?, cpu, args, common)?,
         (None, Some(queries)) => run_bench(args, queries, cpu, common)?,
         (None, None) => return Err(Error::Usage("bench needs --queries or --suite".into())),
     }
@@ -138,16 +138,14 @@ pub fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode> {
 
 fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Common) -> Result<()> {
     let plan = plan(args, cpu, common)?;
-    let mut inputs = Inputs::default();
     let sidecars =
         Sidecars { ids: args.ids.clone(), vocabulary: args.vocabulary.clone(), tmp: None };
     let file = read_queries_with(queries, args.query_kind, &sidecars)?;
-    let file = inputs.keep_queries(queries, args.query_kind, file);
     // Faults of what is used last are said before minutes of measuring.
-    if let Some(qrels) = &args.qrels {
-        check_exact(&plan)?;
-        inputs.qrels(qrels, &file)?;
-    }
+    let qrels = match &args.qrels {
+        Some(path) => check_exact(&plan).and_then(|()| suite::judgements(path, &file).map(Some))?,
+        None => None,
+    };
     let open = |path: &PathBuf| Index::open_with(path, args.load);
     let indexes = args.indexes.iter().map(open).collect::<Result<Vec<_>>>()?;
     if let (Some(h), false) = (args.hybrid_weight, indexes.iter().any(|i| i.meta().is_hybrid())) {
@@ -161,21 +159,34 @@ fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Comm
     }
     let bars = Bars::new(common);
     bars.begin("encoding", indexes.len() as u64);
-    let mut subjects = Vec::with_capacity(indexes.len());
+    let (mut subjects, mut warnings) = (Vec::with_capacity(indexes.len()), Vec::new());
     for (name, index) in names(&args.indexes).into_iter().zip(&indexes) {
-        subjects.push(subject(name, index, &file, args, cpu)?);
+        let how = QuerySide {
+            model: args.query_model.as_deref(),
+            // Where it means something.
+            hybrid_weight: args.hybrid_weight.filter(|_| index.meta().is_hybrid()),
+            scale: args.query_scale,
+            runs: args.runs,
+            cpu,
+        };
+        let subject = Subject::encode(name, index, &file, &how)?;
+        warnings.extend(subject.warning.clone());
+        subjects.push(subject);
         bars.advance(1);
     }
+    if !common.quiet {
+        unique(warnings).iter().for_each(|warning| crate::cli::tell!("warning: {warning}"));
+    }
     let measured = measure(&subjects, &plan, &bars)?;
+    let table = qrels.map(|qrels| suite::of_bench(&measured, &subjects, &plan, &qrels));
     bars.finish();
     bars.notes(&file.notes);
     if let Some(dir) = &args.report {
         report::write(&measured, dir)?;
     }
     print_measured(&measured, common)?;
-    if let Some(qrels) = &args.qrels {
-        let suite = suite_of(args, &indexes, queries, qrels, &plan);
-        run_suite(&suite, &mut inputs, cpu, args, common)?;
+    if let Some(table) = table {
+        show_table(&table?, args, common)?;
     }
     told_where(args, common);
     Ok(())
@@ -190,28 +201,6 @@ fn check_exact(plan: &Plan) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-/// The weight asked for, where it means something.
-fn hybrid_weight(index: &Index, args: &BenchArgs) -> Option<f64> {
-    args.hybrid_weight.filter(|_| index.meta().is_hybrid())
-}
-
-/// An index and the queries of `file` for it, encoded and timed on the way.
-fn subject<'a>(
-    name: String,
-    index: &'a Index,
-    file: &QueryFile,
-    args: &BenchArgs,
-    cpu: Option<usize>,
-) -> Result<Subject<'a>> {
-    let model = args.query_model.as_deref();
-    let side = QueryBuilder::load(index, model, hybrid_weight(index, args))?;
-    let EncodedQueries { prepared, encoding } =
-        suite::encode_all(&side, file, args.query_scale, args.runs, cpu)?;
-    let (ids, queries) = prepared.into_iter().map(|p| (p.id, p.query)).unzip();
-    let query_side = side.describe(file).into();
-    Ok(Subject { name, index, query_side, ids, queries, encoding })
 }
 
 fn print_measured(measured: &Report, common: &Common) -> Result<()> {
@@ -236,59 +225,26 @@ fn print_measured(measured: &Report, common: &Common) -> Result<()> {
     Ok(())
 }
 
-/// The indexes as rows of the paper's table.
-fn suite_of(
-    args: &BenchArgs,
-    indexes: &[Index],
-    queries: &Path,
-    qrels: &Path,
-    plan: &Plan,
-) -> Suite {
-    let rows = args.indexes.iter().zip(indexes).zip(names(&args.indexes));
-    let algorithm = plan.algorithms[0].name();
-    // The table has one latency of an index.
-    let named = |name| match plan.algorithms.len() {
-        1 => name,
-        _ => format!("{name}, {algorithm}"),
-    };
-    let rows = rows.map(|((path, index), name)| suite::Row {
-        name: named(name),
-        collection: None,
-        index: path.clone(),
-        queries: queries.to_owned(),
-        kind: args.query_kind.to_string(),
-        query_model: args.query_model.clone(),
-        hybrid_weight: hybrid_weight(index, args),
-        query_scale: Some(args.query_scale),
-        qrels: Some(qrels.to_owned()),
-        algorithm: Some(algorithm.into()),
-    });
-    let k = plan.ks.iter().copied().max().unwrap_or(1000);
-    Suite { k, runs: args.runs, ..Suite::of_rows(rows.collect()) }
+fn run_suite(suite: &Suite, cpu: Option<usize>, args: &BenchArgs, common: &Common) -> Result<()> {
+    let (bars, mut inputs) = (Bars::new(common), Inputs::default());
+    let measured = suite::run(suite, &mut inputs, cpu, &bars)?;
+    bars.finish();
+    bars.notes(&inputs.notes());
+    show_table(&measured, args, common)?;
+    told_where(args, common);
+    Ok(())
 }
 
-fn run_suite(
-    suite: &Suite,
-    inputs: &mut Inputs,
-    cpu: Option<usize>,
-    args: &BenchArgs,
-    common: &Common,
-) -> Result<()> {
-    let bars = Bars::new(common);
-    let measured = suite::run(suite, inputs, cpu, &bars)?;
-    bars.finish();
+fn show_table(measured: &SuiteReport, args: &BenchArgs, common: &Common) -> Result<()> {
     if let Some(dir) = &args.report {
         measured.write(dir)?;
     }
     if common.json {
-        let json = serde_json::to_string(&measured)
+        let json = serde_json::to_string(measured)
             .map_err(|e| Error::Internal(format!("the report does not encode: {e}")))?;
         out!("{json}");
     } else {
         out!("\n{}\n{}", measured.table().within(columns()), measured.protocol());
-    }
-    if args.suite.is_some() {
-        told_where(args, common);
     }
     Ok(())
 }

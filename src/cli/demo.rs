@@ -11,7 +11,7 @@ use crate::bench::default_cpu;
 use crate::bench::suite::{self, Inputs, Row, Suite, SuiteReport};
 use crate::corpus::CorpusReader;
 use crate::error::{Error, Place, Result};
-use crate::eval::compare;
+use crate::eval::{Measure, compare};
 use crate::queries::file::{QueryBody, QueryKind, read_queries};
 
 /// Try the whole pipeline on the sample: encode, build, search, evaluate, in under a minute
@@ -60,8 +60,10 @@ pub fn run(args: &DemoArgs, common: &Common) -> Result<ExitCode> {
         say("\n")?;
     }
     let bars = Bars::new(common);
-    let mut report = suite::run(&places.suite(), &mut Inputs::default(), default_cpu(), &bars)?;
+    let mut inputs = Inputs::default();
+    let mut report = suite::run(&places.suite(), &mut inputs, default_cpu(), &bars)?;
     bars.finish();
+    bars.notes(&inputs.notes());
     // The query side of the others is their name.
     if let Some(splade) = report.rows.iter_mut().find(|row| row.name == SPLADE) {
         splade.name = format!("{}, {}", splade.name, splade.query_side);
@@ -138,7 +140,7 @@ impl Places {
             collection: None,
             index: index.clone(),
             queries: self.queries.clone(),
-            kind: QueryKind::Text.to_string(),
+            kind: QueryKind::Text,
             query_model: query_model.cloned(),
             hybrid_weight: None,
             query_scale: None,
@@ -151,7 +153,7 @@ impl Places {
             row(SPLADE, &self.splade, Some(&self.model)),
             row("hybrid", &self.hybrid, Some(&self.model)),
         ];
-        let metrics = "mrr@10,recall@100,ndcg@10".into();
+        let metrics = vec![Measure::Mrr(Some(10)), Measure::Recall(100), Measure::Ndcg(Some(10))];
         Suite { k: 100, metrics, ..Suite::of_rows(rows) }
     }
 

@@ -5,13 +5,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use crate::builder::Memory;
 use crate::corpus::{CorpusReader, Fields};
 use crate::encode::{
     DeviceChoice, EncodeJob, EncodeReport, Encoder, EncoderOptions, Precision, QueryEncoder,
-    TextEncoder, encode_to_store, needs_download, simd_level,
+    Reused, TextEncoder, encode_to_store, needs_download, simd_level,
 };
 use crate::error::{Error, Result};
-use crate::vectors::store::{Encoding, InputDigest, Kind, Plan, Shard, StoreWriter, WeightFormat};
+use crate::output::{check_tmp, folder, refuse_inputs};
+use crate::vectors::store::{
+    Encoding, InputDigest, Kind, KnownVectors, PassedOver, Plan, Shard, StoreWriter, WeightFormat,
+};
 
 use super::common::parse_shard;
 use super::stop::Stop;
@@ -22,6 +26,8 @@ use super::{Common, count, out, progress};
 #[command(after_help = "Example:
   splindex encode --model data/tiny --input passages.tsv.zst --output vectors
   splindex build --input vectors --output passages.spx
+
+  splindex encode --model data/tiny --input today.tsv.zst --output today --reuse yesterday
 
 A run that was killed or stopped (Ctrl-C) continues with the same command and --resume, to the
 same bytes.")]
@@ -71,7 +77,20 @@ pub struct EncodeArgs {
     /// Count bad records and go on; a file that cannot be read to its end is an error still
     #[arg(long)]
     skip_bad: bool,
+    /// Take over the vectors of texts that these earlier stores have, of the same model and
+    /// settings; the result is the same, byte for byte (docs/nightly.md)
+    #[arg(long, value_name = "STORE", num_args = 1.., help_heading = REUSE)]
+    reuse: Vec<PathBuf>,
+    /// Memory for the digests of those stores, 48 bytes a document: more go to temporary files
+    /// [default: an eighth of the machine's memory]
+    #[arg(long, value_name = "SIZE", requires = "reuse", help_heading = REUSE)]
+    memory: Option<Memory>,
+    /// Folder for temporary files [default: the folder of the output]
+    #[arg(long, value_name = "DIR", requires = "reuse", help_heading = REUSE)]
+    tmp: Option<PathBuf>,
 }
+
+const REUSE: &str = "Reuse";
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum KindArg {
@@ -105,6 +124,7 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
     let range = range(args.shard, documents)?;
     let mut plan = plan(args, &*encoder, range.as_ref().map_or(0, |r| r.start));
     plan.input = input;
+    let known = known(args, &plan, &*encoder, common)?;
     let store = match args.resume {
         true => StoreWriter::resume(&args.output, plan, encoder.tokens())?,
         false => StoreWriter::create(&args.output, plan, encoder.tokens())?,
@@ -119,6 +139,7 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
         min_weight: args.min_weight,
         skip_bad: args.skip_bad,
         range,
+        known: known.as_ref(),
         progress: &|n| {
             bar.inc(n);
             !stop.requested()
@@ -141,8 +162,40 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses numbers that mean nothing, before a model is loaded.
+/// The vectors of earlier stores.
+fn known(
+    args: &EncodeArgs,
+    plan: &Plan,
+    encoder: &dyn TextEncoder,
+    common: &Common,
+) -> Result<Option<KnownVectors>> {
+    if args.reuse.is_empty() {
+        return Ok(None);
+    }
+    let room = args.memory.map_or_else(|| Memory::of_machine().limit() / 4, Memory::limit);
+    let tmp = args.tmp.as_deref().unwrap_or_else(|| folder(&args.output));
+    let known = KnownVectors::open(&args.reuse, plan, encoder.tokens(), room, tmp)?;
+    if !common.quiet {
+        for PassedOver { store, why } in known.passed_over() {
+            let store = store.display();
+            crate::cli::tell!("note: {store} is passed over, nothing is kept of it: {why}");
+        }
+        if !known.is_empty() && args.device != DeviceChoice::Cpu {
+            crate::cli::tell!(
+                "note: on a GPU a vector's last bits depend on its batch: kept ones are those of \
+                 an earlier run's batches"
+            );
+        }
+    }
+    Ok(Some(known))
+}
+
+/// Refuses what means nothing, before a model is loaded.
 fn check(args: &EncodeArgs) -> Result<()> {
+    refuse_inputs(&args.output, &args.reuse)?;
+    if let Some(tmp) = &args.tmp {
+        check_tmp(tmp)?;
+    }
     if !(args.min_weight.is_finite() && args.min_weight >= 0.0) {
         let problem = format!("--min-weight must be 0 or more, found {}", args.min_weight);
         return Err(Error::Usage(problem));
@@ -163,8 +216,7 @@ fn range(shard: Option<Shard>, documents: Option<u64>) -> Result<Option<Range<u6
         let problem = "--shard needs files: standard input cannot be read twice to count";
         return Err(Error::Usage(problem.into()));
     };
-    let at = |i: u64| (u128::from(n) * u128::from(i) / u128::from(shard.count)) as u64;
-    Ok(Some(at(shard.index)..at(shard.index + 1)))
+    Ok(Some(crate::vectors::range_of(shard, n)))
 }
 
 fn load(args: &EncodeArgs, common: &Common) -> Result<Box<dyn TextEncoder>> {
@@ -235,7 +287,13 @@ fn plan(args: &EncodeArgs, encoder: &dyn TextEncoder, doc_base: u64) -> Plan {
         WeightsArg::F32 => WeightFormat::F32,
         WeightsArg::F16 => WeightFormat::F16,
     };
-    Plan { encoding: Some(encoding), shard: args.shard, doc_base, ..Plan::converted(kind, weights) }
+    Plan {
+        encoding: Some(encoding),
+        shard: args.shard,
+        doc_base,
+        digests: true,
+        ..Plan::converted(kind, weights)
+    }
 }
 
 fn print(
@@ -251,7 +309,7 @@ fn print(
     if common.json {
         let json = serde_json::json!({
             "store": args.output, "totals": totals, "resumed": report.resumed,
-            "seconds": seconds, "documents_per_second": rate,
+            "seconds": seconds, "documents_per_second": rate, "reuse": report.reused,
         });
         out!("{json}");
     }
@@ -279,5 +337,22 @@ fn print(
         totals.skipped,
         totals.largest_weight,
     );
+    if let Some(reused) = &report.reused {
+        crate::cli::tell!("reuse: {}", reuse(reused));
+    }
     Ok(())
+}
+
+/// What became of the documents of earlier stores.
+fn reuse(reused: &Reused) -> String {
+    let Reused { kept, renamed, changed, new, removed } = *reused;
+    let under = match renamed {
+        0 => String::new(),
+        n => format!(" ({n} under {})", if n == 1 { "another id" } else { "other ids" }),
+    };
+    let removed = match removed {
+        Some(n) => format!("{n} removed"),
+        None => "removed ones are not known of a shard".to_owned(),
+    };
+    format!("{kept} kept{under}, {changed} changed, {new} new, {removed}")
 }

@@ -12,17 +12,24 @@ pub mod build;
 pub mod convert;
 #[cfg(feature = "encode")]
 pub mod demo;
+pub mod diff;
 #[cfg(feature = "encode")]
 pub mod encode;
 pub mod eval;
+#[cfg(feature = "publish")]
+pub mod fetch;
 pub mod inspect;
 pub mod merge;
 pub mod programs;
+#[cfg(feature = "publish")]
+pub mod publish;
+#[cfg(feature = "publish")]
+pub mod releases;
 pub mod search;
 #[cfg(feature = "serve")]
 pub mod serve;
 pub mod shell;
-#[cfg(feature = "encode")]
+#[cfg(any(feature = "encode", feature = "publish"))]
 mod stop;
 pub mod synth;
 pub mod verify;

@@ -22,6 +22,10 @@ const INTERVAL: Duration = Duration::from_secs(30);
 pub fn progress(common: &Common, what: &'static str, len: u64) -> Bar {
     match len {
         0 => show(common, what, len, "{msg:>10} {spinner} {human_pos} ({per_sec}) {elapsed}"),
+        _ if counts_bytes(what) => {
+            let template = "{msg:>10} {wide_bar} {binary_bytes}/{binary_total_bytes} ({binary_bytes_per_sec}, {eta} left)";
+            show(common, what, len, template)
+        }
         _ => {
             let template = "{msg:>10} {wide_bar} {human_pos}/{human_len} ({per_sec}, {eta} left)";
             show(common, what, len, template)
@@ -173,22 +177,32 @@ fn steps(phase: &str) -> &'static str {
     }
 }
 
+/// Whether the steps of a phase are bytes.
+fn counts_bytes(phase: &str) -> bool {
+    matches!(phase, "hashing" | "sending" | "fetching" | "verifying files")
+}
+
 fn line(what: &str, done: u64, len: u64, elapsed: Duration, rate: f64) -> String {
     let (steps, so_far) = (steps(what), span(elapsed));
+    let amount = |n: u64| match counts_bytes(what) {
+        true => super::human_bytes(n),
+        false => group(n),
+    };
     let per_second = match rate {
+        rate if counts_bytes(what) => super::human_bytes(rate as u64),
         rate if rate >= 9.95 => group(rate.round() as u64),
         rate => format!("{rate:.1}"),
     };
-    let done_steps = group(done);
+    let done_steps = amount(done);
     match len {
         0 if done == 0 => format!("{what}: {so_far} so far"),
         0 => format!("{what}: {done_steps}{steps}, {per_second}/s, {so_far} so far"),
         _ if rate > 0.0 && done < len => {
             let left = Duration::from_secs_f64(((len - done) as f64 / rate).min(1e9));
-            let (len, left) = (group(len), span(left));
+            let (len, left) = (amount(len), span(left));
             format!("{what}: {done_steps} of {len}{steps}, {per_second}/s, {left} left")
         }
-        _ => format!("{what}: {done_steps} of {}{steps}, {so_far} so far", group(len)),
+        _ => format!("{what}: {done_steps} of {}{steps}, {so_far} so far", amount(len)),
     }
 }
 
@@ -266,6 +280,8 @@ mod tests {
             assert_eq!(line("encode", done, len, at(elapsed), rate), expected);
         }
         assert_eq!(line("verifying", 0, 0, at(90), 0.0), "verifying: 90 s so far");
+        let sending = line("sending", 3 << 20, 4 << 30, at(30), (2 << 20) as f64);
+        assert_eq!(sending, "sending: 3.00 MiB of 4.00 GiB, 2.00 MiB/s, 34 min left");
         assert_eq!(line("packing", 3, 9, at(30), 0.1), "packing: 3 of 9 terms, 0.1/s, 60 s left");
     }
 

@@ -7,7 +7,53 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+#[cfg(feature = "publish")]
+use super::{Common, progress::Bars};
 use crate::error::{Error, Result};
+#[cfg(feature = "publish")]
+use crate::progress::Progress;
+
+/// Bars, and whether a signal asks to stop.
+#[cfg(feature = "publish")]
+pub(super) struct Watch<'a> {
+    bars: Bars<'a>,
+    stop: Stop,
+}
+
+#[cfg(feature = "publish")]
+impl<'a> Watch<'a> {
+    /// Hears signals from now on.
+    pub fn new(common: &'a Common) -> Result<Self> {
+        Ok(Watch { bars: Bars::new(common), stop: Stop::listen()? })
+    }
+
+    /// Removes the last bar.
+    pub fn finish(&self) {
+        self.bars.finish();
+    }
+}
+
+#[cfg(feature = "publish")]
+impl Progress for Watch<'_> {
+    fn begin(&self, phase: &'static str, total: u64) {
+        self.bars.begin(phase, total);
+    }
+
+    fn advance(&self, steps: u64) {
+        self.bars.advance(steps);
+    }
+
+    fn stop_requested(&self) -> bool {
+        self.stop.requested()
+    }
+}
+
+/// Says that a signal stopped the work and what that means; the exit code of it.
+#[cfg(feature = "publish")]
+pub(super) fn stopped(watch: &Watch<'_>, what: &str) -> ExitCode {
+    crate::cli::tell!("stopped: {what}");
+    watch.stop.exit_code()
+}
 
 /// Hears signals from when it is made on.
 pub(super) struct Stop {

@@ -32,7 +32,7 @@ use crate::vectors::gathered::{Gathered, ImpactLists, for_each};
 use crate::vectors::inputs::{Format, format_of, open_vectors_with};
 use crate::vectors::jsonl::JsonVectorWriter;
 use crate::vectors::sparse::{self, Columns, Sidecars, read_vocabulary};
-use crate::vectors::store::{BLOCK_RECORDS, Kind, Plan, StoreWriter, Totals, WeightFormat};
+use crate::vectors::store::{BLOCK_RECORDS, BlockInput, Kind, Plan, StoreWriter, WeightFormat};
 use crate::vectors::transpose::Transposed;
 use crate::vectors::{VectorRecord, VectorSource, ciff, pisa};
 use folder::NewFolder;
@@ -259,7 +259,8 @@ fn write_store(gathered: &Gathered, dir: &Path, progress: &dyn Progress) -> Resu
         if block.len() < BLOCK_RECORDS && ordinal + 1 < gathered.documents() {
             return Ok(());
         }
-        store.write_block(&block, block.len() as u64, 0, Totals::default())?;
+        let consumed = block.len() as u64;
+        store.write_block(&block, &BlockInput { consumed, ..BlockInput::default() })?;
         progress.advance(block.len() as u64);
         block.clear();
         Ok(())

@@ -1,28 +1,20 @@
 //! Header rows: names of columns where a record should stand.
 
-/// Names of a column of ids.
+/// Names of a column of ids, as [`letters`] has them.
 const IDS: &[&str] = &[
     "id",
-    "_id",
     "docid",
-    "doc_id",
-    "doc-id",
     "docno",
-    "doc_no",
-    "document_id",
     "documentid",
     "did",
     "pid",
-    "passage_id",
+    "psgid",
     "passageid",
-    "corpus-id",
-    "corpus_id",
     "corpusid",
+    "articleid",
     "qid",
-    "query_id",
-    "query-id",
     "queryid",
-    "topic_id",
+    "questionid",
     "topicid",
     "topic",
 ];
@@ -37,13 +29,19 @@ const OTHERS: &[&str] = &[
     "body",
     "passage",
     "passages",
+    "passagetext",
     "document",
     "doc",
+    "documenttext",
+    "doctext",
     "abstract",
     "url",
     "query",
     "queries",
+    "querytext",
     "question",
+    "questions",
+    "questiontext",
     "vector",
     "tokens",
     "metadata",
@@ -58,22 +56,28 @@ const OTHERS: &[&str] = &[
     "grade",
     "tag",
     "run",
-    "run_id",
     "runid",
 ];
 
-/// The longest of them.
-const LONGEST: usize = 11;
+/// Bytes of the longest of them, with quotes and what stands between its words.
+const LONGEST: usize = 18;
+
+/// The letters of a column's name, in lower case: `Query ID`, `#query_id` and `"queryid"` are one.
+fn letters(column: &str) -> impl Iterator<Item = u8> {
+    let between = |b: &u8| !matches!(b, b' ' | b'_' | b'-' | b'.' | b'"' | b'\'' | b'#');
+    column.bytes().filter(between).map(|b| b.to_ascii_lowercase())
+}
 
 /// Whether `columns` name columns, as in `id<TAB>text` or BEIR's `query-id<TAB>corpus-id<TAB>
 /// score`: the first an id, the others anything that stands beside one.
 pub(crate) fn is_header<'a>(columns: impl IntoIterator<Item = &'a str>) -> bool {
     let names = |list: &[&str], column: &str| {
-        column.len() <= LONGEST && list.iter().any(|name| name.eq_ignore_ascii_case(column))
+        column.len() <= LONGEST && list.iter().any(|name| letters(column).eq(name.bytes()))
     };
     let mut columns = columns.into_iter().map(str::trim);
     let Some(first) = columns.next() else { return false };
-    if !names(IDS, first) {
+    // Most ids have digits.
+    if first.bytes().any(|b| b.is_ascii_digit()) || !names(IDS, first) {
         return false;
     }
     let mut others = columns.peekable();
@@ -94,12 +98,22 @@ mod tests {
             "qid\tquery",
             "query-id\tcorpus-id\tscore",
             "document_id\ttext ",
+            "passage_id\tpassage",
+            "psg_id\ttext\ttitle",
+            "query_id\tquery_text",
+            "Query ID\tQuery",
+            "#id\ttext",
+            "\"id\"\t\"text\"",
+            "_id\t'Doc-Text'",
         ] {
             assert!(header(line), "{line:?}");
         }
-        for line in ["id", "", "id\tan identity card", "d1\ttext", "text\tid", "id\t"] {
+        for line in ["id", "", "id\tan identity card", "d1\ttext", "text\tid", "id\t", "#\ttext"] {
             assert!(!header(line), "{line:?}");
         }
-        assert_eq!(IDS.iter().chain(OTHERS).map(|name| name.len()).max(), Some(LONGEST));
+        // Two quotes and a space.
+        let longest = IDS.iter().chain(OTHERS).map(|name| name.len() + 3).max();
+        assert!(longest <= Some(LONGEST));
+        assert!(IDS.iter().chain(OTHERS).all(|name| letters(name).eq(name.bytes())));
     }
 }

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{self, Deserialize, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Deserializer;
+use serde_json::de::StrRead;
 
 /// Names under which a record's id is looked for, best first.
 pub(crate) const ID_NAMES: [&str; 3] = ["id", "_id", "docid"];
@@ -45,14 +45,58 @@ fn not_finite(line: &str, column: usize) -> Option<&'static str> {
     })
 }
 
+/// `line` with null in place of each NaN and infinity outside of strings.
+fn without_not_finite(line: &str) -> String {
+    let (mut finite, mut rest, mut in_string) =
+        (String::with_capacity(line.len() + 8), line, false);
+    while let Some(c) = rest.chars().next() {
+        let word = ["NaN", "-Infinity", "Infinity"].into_iter().find(|word| rest.starts_with(word));
+        let (taken, given) = match (c, word) {
+            // What is escaped ends no string.
+            ('\\', _) if in_string => {
+                let taken = 1 + rest[1..].chars().next().map_or(0, char::len_utf8);
+                (taken, &rest[..taken])
+            }
+            (_, Some(word)) if !in_string => (word.len(), "null"),
+            _ => (c.len_utf8(), &rest[..c.len_utf8()]),
+        };
+        in_string ^= c == '"';
+        finite.push_str(given);
+        rest = &rest[taken..];
+    }
+    finite
+}
+
+/// A JSON line as `read` reads it. Python's NaN and infinities, which are no JSON, are as good as
+/// null where only such fields have them as are not read, or may be null: pandas writes them for
+/// what is missing. A `read` that fails may be called again.
+pub(crate) fn parse_line<T>(
+    line: &str,
+    mut read: impl for<'a> FnMut(&mut Deserializer<StrRead<'a>>) -> serde_json::Result<T>,
+) -> Result<T, String> {
+    let mut parse = |line: &str| {
+        let mut json = Deserializer::from_str(line);
+        let value = read(&mut json)?;
+        json.end().map(|()| value)
+    };
+    let error = match parse(line) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    let problem = json_problem(&error, line);
+    if error.is_data() || not_finite(line, error.column()).is_none() {
+        return Err(problem);
+    }
+    parse(&without_not_finite(line)).map_err(|again| match again.is_data() {
+        true if !again.to_string().contains("null") => json_problem(&again, line),
+        _ => problem,
+    })
+}
+
 /// The values of the fields `names` of the JSON object in `line`, in that order; `None`
 /// where there is no such field.
 pub(crate) fn pick(line: &str, names: &[&str]) -> Result<Vec<Option<Scalar>>, String> {
-    let mut json = serde_json::Deserializer::from_str(line);
-    let seed = Pick { names };
-    seed.deserialize(&mut json)
-        .and_then(|values| json.end().map(|()| values))
-        .map_err(|e| json_problem(&e, line))
+    parse_line(line, |json| Pick { names }.deserialize(json))
 }
 
 /// A JSON value as far as ids and texts are concerned.
@@ -60,6 +104,7 @@ pub(crate) fn pick(line: &str, names: &[&str]) -> Result<Vec<Option<Scalar>>, St
 pub(crate) enum Scalar {
     Text(String),
     Integer(String),
+    Fraction(String),
     Null,
     Other(&'static str),
 }
@@ -69,15 +114,25 @@ impl Scalar {
         match self {
             Scalar::Text(_) => "a string",
             Scalar::Integer(_) => "a number",
+            Scalar::Fraction(_) => "a fractional number",
             Scalar::Null => "null",
             Scalar::Other(kind) => kind,
         }
     }
 
-    /// The text of field `name`; null is an empty text.
+    /// It, for an error.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Scalar::Text(text) => format!("{text:?}"),
+            Scalar::Integer(number) => number.clone(),
+            other => other.kind().to_owned(),
+        }
+    }
+
+    /// The text of field `name`; null is an empty text, a number (a title that is a year) its digits.
     pub(crate) fn into_text(self, name: &str) -> Result<String, String> {
         match self {
-            Scalar::Text(text) => Ok(text),
+            Scalar::Text(text) | Scalar::Integer(text) | Scalar::Fraction(text) => Ok(text),
             Scalar::Null => Ok(String::new()),
             other => Err(format!("expected a string in field {name:?}, found {}", other.kind())),
         }
@@ -123,7 +178,7 @@ struct Pick<'a> {
 impl<'de> DeserializeSeed<'de> for Pick<'_> {
     type Value = Vec<Option<Scalar>>;
 
-    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
+    fn deserialize<D: de::Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
         d.deserialize_map(self)
     }
 }
@@ -148,7 +203,7 @@ impl<'de> Visitor<'de> for Pick<'_> {
 }
 
 /// Takes the value of a field that an object may have once: of two, one would be lost.
-pub(crate) fn set_once<T, E: serde::de::Error>(
+pub(crate) fn set_once<T, E: de::Error>(
     slot: &mut Option<T>,
     value: T,
     name: &str,
@@ -166,7 +221,7 @@ pub(crate) struct Key<'a>(pub(crate) &'a [&'a str]);
 impl<'de> DeserializeSeed<'de> for Key<'_> {
     type Value = Option<usize>;
 
-    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
+    fn deserialize<D: de::Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
         d.deserialize_str(self)
     }
 }
@@ -184,7 +239,7 @@ impl Visitor<'_> for Key<'_> {
 }
 
 impl<'de> Deserialize<'de> for Scalar {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+    fn deserialize<D: de::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         d.deserialize_any(ScalarVisitor)
     }
 }
@@ -210,8 +265,8 @@ impl<'de> Visitor<'de> for ScalarVisitor {
         Ok(Scalar::Integer(n.to_string()))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Scalar, E> {
-        Ok(Scalar::Other("a fractional number"))
+    fn visit_f64<E>(self, n: f64) -> Result<Scalar, E> {
+        Ok(Scalar::Fraction(serde_json::Value::from(n).to_string()))
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Scalar, E> {
@@ -245,6 +300,26 @@ mod tests {
             [Scalar::Integer("7".into()), Scalar::Text("aé\n".into()), Scalar::Null].map(Some);
         assert_eq!(values[..3], expected);
         assert_eq!(values[3], None);
+    }
+
+    #[test]
+    fn numbers_that_json_does_not_have_are_null_where_they_may_be() {
+        let line = r#"{"x":[NaN,{"y":-Infinity}],"id":"a\"NaN","title":NaN,"z":Infinity}"#;
+        let values = pick(line, &["id", "title"]).unwrap();
+        assert_eq!(values, [Scalar::Text("a\"NaN".into()), Scalar::Null].map(Some));
+        assert_eq!(
+            without_not_finite(line),
+            r#"{"x":[null,{"y":null}],"id":"a\"NaN","title":null,"z":null}"#
+        );
+        assert_eq!(without_not_finite("\"\\é NaN\" NaN \"\\"), "\"\\é NaN\" null \"\\");
+        // Also malformed elsewhere, and a word that is none of Python's.
+        let problem = |line: &str| pick(line, &["id"]).unwrap_err();
+        assert_eq!(problem(r#"{"x":NaN,"id":}"#), "expected a finite number, found NaN");
+        assert_eq!(
+            problem(r#"{"x":NaN,"id":1,"id":2}"#),
+            "expected the field \"id\" once, found it twice"
+        );
+        assert!(problem(r#"{"x":nan,"id":1}"#).contains("malformed JSON at column"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub struct Notes(Arc<Mutex<Counts>>);
 struct Counts {
     headers: Seen,
     tabs: Seen,
+    marks: Seen,
 }
 
 /// How many lines, and where the first stands.
@@ -51,6 +52,11 @@ impl Notes {
         self.counts().tabs.note(lines);
     }
 
+    /// A text has a byte order mark in it.
+    pub(crate) fn mark(&self, lines: &Lines) {
+        self.counts().marks.note(lines);
+    }
+
     /// What there is to say, a sentence each.
     pub fn all(&self) -> Vec<String> {
         let counts = self.counts();
@@ -63,7 +69,13 @@ impl Notes {
                  spaces"
             )
         });
-        header.into_iter().chain(tabs).collect()
+        let marks = counts.marks.places().map(|places| {
+            format!(
+                "{places}: a byte order mark (U+FEFF) inside a text, which keeps it; files that were \
+                 joined without a line end between them have one"
+            )
+        });
+        header.into_iter().chain(tabs).chain(marks).collect()
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {

@@ -7,7 +7,7 @@ use super::fields::Fields;
 use super::header::is_header;
 use super::ids::{IdSet, check_id};
 use super::input::{BytesRead, check_inputs, total_bytes};
-use super::json::{ID_NAMES, first_id, first_value, pick};
+use super::json::{ID_NAMES, Scalar, first_id, first_value, pick};
 use super::lines::Lines;
 use super::notes::Notes;
 use crate::error::{Error, Place, Result};
@@ -137,6 +137,9 @@ impl CorpusReader {
                 return Err(lines
                     .error(format!("expected unique document ids, found {id:?} a second time")));
             }
+            if text.contains('\u{feff}') {
+                self.notes.mark(lines);
+            }
             self.records += 1;
             let (place, path) = (Place::Line(lines.number()), lines.path().clone());
             return Ok(Some(TextRecord { id, text, place, path }));
@@ -256,15 +259,18 @@ fn parse_json(line: &str, fields: Option<&Fields>) -> Result<(String, String), S
             join(&mut text, &value.into_text(name)?);
         }
     } else {
+        let as_text = |value: Scalar, name: &str| {
+            value.into_text(name).map_err(|problem| format!("{problem}; `fields` can name others"))
+        };
         let [contents, plain, title] =
             texts.try_into().map_err(|_| "as many values as names".to_owned())?;
         if let Some(title) = title {
-            text = title.into_text("title")?;
+            text = as_text(title, "title")?;
         }
         let Some((name, body)) = first_value([("contents", contents), ("text", plain)]) else {
             return Err("expected a field \"contents\" or \"text\", found none".into());
         };
-        let body = body.into_text(name)?;
+        let body = as_text(body, name)?;
         join(&mut text, &body);
     }
     Ok((id, text))

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::unpack::Packing;
 use crate::error::{Error, Place, Result};
 
 /// First bytes that are looked at: tar archives are known by bytes 257 to 261.
@@ -82,15 +83,58 @@ const TEXTS: &[(&[u8], Foreign)] = &[
     (b"<?xml", ("an XML file", XML)),
     (b"<top>", ("TREC topics", "write them as lines of query id, tab, text")),
     (b"<doc>", ("TREC documents", XML)),
-    (b"version https://git-lfs", ("a Git LFS pointer, not the file", "git lfs pull gets the file")),
+    (b"version https://git-lfs", ("a Git LFS pointer, not the file", POINTER)),
 ];
+const POINTER: &str = "git lfs pull gets the file";
 const HTML: &str = "perhaps a download page was saved for the file behind it: fetch that again";
 const XML: &str = "write it as lines of id, tab, text or as JSON Lines";
 
 /// An error if `head`, the first unpacked bytes of `path`, is of a well-known format that is
 /// not `expected`.
 pub(crate) fn check(path: &Path, head: &[u8], expected: &str) -> Result<()> {
-    let Some((what, hint)) = foreign(head) else { return Ok(()) };
+    refuse(path, expected, foreign(head))
+}
+
+/// An error if `head`, the first bytes of `path` as they are, is no file that a download could have
+/// meant: a pointer to it, a page about it, or it is packed.
+#[cfg(feature = "tokenize")]
+pub(crate) fn check_fetched(path: &Path, head: &[u8], expected: &str) -> Result<()> {
+    let found = foreign(head).filter(|(_, hint)| [POINTER, HTML].contains(hint));
+    refuse(path, expected, packed(head).or(found))
+}
+
+/// As [`check`] of a file that is read as it is, whether packed or not.
+#[cfg(feature = "tokenize")]
+pub(crate) fn check_plain(path: &Path, head: &[u8], expected: &str) -> Result<()> {
+    refuse(path, expected, packed(head).or_else(|| foreign(head)))
+}
+
+/// What a file that should be an index is, and what to do.
+pub(crate) fn instead_of_index(head: &[u8]) -> Option<(&'static str, &'static str)> {
+    let head = &head[..head.len().min(HEAD)];
+    if let Some(packed) = packed(head) {
+        return Some(packed);
+    }
+    let (what, hint) = match foreign(head) {
+        Some(found) => found,
+        None if binary(head) || head.is_empty() => return None,
+        None if head.trim_ascii_start().starts_with(b"{") => ("JSON", BUILD),
+        None => ("a text", BUILD),
+    };
+    Some((what, if [POINTER, HTML].contains(&hint) { hint } else { BUILD }))
+}
+const BUILD: &str = "`splindex build` makes an index of texts and of vectors";
+
+fn packed(head: &[u8]) -> Option<Foreign> {
+    match Packing::of(head) {
+        Packing::None => None,
+        Packing::Gzip => Some(("a file packed by gzip", "unpack it: gzip -d FILE")),
+        Packing::Zstd => Some(("a file packed by zstd", "unpack it: zstd -d FILE")),
+    }
+}
+
+fn refuse(path: &Path, expected: &str, found: Option<Foreign>) -> Result<()> {
+    let Some((what, hint)) = found else { return Ok(()) };
     let problem = format!("expected {expected}, found {what}");
     Err(Error::data(path, Place::File, problem).hint(hint).ends_input())
 }

@@ -65,7 +65,7 @@ impl Checkpoint {
     }
 
     fn from_index(dir: &Path, path: &Path) -> Result<Self> {
-        let bytes = info::read(path)?;
+        let bytes = info::read_json(path)?;
         let index: Index = serde_json::from_slice(&bytes).map_err(|e| {
             let place = Place::Line(e.line() as u64);
             Error::data(path, place, format!("expected {{\"weight_map\": {{…}}}}, found {e}"))
@@ -169,7 +169,7 @@ impl Stored {
         }
         let safetensors = BufferedSafetensors::new(bytes).map_err(|e| {
             Error::data(path, Place::File, format!("expected a safetensors file, found: {e}"))
-                .hint("fetch the file again: it may be truncated or a Git LFS pointer")
+                .hint("fetch the file again: it may be truncated")
         })?;
         Ok(Stored::Safetensors(safetensors))
     }

@@ -19,7 +19,7 @@ use super::weights::{Weights, all_finite};
 use super::{DEFAULT_MAX_LENGTH, Encoded, Progress, TextEncoder, hub, info, prune};
 use crate::error::{Error, Place, Result};
 use crate::vectors::TokenTable;
-use crate::vectors::store::{Kind, ModelInfo};
+use crate::vectors::store::{Kind, ModelInfo, TextDigest};
 
 /// Where the arithmetic runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -223,7 +223,7 @@ impl Encoder {
         };
         let device = open_device(options)?;
         let config_path = side.dir.join("config.json");
-        let mut config_bytes = info::read(&config_path)?;
+        let mut config_bytes = info::read_json(&config_path)?;
         let config = ModelConfig::parse(&config_path, &config_bytes)?;
         config_bytes.extend_from_slice(&side.settings);
         let max_length = max_length(&side, &config, options)?;
@@ -311,8 +311,10 @@ impl TextEncoder for Encoder {
             (_, 0) => rayon::current_num_threads(),
             (_, n) => n,
         };
-        let mut encoded: Vec<Encoded> =
-            tokens.iter().map(|t| Encoded { terms: Vec::new(), truncated: t.truncated }).collect();
+        let mut encoded: Vec<Encoded> = tokens
+            .iter()
+            .map(|t| Encoded { truncated: t.truncated, part: t.part, ..Encoded::default() })
+            .collect();
         done((texts.len() - batches.iter().map(Vec::len).sum::<usize>()) as u64);
         let isolate = matches!(self.engine, Engine::Candle(..));
         let results = batch::run(&batches, workers, isolate, |batch| {
@@ -329,6 +331,10 @@ impl TextEncoder for Encoder {
 
     fn check(&self, text: &str) -> Result<()> {
         self.tokenizer.encode(&self.side.prepared(text)).map(drop)
+    }
+
+    fn digests(&self, text: &str) -> Vec<TextDigest> {
+        self.side.digests(&self.tokenizer, text)
     }
 
     fn tokens(&self) -> &TokenTable {

@@ -12,8 +12,9 @@ use serde::Deserialize;
 
 use super::reader::{Reader, inside};
 use super::router::{class, route};
+use super::tokenizer::TextTokenizer;
 use crate::error::{Error, Place, Result};
-use crate::vectors::store::Kind;
+use crate::vectors::store::{Kind, TextDigest};
 
 /// Query tables beside a model, best first: OpenSearch's two forms.
 const TABLES: [&str; 2] = ["idf.json", "query_token_weights.txt"];
@@ -260,6 +261,12 @@ impl Side {
             true => text.chars().flat_map(char::to_lowercase).collect::<String>().into(),
             false => text.into(),
         }
+    }
+
+    /// Digests of what the tokenizer may see of a text.
+    pub fn digests(&self, tokenizer: &TextTokenizer, text: &str) -> Vec<TextDigest> {
+        let text = self.prepared(text);
+        TextDigest::of_parts(&text, &tokenizer.parts(&text).collect::<Vec<_>>())
     }
 }
 

@@ -2,12 +2,43 @@
 
 use std::path::Path;
 
+use crate::corpus::sniff;
 use crate::error::{Error, Result};
 
 /// Reads a whole file of a model directory.
+///
+/// # Errors
+/// Also a file that stands for what was to be fetched, or is packed.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|e| Error::io("read", path, e))
+    let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+    sniff::check_fetched(path, &bytes, "a file of a model")?;
+    Ok(bytes)
 }
+
+/// Reads a whole file of lines.
+///
+/// # Errors
+/// As [`read`], and for a file that is told to be of another format.
+pub(super) fn read_list(path: &Path) -> Result<Vec<u8>> {
+    let bytes = read(path)?;
+    sniff::check_plain(path, &bytes, "a list of tokens, one a line")?;
+    Ok(bytes)
+}
+
+/// Reads a whole file of JSON, without a byte order mark.
+///
+/// # Errors
+/// As [`read`], and for a file that is told to be of another format.
+pub(super) fn read_json(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = read(path)?;
+    sniff::check_plain(path, &bytes, "a file of JSON")?;
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
+    }
+    Ok(bytes)
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The hub id, or the last part of the directory's real path: a name, not a place on this
 /// machine.

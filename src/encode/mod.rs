@@ -17,7 +17,7 @@
 
 use crate::error::Result;
 use crate::vectors::TokenTable;
-use crate::vectors::store::ModelInfo;
+use crate::vectors::store::{ModelInfo, TextDigest};
 
 mod cut;
 mod folder;
@@ -26,6 +26,7 @@ mod info;
 mod query;
 mod reader;
 mod router;
+mod shipped;
 mod table;
 mod tokenizer;
 
@@ -62,6 +63,10 @@ mod pipeline;
 #[cfg(feature = "encode")]
 mod pool;
 #[cfg(feature = "encode")]
+mod reuse;
+#[cfg(feature = "encode")]
+mod stream;
+#[cfg(feature = "encode")]
 mod weights;
 
 #[cfg(feature = "encode")]
@@ -78,6 +83,9 @@ pub use pipeline::{EncodeJob, EncodeReport, encode_to_store};
 #[cfg(not(feature = "encode"))]
 pub use query::EncoderOptions;
 pub use query::QueryEncoder;
+#[cfg(feature = "encode")]
+pub use reuse::Reused;
+pub use shipped::{QueryFiles, query_files};
 pub use tokenizer::{TextTokenizer, TokenIds};
 
 /// A text's sparse vector.
@@ -87,6 +95,8 @@ pub struct Encoded {
     pub terms: Vec<(u32, f32)>,
     /// Whether the text was longer than the maximum length.
     pub truncated: bool,
+    /// Which of the text's [digests](TextEncoder::digests) stands for what was read of it.
+    pub part: usize,
 }
 
 /// Tokens of a text that are read where neither the caller nor the model says.
@@ -107,6 +117,10 @@ pub trait TextEncoder: Send + Sync {
     /// # Errors
     /// What is wrong with the text, or with the tokenizer.
     fn check(&self, text: &str) -> Result<()>;
+
+    /// What may be read of a text: digests of the first parts that may be all that the tokenizer
+    /// sees of it, then of the whole. [`Encoded::part`] says which decided a vector.
+    fn digests(&self, text: &str) -> Vec<TextDigest>;
 
     /// Token strings by term id.
     fn tokens(&self) -> &TokenTable;

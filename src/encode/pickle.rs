@@ -44,7 +44,7 @@ impl Pickle {
             let problem = format!("expected a PyTorch archive, found {found}");
             Error::data(path, Place::File, problem).hint(hint)
         };
-        let again = "fetch the file again: it may be truncated or a Git LFS pointer";
+        let again = "fetch the file again: it may be truncated";
         if bytes.starts_with(&[0x80, 0x02]) {
             let hint = "load it in PyTorch and save it again, best as safetensors";
             return Err(bad("the format from before PyTorch 1.6", hint));

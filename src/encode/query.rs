@@ -9,7 +9,7 @@ use super::tokenizer::TextTokenizer;
 use super::{DEFAULT_MAX_LENGTH, Encoded, Progress, TextEncoder, hub, info, prune, table};
 use crate::error::{Error, Result};
 use crate::vectors::TokenTable;
-use crate::vectors::store::{Kind, ModelInfo};
+use crate::vectors::store::{Kind, ModelInfo, TextDigest};
 
 /// What a [`QueryEncoder`] without a model needs to know.
 #[cfg(not(feature = "encode"))]
@@ -69,9 +69,15 @@ impl QueryEncoder {
 
     /// Weighted tokens of a query text, by term id.
     pub fn encode(&self, text: &str) -> Result<Vec<(String, f32)>> {
+        Ok(self.encode_start(text)?.0)
+    }
+
+    /// As [`encode`](Self::encode), and whether the text is longer than what was read of it.
+    pub fn encode_start(&self, text: &str) -> Result<(Vec<(String, f32)>, bool)> {
         let encoded = self.encode_texts(&[text], &|_| true)?.pop().unwrap_or_default();
         let tokens = self.tokens();
-        Ok(encoded.terms.iter().map(|&(id, w)| (tokens.token(id).to_owned(), w)).collect())
+        let named = encoded.terms.iter().map(|&(id, w)| (tokens.token(id).to_owned(), w));
+        Ok((named.collect(), encoded.truncated))
     }
 
     /// Whether queries are answered from a table, without a model.
@@ -97,6 +103,14 @@ impl TextEncoder for QueryEncoder {
             By::Table(table) => table.encode(text).map(drop),
             #[cfg(feature = "encode")]
             By::Model(encoder) => encoder.check(text),
+        }
+    }
+
+    fn digests(&self, text: &str) -> Vec<TextDigest> {
+        match &self.0 {
+            By::Table(table) => table.side.digests(&table.tokenizer, text),
+            #[cfg(feature = "encode")]
+            By::Model(encoder) => encoder.digests(text),
         }
     }
 
@@ -158,7 +172,10 @@ impl Table {
             n => n,
         };
         let tokenizer = TextTokenizer::load(&side.dir, max_length)?;
-        let bytes = info::read(path)?;
+        let bytes = match path.extension().is_some_and(|extension| extension == "json") {
+            true => info::read_json(path)?,
+            false => info::read(path)?,
+        };
         let weights = table::read(path, &bytes, tokenizer.tokens())?;
         let info = ModelInfo {
             name: info::name(root),
@@ -183,7 +200,7 @@ impl Table {
         let weight = |id: u32| (id, self.weights[id as usize]);
         let terms = pieces.ids.into_iter().map(weight).filter(|&(_, w)| w > 0.0).collect();
         let terms = prune(terms, self.side.top, 0.0);
-        Ok(Encoded { terms, truncated: pieces.truncated })
+        Ok(Encoded { terms, truncated: pieces.truncated, part: pieces.part })
     }
 }
 

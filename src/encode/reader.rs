@@ -13,18 +13,18 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// The parsed file; nothing if there is none.
+    /// The parsed file; nothing if there is none, or if null is all that it says.
     pub fn json<T: DeserializeOwned>(&mut self, path: &Path) -> Result<Option<T>> {
         if !path.is_file() {
             return Ok(None);
         }
-        let bytes = info::read(path)?;
+        let bytes = info::read_json(path)?;
         let parsed = serde_json::from_slice(&bytes).map_err(|e| {
             let place = Place::Line(e.line() as u64);
             Error::data(path, place, format!("expected a model's configuration, found {e}"))
         })?;
         self.settings.extend_from_slice(&bytes);
-        Ok(Some(parsed))
+        Ok(parsed)
     }
 }
 

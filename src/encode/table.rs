@@ -111,8 +111,7 @@ struct Tensor {
 fn safetensors(path: &Path, bytes: &[u8]) -> Result<Vec<f32>> {
     let bad = |found: &str| {
         let problem = format!("expected a vector of floats named \"weight\", found {found}");
-        Error::data(path, Place::File, problem)
-            .hint("fetch the file again: it may be truncated or a Git LFS pointer")
+        Error::data(path, Place::File, problem).hint("fetch the file again: it may be truncated")
     };
     let (length, rest) = bytes.split_first_chunk().ok_or_else(|| bad("no header"))?;
     let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::corpus::json::{Scalar, json_problem};
+use crate::corpus::json::{Scalar, parse_line};
 use crate::corpus::{BytesRead, Lines, check_id, is_header};
 use crate::error::{Error, Place, Result};
 
@@ -41,7 +41,7 @@ impl Run {
         let mut format = None;
         while lines.advance()? {
             let text = lines.text();
-            if is_comment(text) || is_header(text.split_ascii_whitespace()) {
+            if is_comment(text) || names_columns(text) {
                 continue;
             }
             let format = match format {
@@ -139,6 +139,11 @@ pub(super) fn is_comment(line: &str) -> bool {
     line.trim_ascii_start().starts_with('#')
 }
 
+/// Names of columns between tabs may have spaces in them.
+fn names_columns(line: &str) -> bool {
+    is_header(line.split('\t')) || is_header(line.split_ascii_whitespace())
+}
+
 struct Hit {
     document: Box<str>,
     /// Score, or rank of an MS MARCO run.
@@ -226,9 +231,9 @@ fn parse_trec(line: &str) -> Result<Parsed<'_>, String> {
             line.split_ascii_whitespace().count()
         ));
     };
-    let score = score.parse().ok().filter(|s: &f64| s.is_finite());
+    let finite = score.parse().ok().filter(|s: &f64| s.is_finite());
     let score =
-        score.ok_or_else(|| format!("expected a finite score in column 5, found {line:?}"))?;
+        finite.ok_or_else(|| format!("expected a finite score in column 5, found {score:?}"))?;
     Ok((query.into(), document.to_owned(), score))
 }
 
@@ -269,7 +274,7 @@ struct JsonHit {
 }
 
 fn parse_json(line: &str) -> Result<Parsed<'_>, String> {
-    let hit: JsonHit = serde_json::from_str(line).map_err(|e| json_problem(&e, line))?;
+    let hit = parse_line(line, |json| JsonHit::deserialize(json))?;
     Ok((hit.qid.into_id()?.into(), hit.docid.into_id()?, hit.score))
 }
 

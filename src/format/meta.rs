@@ -245,6 +245,9 @@ pub struct Provenance {
     pub inputs: Vec<String>,
     /// The encoder as the vectors' manifest recorded it.
     pub model: Option<serde_json::Value>,
+    /// Content id of the index whose order the bisection began with, if it was another's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_from: Option<String>,
 }
 
 #[cfg(test)]

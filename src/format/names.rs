@@ -115,6 +115,11 @@ impl<'a> Names<'a> {
         std::str::from_utf8(bytes).unwrap_or_default()
     }
 
+    /// The ordinals by id, in bytewise order; those of a corrupt section may be any numbers.
+    pub fn sorted(&self) -> &'a [u32] {
+        self.by_name
+    }
+
     /// The ordinal of an id.
     pub fn find(&self, name: &str) -> Option<u32> {
         let at = self

@@ -20,8 +20,9 @@ use std::sync::{Arc, OnceLock};
 
 use zerocopy::FromBytes;
 
-use crate::error::{Error, Result};
-use crate::format::header::{Section, hex};
+use crate::corpus::sniff;
+use crate::error::{Error, Place, Result};
+use crate::format::header::{MAGIC, Section, hex};
 use crate::format::layout::{self, corrupt};
 use crate::format::lexicon::Lexicon;
 use crate::format::names::Names;
@@ -77,6 +78,12 @@ impl Index {
 
     fn of_source(path: &Path, source: Source) -> Result<Self> {
         let bytes = source.bytes();
+        if !bytes.starts_with(&MAGIC)
+            && let Some((found, hint)) = sniff::instead_of_index(bytes)
+        {
+            let problem = format!("expected an index of splindex, found {found}");
+            return Err(Error::data(path, Place::File, problem).hint(hint));
+        }
         let layout = Layout::parse(path, bytes)?;
         let at = layout.required(path, SectionKind::Meta)?;
         let meta = Meta::decode(path, &bytes[at.clone()], at.start as u64)?;
@@ -155,7 +162,7 @@ impl Index {
         }
         let mut magic = [0; 8];
         std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
-            && magic == crate::format::header::MAGIC
+            && magic == MAGIC
     }
 
     /// The file this index was opened from.
@@ -370,13 +377,18 @@ impl Index {
         verify::checksums(self)
     }
 
-    /// Checks the checksum of every section, for readers whose output would hide damage.
+    /// Checks the checksum of every section and the bytes between them, for readers whose output
+    /// would hide damage.
     ///
     /// # Errors
     /// One that does not hold.
     pub fn check(&self) -> Result<()> {
         match verify::first_fault(self) {
-            None => Ok(()),
+            None => match self.padding_fault() {
+                None => Ok(()),
+                Some(fault) => Err(Error::data(&self.opened.path, Place::File, fault)
+                    .hint("run `splindex verify`, then copy or build the file again")),
+            },
             Some((kind, at)) => Err(corrupt(
                 &self.opened.path,
                 kind,
@@ -426,6 +438,12 @@ impl Index {
             end = end.max(range.end);
         }
         None
+    }
+
+    /// Asks the system to have every page of a mapped file at hand. A refusal, or a system
+    /// that cannot, changes nothing.
+    pub fn touch(&self) {
+        self.opened.source.touch();
     }
 
     /// Gives mapped pages back to the system, so that reading a whole file once does not

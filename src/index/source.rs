@@ -103,6 +103,15 @@ impl Source {
         Ok(Source::Ram(memory))
     }
 
+    /// Reads all pages of a map.
+    pub(super) fn touch(&self) {
+        #[cfg(target_os = "linux")]
+        if let Source::Map(map) = self {
+            // Kernels before 5.14 do not know it: pages are then read when they are touched.
+            let _ = map.advise(memmap2::Advice::PopulateRead);
+        }
+    }
+
     /// Gives mapped pages back to the system; they are read again when they are touched.
     pub(super) fn release(&self) {
         #[cfg(unix)]

@@ -31,6 +31,7 @@ pub(super) fn checksums(index: &Index) -> VerifyReport {
             ));
         }
     }
+    report.faults.extend(index.padding_fault());
     let content = content_id(index);
     if content != index.content_id() {
         report
@@ -72,7 +73,6 @@ fn content_id(index: &Index) -> String {
 /// Faults of everything that decodes; at most one a term, in term order.
 pub(super) fn structure(index: &Index) -> Vec<String> {
     let mut faults = Vec::new();
-    faults.extend(index.padding_fault());
     let lexicon = index.lexicon();
     for term in 1..lexicon.len() {
         if lexicon.key(term - 1) >= lexicon.key(term) {

@@ -35,6 +35,13 @@ impl Default for BpOptions {
     }
 }
 
+impl BpOptions {
+    /// For an order that is good but for a few documents ([`nightly`](super::nightly)).
+    pub fn nightly() -> Self {
+        BpOptions { iterations: 3, settled: 0.02, ..Self::default() }
+    }
+}
+
 /// Parts of more documents than this hand their halves to two workers.
 const JOIN_ABOVE: usize = 4096;
 /// Parts of more postings than this use all workers inside one iteration.
@@ -81,8 +88,22 @@ pub fn bisect_bytes(terms: usize, postings: u64, documents: u64, options: &BpOpt
 /// posting of a part that is copied (at most [`BpOptions::copy_postings`]), 20 bytes a
 /// document, and per worker 512 KiB or, beyond 65,536 terms, 12 bytes a term.
 pub fn bisect(forward: &ForwardIndex, options: &BpOptions, progress: &dyn Progress) -> Vec<u32> {
+    bisect_from(forward, identity(forward.len()), options, progress)
+}
+
+/// As [`bisect`], beginning with the order `start` instead of the input's: where that is good,
+/// fewer iterations do. ([`nightly`](super::nightly) makes one from an earlier order.)
+///
+/// # Panics
+/// If `start` names documents that `forward` does not have.
+pub fn bisect_from(
+    forward: &ForwardIndex,
+    start: Vec<u32>,
+    options: &BpOptions,
+    progress: &dyn Progress,
+) -> Vec<u32> {
     progress.begin("ordering", work(forward.len(), options));
-    let mut order = identity(forward.len());
+    let mut order = start;
     let bisection = Bisection {
         forward,
         steps: Steps::new(forward.longest),

@@ -17,12 +17,14 @@ mod file;
 mod forward;
 mod local;
 mod log_gap;
+mod nightly;
 mod refine;
 
-pub use bisect::{BpOptions, bisect, bisect_bytes};
+pub use bisect::{BpOptions, bisect, bisect_bytes, bisect_from};
 pub use file::from_file;
 pub use forward::{ForwardBuilder, ForwardIndex};
 pub use log_gap::log_gap;
+pub use nightly::nightly;
 
 /// The order that changes nothing.
 pub fn identity(docs: u32) -> Vec<u32> {

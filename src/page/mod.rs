@@ -3,6 +3,7 @@
 //! Architecture invariant: a page is one file that runs no script and loads nothing from
 //! anywhere.
 
+pub(crate) mod diff;
 pub(crate) mod inspect;
 pub(crate) mod plot;
 

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use crate::corpus::{BytesRead, IdSet, Lines, Notes, check_id, is_header};
 use crate::error::{Error, Place, Result};
-use crate::query::MAX_QUERY_WEIGHT;
+use crate::query::{Algorithm, MAX_QUERY_WEIGHT};
 use crate::vectors::VectorSource;
 use crate::vectors::inputs::{Queries, open_queries};
 
@@ -84,6 +84,15 @@ pub struct QueryInput {
     /// the text beside a vector, or the tokens of `bm25`. A BM25 index takes it instead of
     /// `body`, a learned one passes over it: one file serves all three.
     pub bm25: Option<QueryBody>,
+}
+
+/// What a query of a request asks for itself; else it gets what the whole request asks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Results.
+    pub k: Option<usize>,
+    /// How they are found.
+    pub algorithm: Option<Algorithm>,
 }
 
 /// All queries of one file, in file order.
@@ -193,19 +202,60 @@ pub fn parse_queries(name: &Path, bytes: Vec<u8>, kind: QueryKind) -> Result<Que
     parse_lines(name, Lines::new(name, Box::new(Cursor::new(bytes))), kind)
 }
 
-fn parse_lines(path: &Path, mut lines: Lines, kind: QueryKind) -> Result<QueryFile> {
+/// As [`parse_queries`], of the body of a request: lines of JSON may say `k` and `algorithm`,
+/// given here in the order of the queries, and keys that are not known are errors.
+///
+/// # Errors
+/// Also a JSON array; errors of JSON show the shape of a line.
+pub fn parse_request(
+    name: &Path,
+    bytes: Vec<u8>,
+    kind: QueryKind,
+) -> Result<(QueryFile, Vec<Wishes>)> {
+    let lines = Lines::new(name, Box::new(Cursor::new(bytes)));
+    let mut wishes = Vec::new();
+    let file = parse_any(name, lines, kind, Some(&mut wishes))?;
+    Ok((file, wishes))
+}
+
+/// Whether a line begins a JSON array; the id of a text query may begin with a bracket, too.
+fn begins_array(line: &str) -> bool {
+    let behind = line.trim_start().strip_prefix('[').map(str::trim_start);
+    behind.is_some_and(|rest| rest.is_empty() || rest.starts_with(['{', '"', '[', ']']))
+}
+
+fn parse_lines(path: &Path, lines: Lines, kind: QueryKind) -> Result<QueryFile> {
+    parse_any(path, lines, kind, None)
+}
+
+/// Reads the lines; of a request where there is somewhere to put `wishes`.
+fn parse_any(
+    path: &Path,
+    mut lines: Lines,
+    kind: QueryKind,
+    mut wishes: Option<&mut Vec<Wishes>>,
+) -> Result<QueryFile> {
     let mut raw = Vec::new();
     let mut ids = IdSet::default();
     let mut is_json = None;
-    let (headers, tabs) = (Notes::default(), Notes::default());
+    let (notes, tabs) = (Notes::default(), Notes::default());
     while lines.advance()? {
         let line = lines.text();
+        if wishes.is_some() && is_json.is_none() && begins_array(line) {
+            let problem = "expected one JSON object a line, found a JSON array";
+            return Err(lines.error(problem).hint(json::SHAPE));
+        }
         let is_json = *is_json.get_or_insert(line.trim_start().starts_with('{'));
         if !is_json && is_header(line.split('\t')) {
-            headers.header(&lines);
+            notes.header(&lines);
             continue;
         }
-        let query = if is_json {
+        let query = if let Some(wishes) = wishes.as_deref_mut().filter(|_| is_json) {
+            let (query, wish) = json::parse_asked(line, kind)
+                .map_err(|problem| lines.error(problem).hint(json::SHAPE))?;
+            wishes.push(wish);
+            Ok(query)
+        } else if is_json {
             json::parse(line, kind)
         } else {
             lines.refuse_old_line_ends(Some(if line.contains('\t') { '\t' } else { ':' }))?;
@@ -218,15 +268,23 @@ fn parse_lines(path: &Path, mut lines: Lines, kind: QueryKind) -> Result<QueryFi
                 lines.error(format!("expected unique query ids, found {id:?} a second time"))
             );
         }
-        if !is_json && matches!(&body, QueryBody::Text(text) if text.contains('\t')) {
-            tabs.tabs(&lines);
+        if let QueryBody::Text(text) = &body {
+            if !is_json && text.contains('\t') {
+                tabs.tabs(&lines);
+            }
+            if text.contains('\u{feff}') {
+                notes.mark(&lines);
+            }
         }
         raw.push(QueryInput { id, line: lines.number(), body, bm25 });
     }
     if raw.is_empty() {
         return Err(Error::data(path, Place::File, "expected at least one query, found none"));
     }
-    let (path, notes) = (path.to_owned(), headers.all());
+    if let Some(wishes) = wishes {
+        wishes.resize(raw.len(), Wishes::default());
+    }
+    let (path, notes) = (path.to_owned(), notes.all());
     let mut file = QueryFile { path, queries: raw, vectors: false, notes };
     if is_json == Some(false) && interpret(&mut file, kind)? == QueryKind::Text {
         file.notes.extend(tabs.all());

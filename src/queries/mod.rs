@@ -7,6 +7,7 @@
 pub mod file;
 mod fit;
 mod hybrid;
+mod limits;
 
 use std::path::Path;
 #[cfg(feature = "tokenize")]
@@ -30,6 +31,7 @@ use hybrid::HybridParts;
 
 pub use fit::Rounding;
 pub use hybrid::DEFAULT_HYBRID_WEIGHT;
+pub use limits::TextLimits;
 
 /// A query ready for a [`Searcher`](crate::query::Searcher).
 #[derive(Debug, Clone)]
@@ -45,6 +47,8 @@ pub struct Prepared {
     /// What rounding did to the weights for a hybrid index; nothing for others, whose
     /// weights are integers by rule, but for BM25 texts so long that they were halved.
     pub rounding: Rounding,
+    /// Whether the text is longer than what was read of it.
+    pub truncated: bool,
     /// The integer score of 1.0: a score divided by it is the sum of query weight × document
     /// weight, of BM25 Lucene's score.
     pub unit: f64,
@@ -52,7 +56,8 @@ pub struct Prepared {
 
 impl Prepared {
     fn new(query: Query, dropped: u32, encoding: Duration, rounding: Rounding, unit: f64) -> Self {
-        Prepared { id: String::new(), query, dropped, encoding, rounding, unit }
+        let (id, truncated) = (String::new(), false);
+        Prepared { id, query, dropped, encoding, rounding, truncated, unit }
     }
 
     /// An integer score in the units of the weights that it comes from.
@@ -89,6 +94,7 @@ pub struct QueryBuilder {
     index: Index,
     texts: Texts,
     hybrid: Option<Hybrid>,
+    limits: Option<TextLimits>,
 }
 
 /// What the BM25 part of a hybrid index needs.
@@ -119,7 +125,7 @@ impl QueryBuilder {
             Some(analyzer) => (Texts::Bm25(analyzer), None),
             None => (Texts::Unsupported, None),
         };
-        Ok(QueryBuilder { index: index.clone(), texts, hybrid })
+        Ok(QueryBuilder { index: index.clone(), texts, hybrid, limits: None })
     }
 
     /// As [`new`](Self::new), with the model in folder `model` for texts and
@@ -130,20 +136,38 @@ impl QueryBuilder {
     /// # Errors
     /// Those of loading the model and of weighing; a program without encoders.
     pub fn load(index: &Index, model: Option<&Path>, hybrid_weight: Option<f64>) -> Result<Self> {
+        Self::load_within(index, model, hybrid_weight, None)
+    }
+
+    /// As [`load`](Self::load), for texts of strangers: of a text no more is read than `limits`
+    /// say.
+    ///
+    /// # Errors
+    /// Also a `max_query_length` that the model does not have.
+    pub fn load_within(
+        index: &Index,
+        model: Option<&Path>,
+        hybrid_weight: Option<f64>,
+        limits: Option<TextLimits>,
+    ) -> Result<Self> {
         let side = match model.filter(|_| !Self::needs_no_model(index)) {
             None => Self::new(index),
             #[cfg(feature = "tokenize")]
             Some(dir) => {
                 use crate::encode::EncoderOptions;
+                let max_length = limits.map_or(0, |limits| limits.tokens);
                 #[cfg(feature = "encode")]
-                let options = EncoderOptions { threads: 1, ..EncoderOptions::default() };
+                let options =
+                    EncoderOptions { threads: 1, max_length, ..EncoderOptions::default() };
                 #[cfg(not(feature = "encode"))]
-                let options = EncoderOptions::default();
-                Self::with_encoder(index, QueryEncoder::load(dir, &options)?)
+                let options = EncoderOptions { max_length };
+                let encoder = QueryEncoder::load(dir, &options).map_err(limits::of_queries)?;
+                Self::with_encoder(index, encoder)
             }
             #[cfg(not(feature = "tokenize"))]
             Some(_) => Err(without_models()),
         }?;
+        let side = QueryBuilder { limits, ..side };
         match hybrid_weight {
             Some(h) => side.weighing(h),
             None => Ok(side),
@@ -254,12 +278,13 @@ impl QueryBuilder {
         }
         let start = Instant::now();
         if let Texts::Bm25(analyzer) = &self.texts {
-            let stems = self.bm25_tokens(0, analyzer, text);
-            return self.bm25(&stems, start.elapsed());
+            let (stems, truncated) = self.bm25_tokens(0, analyzer, text);
+            return Ok(Prepared { truncated, ..self.bm25(&stems, start.elapsed())? });
         }
-        let tokens = self.encode(text)?;
+        let (tokens, truncated) = self.encode(text)?;
         let (terms, dropped) = integer_terms(&tokens, TEXT_SCALE).map_err(Error::Usage)?;
-        self.terms(&terms, dropped, start.elapsed(), TEXT_SCALE)
+        let prepared = self.terms(&terms, dropped, start.elapsed(), TEXT_SCALE)?;
+        Ok(Prepared { truncated, ..prepared })
     }
 
     /// The query of weighted tokens for an index of one field, or the learned one of two
@@ -368,14 +393,14 @@ impl QueryBuilder {
             return Err(Error::Usage("the index has one field: it takes one part".into()));
         };
         let start = Instant::now();
-        let learned = match body {
-            _ if *weight == 0.0 => Vec::new(),
-            QueryBody::Weighted(tokens) => tokens.clone(),
+        let (learned, cut) = match body {
+            _ if *weight == 0.0 => (Vec::new(), false),
+            QueryBody::Weighted(tokens) => (tokens.clone(), false),
             QueryBody::Text(text) => self.encode(text)?,
         };
-        let stems = match bm25.unwrap_or(body) {
+        let (stems, bm25_cut) = match bm25.unwrap_or(body) {
             QueryBody::Text(text) => self.bm25_tokens(1, analyzer, text),
-            QueryBody::Weighted(tokens) if bm25.is_some() => tokens.clone(),
+            QueryBody::Weighted(tokens) if bm25.is_some() => (tokens.clone(), false),
             QueryBody::Weighted(_) => return Err(Error::Usage(NO_BM25_PART.into())),
         };
         let encoding = match (body, bm25) {
@@ -385,16 +410,25 @@ impl QueryBuilder {
         let (terms, dropped, rounding) =
             hybrid::query(&self.index, *weight, &HybridParts { learned, bm25: stems })?;
         let unit = rounding.unit() * self.index.meta().hybrid_constant;
-        Ok(Prepared::new(terms, dropped, encoding, rounding, unit))
+        let prepared = Prepared::new(terms, dropped, encoding, rounding, unit);
+        Ok(Prepared { truncated: cut || bm25_cut, ..prepared })
     }
 
-    /// A text through the model: tokens with the weights that it gives.
+    /// A text through the model: tokens with the weights that it gives, and whether there is more
+    /// of the text than was read.
     #[cfg_attr(not(feature = "tokenize"), expect(unused_variables))]
-    fn encode(&self, text: &str) -> Result<Vec<(String, f64)>> {
+    fn encode(&self, text: &str) -> Result<(Vec<(String, f64)>, bool)> {
         match &self.texts {
             #[cfg(feature = "tokenize")]
             Texts::Model(encoder) => {
-                Ok(encoder.encode(text)?.into_iter().map(|(t, w)| (t, f64::from(w))).collect())
+                use crate::encode::TextEncoder;
+                let (start, cut) = match self.limits {
+                    Some(_) => limits::start(text, encoder.max_length()),
+                    None => (text, false),
+                };
+                let (tokens, truncated) = encoder.encode_start(start)?;
+                let tokens = tokens.into_iter().map(|(t, w)| (t, f64::from(w)));
+                Ok((tokens.collect(), cut || truncated))
             }
             _ if self.hybrid.is_some() => Err(Error::Usage(NO_LEARNED_PART.into())),
             _ => Err(Error::Usage(unsupported())),
@@ -411,8 +445,17 @@ impl QueryBuilder {
     }
 
     /// The stems of a text with idf · qtf; with 1 where the index has no such term, so that
-    /// they are counted as unknown.
-    fn bm25_tokens(&self, field: u8, analyzer: &Analyzer, text: &str) -> Vec<(String, f64)> {
+    /// they are counted as unknown. Also whether there is more of the text than was read.
+    fn bm25_tokens(
+        &self,
+        field: u8,
+        analyzer: &Analyzer,
+        text: &str,
+    ) -> (Vec<(String, f64)>, bool) {
+        let (text, truncated) = match self.limits {
+            Some(limits) => limits.words(text),
+            None => (text, false),
+        };
         let documents = self.index.meta().documents;
         let lexicon = self.index.lexicon();
         let weight = |(token, qtf): (String, u32)| {
@@ -422,7 +465,7 @@ impl QueryBuilder {
             });
             (token, weight)
         };
-        analyzer.query(text).into_iter().map(weight).collect()
+        (analyzer.query(text).into_iter().map(weight).collect(), truncated)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Approximate answers: never unless asked for, and marked wherever they are shown.
 //!
-//! docs/benchmarks.md ("Approximate modes") says what these ways save and lose, and which
+//! docs/approximate.md says what these ways save and lose, and which
 //! others were measured and are not here.
 
 use std::cmp::Reverse;

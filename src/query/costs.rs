@@ -1,6 +1,6 @@
 //! What [`Algorithm::Auto`] runs: the algorithm with the least estimated time.
 //!
-//! The constants were fitted to the times of single queries, as docs/benchmarks.md says;
+//! The constants were fitted to the times of single queries, as docs/tried.md says;
 //! on another machine all of them change, their ratios little.
 
 use super::{Algorithm, Query};

@@ -7,21 +7,20 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Answer, Job, MOST_HITS, Questions, REQUEST, Request, Serving, Shared};
-use crate::error::{Error, Result};
-use crate::index::Index;
-use crate::queries::QueryBuilder;
-use crate::queries::file::{one_query, parse_queries};
-use crate::query::Searcher;
+use super::generation::Loaded;
+use super::request::{Answer, Found, MOST_EXPLAINED, MOST_HITS, Part, Questions, REQUEST, Request};
+use super::{Job, Shared};
+use crate::error::{Error, Place, Result};
+use crate::queries::Prepared;
+use crate::queries::file::{QueryFile, Wishes, one_query, parse_request};
+use crate::query::{Algorithm, Explainer, Hit, Searcher};
 
 /// How long a worker without work takes to see that its generation is over.
 const IDLE: Duration = Duration::from_millis(100);
 
 /// What the workers of one generation share.
 pub(super) struct Worker {
-    pub(super) index: Index,
-    pub(super) side: QueryBuilder,
-    pub(super) serving: Arc<Serving>,
+    pub(super) loaded: Arc<Loaded>,
     pub(super) shared: Arc<Shared>,
     pub(super) retired: Arc<AtomicBool>,
     pub(super) scale: f64,
@@ -30,7 +29,7 @@ pub(super) struct Worker {
 impl Worker {
     /// Answers until the generation is retired or nobody can send any more.
     pub(super) fn work(&self) {
-        let mut searcher = Searcher::new(&self.index);
+        let mut searcher = Searcher::new(&self.loaded.index);
         while !self.retired.load(Ordering::Relaxed) {
             let received = {
                 let jobs = self.shared.jobs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -40,60 +39,141 @@ impl Worker {
                 }
                 jobs.recv_timeout(IDLE)
             };
-            let Job { request, reply } = match received {
+            let Job { request, client, since } = match received {
                 Ok(job) => job,
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
+            self.shared.metrics.taken(since.elapsed());
+            // Who has gone while it waited takes no time from others.
+            if !client.waits() {
+                self.shared.metrics.abandoned();
+                continue;
+            }
             // A bug met by one query must not take a worker away from all others.
             let answers = catch_unwind(AssertUnwindSafe(|| self.answer(request, &mut searcher)));
             let answers = answers.unwrap_or_else(|_| {
-                searcher = Searcher::new(&self.index);
+                searcher = Searcher::new(&self.loaded.index);
                 Err(Error::Internal("a worker panicked on this request".into()))
             });
             if let Ok(answers) = &answers {
                 self.shared.metrics.answered(answers);
             }
-            reply(answers.map(|answers| (Arc::clone(&self.serving), answers)));
+            client.reply(answers.map(|answers| (Arc::clone(&self.loaded.serving), answers)));
         }
     }
 
     fn answer(&self, request: Request, searcher: &mut Searcher) -> Result<Vec<Answer>> {
-        if request.algorithm.check(&self.index).is_err() {
-            let name = request.algorithm.name();
-            return Err(Error::Usage(format!("{name} needs an index built with `skip_data`")));
-        }
-        let queries = match request.questions {
-            Questions::One(text) => one_query(Path::new(REQUEST), "q", &text, request.kind)?,
-            Questions::File(bytes) => parse_queries(Path::new(REQUEST), bytes, request.kind)?,
+        let Request { questions, kind, k, max_k, algorithm, explain } = request;
+        let (queries, wishes) = match questions {
+            Questions::One(text) => {
+                (one_query(Path::new(REQUEST), "q", &text, kind)?, vec![Wishes::default()])
+            }
+            Questions::File(bytes) => parse_request(Path::new(REQUEST), bytes, kind)?,
         };
-        let (count, most) = (queries.queries.len(), MOST_HITS / request.k.max(1));
-        if count > most {
-            return Err(Error::Usage(format!(
-                "expected at most {most} queries with k = {}, found {count}; send them in parts",
-                request.k
-            )));
+        let asked = Asked { queries: &queries, wishes: &wishes, k, max_k, algorithm };
+        asked.check_hits(explain)?;
+        for at in 0..wishes.len() {
+            self.check_algorithm(&asked, at)?;
         }
-        let prepared = self.side.prepare(&queries, self.scale)?;
+        let prepared = self.loaded.side.prepare(&queries, self.scale)?;
+        let explainer = explain.then(|| Explainer::new(&self.loaded.index));
         let mut answers = Vec::with_capacity(prepared.len());
-        for query in prepared {
-            let algorithm = request.algorithm.resolve(&self.index, &query.query, request.k);
+        for (at, query) in prepared.iter().enumerate() {
+            let (k, algorithm) = (asked.k(at), asked.algorithm(at));
+            let resolved = algorithm.resolve(&self.loaded.index, &query.query, k);
             let start = Instant::now();
-            let hits = searcher.search(&query.query, request.k, request.algorithm)?;
+            let hits = searcher.search(&query.query, k, algorithm)?;
             let retrieval = start.elapsed();
-            let names = self.index.external_ids();
+            let found = hits.iter().map(|&hit| self.found(query, hit, explainer.as_ref()));
             answers.push(Answer {
-                query: query.id,
-                algorithm: algorithm.name(),
+                hits: found.collect::<Result<_>>()?,
+                query: query.id.clone(),
+                algorithm: resolved.name(),
                 unknown: query.query.unknown,
+                truncated: query.truncated,
                 encoding: query.encoding,
                 retrieval,
-                hits: hits
-                    .iter()
-                    .map(|hit| (names.get(hit.ordinal).to_owned(), hit.score))
-                    .collect(),
             });
         }
         Ok(answers)
+    }
+
+    fn check_algorithm(&self, asked: &Asked<'_>, at: usize) -> Result<()> {
+        let algorithm = asked.algorithm(at);
+        if algorithm.check(&self.loaded.index).is_ok() {
+            return Ok(());
+        }
+        let problem = format!("{} needs an index built with `skip_data`", algorithm.name());
+        Err(match asked.wishes[at].algorithm {
+            None => Error::Usage(problem),
+            Some(_) => asked.at(at, problem),
+        })
+    }
+
+    fn found(&self, query: &Prepared, hit: Hit, explainer: Option<&Explainer>) -> Result<Found> {
+        let index = &self.loaded.index;
+        let part = |part: crate::query::Contribution| {
+            let (field, token) = index.lexicon().token(part.term);
+            let (token, field) = (token.to_owned(), index.meta().field_name(field).to_string());
+            Part { token, field, weight: part.weight, impact: part.impact }
+        };
+        let terms = explainer.map(|explainer| {
+            let parts = explainer.explain(&query.query, hit)?;
+            Ok::<_, Error>(parts.into_iter().map(part).collect())
+        });
+        Ok(Found {
+            document: index.id(hit.ordinal).to_owned(),
+            score: hit.score,
+            weighed: query.weighed(hit.score),
+            terms: terms.transpose()?,
+        })
+    }
+}
+
+/// The queries of a request, with what each of them asks for.
+struct Asked<'a> {
+    queries: &'a QueryFile,
+    wishes: &'a [Wishes],
+    k: usize,
+    max_k: usize,
+    algorithm: Algorithm,
+}
+
+impl Asked<'_> {
+    fn k(&self, at: usize) -> usize {
+        self.wishes[at].k.unwrap_or(self.k)
+    }
+
+    fn algorithm(&self, at: usize) -> Algorithm {
+        self.wishes[at].algorithm.unwrap_or(self.algorithm)
+    }
+
+    /// An error about one of the queries.
+    fn at(&self, at: usize, problem: String) -> Error {
+        Error::data(REQUEST, Place::Line(self.queries.queries[at].line), problem)
+    }
+
+    /// No query asks for more than it may, nor do all together.
+    fn check_hits(&self, explain: bool) -> Result<()> {
+        if let Some(at) = (0..self.wishes.len()).find(|&at| self.k(at) > self.max_k) {
+            let (most, found) = (self.max_k, self.k(at));
+            let problem =
+                format!("expected k from 1 to {most} (`max_k` of this server), found {found}");
+            return Err(self.at(at, problem));
+        }
+        let (most, what) = match explain {
+            true => (MOST_EXPLAINED, "explained results"),
+            false => (MOST_HITS, "results"),
+        };
+        let asked = (0..self.wishes.len()).fold(0usize, |sum, at| sum.saturating_add(self.k(at)));
+        if asked <= most {
+            return Ok(());
+        }
+        let queries = self.wishes.len();
+        Err(Error::Usage(format!(
+            "expected at most {most} {what} over all queries, found {queries} queries that ask for \
+             {asked}; send them in parts"
+        )))
     }
 }

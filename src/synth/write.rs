@@ -8,7 +8,7 @@ use super::source::block;
 use crate::error::{Error, Result};
 use crate::output::OutputFile;
 use crate::progress::Progress;
-use crate::vectors::store::{Kind, Plan, StoreWriter, Totals, WeightFormat};
+use crate::vectors::store::{BlockInput, Kind, Plan, StoreWriter, Totals, WeightFormat};
 
 /// Name of the store inside the output directory.
 pub const DOCUMENTS: &str = "documents";
@@ -53,7 +53,10 @@ pub fn write(
         // The next block is made while this one goes to disk.
         let (following, written) = rayon::join(
             || block(generator, next, documents),
-            || store.write_block(&made, count, 0, Totals::default()),
+            || {
+                let input = BlockInput { consumed: count, ..BlockInput::default() };
+                store.write_block(&made, &input)
+            },
         );
         written?;
         progress.advance(count);

@@ -355,8 +355,9 @@ mod tests {
 
     use super::*;
     use crate::progress::Silent;
+    use crate::vectors::Documents;
     use crate::vectors::jsonl::JsonVectorReader;
-    use crate::vectors::testing::{Memory, vectors};
+    use crate::vectors::testing::vectors;
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(40))]
@@ -365,7 +366,7 @@ mod tests {
             vectors in vectors(false), buffer in 1u64..200,
         ) {
             let dir = tempfile::tempdir().unwrap();
-            let mut sources: Vec<Box<dyn VectorSource>> = vec![Box::new(Memory::new(&vectors))];
+            let mut sources: Vec<Box<dyn VectorSource>> = vec![Box::new(Documents::new(vectors.clone()))];
             let gathered = Gathered::collect(&mut sources, dir.path(), &Silent).unwrap();
             let mut found = vec![std::collections::BTreeMap::new(); vectors.len()];
             let order = gathered.sorted_terms();

@@ -3,11 +3,12 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, Cursor, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::ciff::Ciff;
 use super::jsonl::JsonVectorReader;
-use super::parts::{one_kind, order_shards};
+use super::parts::{one_kind, order_shards, range_of};
 use super::reread::{Rereadable, unreadable};
 use super::sparse::{Sidecars, csr_len, open_csr, open_npz};
 use super::store::{Kind, Shard, StoreReader};
@@ -47,8 +48,7 @@ impl OpenedVectors {
             ));
         };
         let documents: u64 = lengths.iter().sum();
-        let at = |i: u64| (u128::from(documents) * u128::from(i) / u128::from(shard.count)) as u64;
-        let (start, end) = (at(shard.index), at(shard.index + 1));
+        let Range { start, end } = range_of(shard, documents);
         let (mut sources, mut base) = (Vec::new(), 0);
         for (source, len) in self.sources.into_iter().zip(lengths) {
             let from = start.clamp(base, base + len);
@@ -96,7 +96,7 @@ pub(crate) fn open_queries(path: &Path, sidecars: &Sidecars) -> Result<Queries> 
     if path.is_dir() {
         return Ok(Queries::Vectors(open_vectors_with(&[path.to_owned()], sidecars)?.sources));
     }
-    let input = Input::open(path)?;
+    let input = Input::open(path, "queries")?;
     match input.format {
         Format::Jsonl if sidecars.ids.is_some() || sidecars.vocabulary.is_some() => {
             let problem = "expected a matrix (.npz or .csr), as `ids` and `vocabulary` belong to \
@@ -219,7 +219,10 @@ fn open_files(
     sidecars: &Sidecars,
 ) -> Result<(Vec<Box<dyn VectorSource>>, usize)> {
     check_inputs(paths)?;
-    open_inputs(paths.iter().map(|path| Input::open(path)).collect::<Result<_>>()?, sidecars)
+    open_inputs(
+        paths.iter().map(|path| Input::open(path, "vectors")).collect::<Result<_>>()?,
+        sidecars,
+    )
 }
 
 fn open_inputs(
@@ -279,11 +282,12 @@ struct Input {
 const HEAD: u64 = sniff::HEAD as u64;
 
 impl Input {
-    fn open(path: &Path) -> Result<Self> {
+    /// `expected` is what it should be, for errors.
+    fn open(path: &Path, expected: &str) -> Result<Self> {
         let mut bytes = open_input(path)?;
         let mut head = Vec::new();
         bytes.by_ref().take(HEAD).read_to_end(&mut head).map_err(|e| unreadable(path, e))?;
-        let format = recognise(path, &head)?;
+        let format = recognise(path, &head, expected)?;
         let bytes: Option<Box<dyn BufRead + Send>> = match path.is_file() {
             true => None,
             false => Some(Box::new(Cursor::new(head).chain(bytes))),
@@ -294,11 +298,11 @@ impl Input {
 
 /// What the file at `path` is.
 pub(crate) fn format_of(path: &Path) -> Result<Format> {
-    Ok(Input::open(path)?.format)
+    Ok(Input::open(path, "vectors")?.format)
 }
 
 /// From the first (unpacked) bytes; an empty or damaged file is what its name says.
-fn recognise(path: &Path, head: &[u8]) -> Result<Format> {
+fn recognise(path: &Path, head: &[u8], expected: &str) -> Result<Format> {
     let number = |at: usize| {
         let bytes = head.get(at..at + 8)?;
         Some(u64::from_le_bytes(std::array::from_fn(|i| bytes[i])))
@@ -323,7 +327,7 @@ fn recognise(path: &Path, head: &[u8]) -> Result<Format> {
     } else if start.starts_with(b"{") {
         Format::Jsonl
     } else {
-        sniff::check(path, head, "vectors")?;
+        sniff::check(path, head, expected)?;
         by_name(path).unwrap_or(Format::Jsonl)
     })
 }
@@ -349,7 +353,7 @@ mod tests {
 
     #[test]
     fn formats_are_told_by_content_and_else_by_name() {
-        let told = |name: &str, head: &[u8]| recognise(Path::new(name), head).unwrap();
+        let told = |name: &str, head: &[u8]| recognise(Path::new(name), head, "vectors").unwrap();
         let csr = [67_843u64, 30_522, 17, 0].map(u64::to_le_bytes).concat();
         for (head, format) in [
             (&b"PK\x03\x04"[..], Format::Npz),
@@ -367,8 +371,13 @@ mod tests {
         assert_eq!(told("x.ciff.gz", b""), Format::Ciff);
         assert_eq!(told("a.b/x.csr.zst", b"short"), Format::Csr);
         assert_eq!(told("-", b"not JSON"), Format::Jsonl);
-        let error = recognise(Path::new("x.npz"), b"PAR1\x15\x04\x15\x90\xff").unwrap_err();
-        assert!(error.to_string().starts_with("x.npz: expected vectors, found a Parquet file"));
+        let parquet = b"PAR1\x15\x04\x15\x90\xff";
+        for expected in ["vectors", "queries"] {
+            let error = recognise(Path::new("x.npz"), parquet, expected).unwrap_err().to_string();
+            let found =
+                format!("x.npz: expected {expected}, found a Parquet file; write it as JSON");
+            assert!(error.starts_with(&found), "{error}");
+        }
     }
 
     #[cfg(unix)]

@@ -13,7 +13,7 @@ use serde::de::{
 };
 
 use super::{TokenTable, VectorRecord, VectorSource};
-use crate::corpus::json::{ID_NAMES, Key, Scalar, first_id, json_problem, set_once};
+use crate::corpus::json::{ID_NAMES, Key, Scalar, first_id, parse_line, set_once};
 use crate::corpus::{BytesRead, IdSet, Lines, check_id, check_inputs, total_bytes};
 use crate::error::{Error, Place, Result};
 
@@ -27,9 +27,10 @@ pub struct JsonVectorReader {
     inputs: std::vec::IntoIter<(PathBuf, Option<Box<dyn BufRead + Send>>)>,
     current: Option<Lines>,
     tokens: TokenTable,
-    /// For each term id the last record that had it: finds repeated tokens.
+    /// For each term id the last record, by `record`, that had it: finds repeated tokens.
     last_record: Vec<u64>,
     ids: IdSet,
+    /// Readings of a record so far.
     record: u64,
     zeros: u64,
     bytes: BytesRead,
@@ -81,19 +82,27 @@ impl VectorSource for JsonVectorReader {
             }
             self.current = None;
         };
-        self.record += 1;
-        let line = RecordSeed {
-            record,
-            tokens: &mut self.tokens,
-            last_record: &mut self.last_record,
-            number: self.record,
-            zeros: &mut self.zeros,
-        };
-        line.parse(lines.text()).map_err(|problem| {
+        let first = self.record == 0;
+        let zeros = self.zeros;
+        let parsed = parse_line(lines.text(), |json| {
+            // A line that is read twice begins anew.
+            record.clear();
+            self.record += 1;
+            self.zeros = zeros;
+            let seed = RecordSeed {
+                record,
+                tokens: &mut self.tokens,
+                last_record: &mut self.last_record,
+                number: self.record,
+                zeros: &mut self.zeros,
+            };
+            seed.deserialize(json)
+        });
+        parsed.map_err(|problem| {
             let error = lines.error(problem);
             let text = lines.text();
             let vectors = text.trim_start().starts_with('{') && text.contains("\"vector\"");
-            if self.record > 1 || vectors {
+            if !first || vectors {
                 return error;
             }
             error.hint("texts are for encode, or for build --bm25")
@@ -141,13 +150,6 @@ struct RecordSeed<'a> {
 
 const VECTOR: usize = ID_NAMES.len();
 const NAMES: [&str; VECTOR + 1] = [ID_NAMES[0], ID_NAMES[1], ID_NAMES[2], "vector"];
-
-impl RecordSeed<'_> {
-    fn parse(self, line: &str) -> Result<(), String> {
-        let mut json = serde_json::Deserializer::from_str(line);
-        self.deserialize(&mut json).and_then(|()| json.end()).map_err(|e| json_problem(&e, line))
-    }
-}
 
 impl<'de> DeserializeSeed<'de> for RecordSeed<'_> {
     type Value = ();

@@ -1,6 +1,6 @@
 //! Vectors that are in the caller's memory: an iterator of documents, or compressed rows.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::path::Path;
 
 use super::{TokenTable, VectorRecord, VectorSource, WeightSummary};
@@ -13,7 +13,7 @@ pub(crate) const VECTORS: &str = "<vectors>";
 pub struct Documents<I> {
     documents: I,
     tokens: TokenTable,
-    seen: HashMap<u32, ()>,
+    seen: HashSet<u32>,
     records: u64,
     zero_weights: u64,
 }
@@ -24,7 +24,7 @@ impl<I> Documents<I> {
         Documents {
             documents: documents.into_iter(),
             tokens: TokenTable::default(),
-            seen: HashMap::new(),
+            seen: HashSet::new(),
             records: 0,
             zero_weights: 0,
         }
@@ -63,7 +63,7 @@ where
                 continue;
             };
             let term = self.tokens.intern(token);
-            if self.seen.insert(term, ()).is_some() {
+            if !self.seen.insert(term) {
                 let problem = format!("token {token:?} is repeated");
                 return Err(Error::data(VECTORS, Place::Record(self.records), problem));
             }

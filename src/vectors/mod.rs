@@ -25,6 +25,7 @@ pub(crate) mod transpose;
 
 pub use crate::quantize::WeightSummary;
 pub use memory::{Documents, Rows};
+pub(crate) use parts::range_of;
 pub use slice::Slice;
 pub use tokens::TokenTable;
 
@@ -128,52 +129,5 @@ pub trait VectorSource {
     /// Weights dropped so far because they were zero.
     fn zero_weights(&self) -> u64 {
         0
-    }
-}
-
-/// A borrowed source is a source.
-impl<S: VectorSource + ?Sized> VectorSource for &mut S {
-    fn read(&mut self, record: &mut VectorRecord) -> Result<bool> {
-        (**self).read(record)
-    }
-
-    fn skip(&mut self, records: u64) -> Result<()> {
-        (**self).skip(records)
-    }
-
-    fn tokens(&self) -> &TokenTable {
-        (**self).tokens()
-    }
-
-    fn place(&self) -> Option<(&Path, Place)> {
-        (**self).place()
-    }
-
-    fn weights(&self) -> Option<WeightSummary> {
-        (**self).weights()
-    }
-
-    fn len_hint(&self) -> Option<u64> {
-        (**self).len_hint()
-    }
-
-    fn size(&self) -> Option<Size> {
-        (**self).size()
-    }
-
-    fn done(&self) -> Option<f64> {
-        (**self).done()
-    }
-
-    fn prepare(&mut self, room: u64) -> Result<()> {
-        (**self).prepare(room)
-    }
-
-    fn memory(&self) -> u64 {
-        (**self).memory()
-    }
-
-    fn zero_weights(&self) -> u64 {
-        (**self).zero_weights()
     }
 }

@@ -1,9 +1,16 @@
 //! Whether stores are parts of one collection, encoded alike.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::store::{Encoding, Kind, Shard, StoreReader};
 use crate::error::{Error, Place, Result};
+
+/// The documents of a collection of so many that belong to `shard`: parts differ by one at most.
+pub fn range_of(shard: Shard, documents: u64) -> Range<u64> {
+    let at = |i: u64| (u128::from(documents) * u128::from(i) / u128::from(shard.count)) as u64;
+    at(shard.index)..at(shard.index + 1)
+}
 
 /// Refuses stores of queries unless they are `allowed`, and stores whose texts were encoded
 /// in different ways: their weights do not compare.

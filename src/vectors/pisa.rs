@@ -98,8 +98,7 @@ mod tests {
 
     use super::*;
     use crate::progress::Silent;
-    use crate::vectors::VectorSource;
-    use crate::vectors::testing::Memory;
+    use crate::vectors::{Documents, VectorSource};
 
     fn words(path: &Path) -> Vec<u32> {
         let bytes = std::fs::read(path).unwrap();
@@ -117,7 +116,8 @@ mod tests {
             ("c".to_owned(), vector(&[("y", 5.0)])),
         ];
         let dir = tempfile::tempdir().unwrap();
-        let mut sources: Vec<Box<dyn VectorSource>> = vec![Box::new(Memory::new(&vectors))];
+        let mut sources: Vec<Box<dyn VectorSource>> =
+            vec![Box::new(Documents::new(vectors.clone()))];
         let gathered = Gathered::collect(&mut sources, dir.path(), &Silent).unwrap();
         write(&gathered, &mut ImpactLists::kept(), dir.path(), &Silent).unwrap();
         let read = |name: &str| words(&dir.path().join(name));

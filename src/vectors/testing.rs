@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::{TokenTable, VectorRecord, VectorSource};
+use super::{VectorRecord, VectorSource};
 use crate::error::Result;
 
 /// Ids and vectors in input order.
@@ -22,35 +22,6 @@ pub(crate) fn vectors(integers: bool) -> impl Strategy<Value = Vectors> {
     prop::collection::vec(vector, 0..30).prop_map(|vectors| {
         vectors.into_iter().enumerate().map(|(i, v)| (format!("d {i}é"), v)).collect()
     })
-}
-
-/// A collection in memory.
-pub(crate) struct Memory {
-    vectors: std::vec::IntoIter<(String, BTreeMap<String, f32>)>,
-    tokens: TokenTable,
-}
-
-impl Memory {
-    pub(crate) fn new(vectors: &Vectors) -> Self {
-        Memory { vectors: vectors.clone().into_iter(), tokens: TokenTable::default() }
-    }
-}
-
-impl VectorSource for Memory {
-    fn read(&mut self, record: &mut VectorRecord) -> Result<bool> {
-        record.clear();
-        let Some((id, vector)) = self.vectors.next() else { return Ok(false) };
-        record.id = id;
-        for (token, weight) in vector {
-            record.terms.push(self.tokens.intern(&token));
-            record.weights.push(weight);
-        }
-        Ok(true)
-    }
-
-    fn tokens(&self) -> &TokenTable {
-        &self.tokens
-    }
 }
 
 /// Everything that a source holds.

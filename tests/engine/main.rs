@@ -12,6 +12,7 @@ mod killed;
 mod library;
 #[path = "../mutations/mod.rs"]
 mod mutations;
+mod order_from;
 #[path = "../random/mod.rs"]
 mod random;
 mod scale;

@@ -12,7 +12,7 @@ use splindex::progress::Silent;
 use splindex::vectors::inputs::open_vectors;
 use splindex::vectors::jsonl::JsonVectorWriter;
 use splindex::vectors::store::{
-    BLOCK_RECORDS, Kind, Plan, Shard, StoreReader, StoreWriter, Totals, WeightFormat,
+    BLOCK_RECORDS, BlockInput, Kind, Plan, Shard, StoreReader, StoreWriter, WeightFormat,
 };
 use splindex::vectors::{TokenTable, VectorRecord, VectorSource};
 
@@ -37,7 +37,9 @@ fn store(dir: &Path, documents: &[Document]) -> PathBuf {
             weights: document.values().copied().collect(),
         };
         let records: Vec<VectorRecord> = block.iter().enumerate().map(record).collect();
-        writer.write_block(&records, records.len() as u64, 0, Totals::default()).unwrap();
+        let consumed = records.len() as u64;
+        let input = BlockInput { consumed, ..BlockInput::default() };
+        writer.write_block(&records, &input).unwrap();
     }
     writer.finish().unwrap();
     path

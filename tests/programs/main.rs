@@ -5,6 +5,7 @@ mod bench;
 mod common;
 mod convert;
 mod deterministic;
+mod diff;
 mod encode;
 mod help;
 #[cfg(feature = "hub")]

@@ -1,10 +1,13 @@
 //! The suite file: rows of {name, index, queries, query model, judgements}.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::error::{Error, Place, Result};
+use crate::eval::{Measure, parse_measures};
 use crate::queries::file::QueryKind;
 use crate::query::Algorithm;
 
@@ -19,11 +22,11 @@ pub struct Suite {
     #[serde(default = "default_runs")]
     pub runs: usize,
     /// Algorithm of rows that name none.
-    #[serde(default = "default_algorithm")]
-    pub algorithm: String,
+    #[serde(default = "default_algorithm", deserialize_with = "parsed")]
+    pub algorithm: Algorithm,
     /// Measures, as `eval --metrics` takes them; none looks further than k results.
-    #[serde(default = "default_metrics")]
-    pub metrics: String,
+    #[serde(default = "default_metrics", deserialize_with = "measures")]
+    pub metrics: Vec<Measure>,
     /// The systems, in the order of the table.
     #[serde(rename = "row")]
     pub rows: Vec<Row>,
@@ -42,8 +45,8 @@ pub struct Row {
     /// Query file: texts, weighted tokens, or repeated tokens.
     pub queries: PathBuf,
     /// How to read it: auto, text, weighted or repeated.
-    #[serde(default = "default_kind")]
-    pub kind: String,
+    #[serde(default, deserialize_with = "parsed")]
+    pub kind: QueryKind,
     /// Directory that turns query texts into weighted tokens; BM25 needs none.
     pub query_model: Option<PathBuf>,
     /// Weight of the learned part in a hybrid index.
@@ -53,7 +56,8 @@ pub struct Row {
     /// Judgements; without them the row has no quality.
     pub qrels: Option<PathBuf>,
     /// Algorithm of this row.
-    pub algorithm: Option<String>,
+    #[serde(default, deserialize_with = "some")]
+    pub algorithm: Option<Algorithm>,
 }
 
 fn default_k() -> usize {
@@ -64,28 +68,33 @@ fn default_runs() -> usize {
     5
 }
 
-fn default_algorithm() -> String {
-    Algorithm::Auto.name().into()
+fn default_algorithm() -> Algorithm {
+    Algorithm::Auto
 }
 
-fn default_metrics() -> String {
-    "mrr@10,recall@1000,ndcg@10".into()
+/// The measures of the paper's table.
+pub fn default_metrics() -> Vec<Measure> {
+    vec![Measure::Mrr(Some(10)), Measure::Recall(1000), Measure::Ndcg(Some(10))]
 }
 
-fn default_kind() -> String {
-    QueryKind::Auto.to_string()
+/// A value that a file names as the command line does.
+fn parsed<'de, T: FromStr<Err = Error>, D: Deserializer<'de>>(d: D) -> Result<T, D::Error> {
+    String::deserialize(d)?.parse().map_err(D::Error::custom)
+}
+
+fn some<'de, T: FromStr<Err = Error>, D: Deserializer<'de>>(d: D) -> Result<Option<T>, D::Error> {
+    parsed(d).map(Some)
+}
+
+fn measures<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Measure>, D::Error> {
+    parse_measures(&String::deserialize(d)?).map_err(D::Error::custom)
 }
 
 impl Suite {
     /// A suite of `rows` with everything else at its default.
     pub fn of_rows(rows: Vec<Row>) -> Self {
-        Suite {
-            k: default_k(),
-            runs: default_runs(),
-            algorithm: default_algorithm(),
-            metrics: default_metrics(),
-            rows,
-        }
+        let (k, runs, metrics) = (default_k(), default_runs(), default_metrics());
+        Suite { k, runs, algorithm: Algorithm::Auto, metrics, rows }
     }
 
     /// Reads a TOML file:
@@ -153,6 +162,13 @@ mod tests {
         assert!(fails("k = 10\n[[row]\n").contains("s.toml:2: "));
         let e = fails(&format!("{row}colour = 'red'\n"));
         assert!(e.contains("s.toml:5: unknown field `colour`"), "{e}");
+        for (value, found) in
+            [("algorithm = 'bmw'", "\"bmw\""), ("kind = 'texts'", "unknown query kind \"texts\"")]
+        {
+            let e = fails(&format!("{row}{value}\n"));
+            assert!(e.contains("s.toml:5: ") && e.contains(found), "{e}");
+        }
+        assert!(fails(&format!("metrics = 'mrr@x'\n{row}")).contains("s.toml:1: "));
         assert!(fails("[[row]]\nname = 'x'\n").contains("missing field `index`"));
         assert!(fails(&format!("k = 0\n{row}")).contains("expected k of at least 1"));
         assert!(fails("row = []\n").contains("expected at least one [[row]]"));

@@ -24,14 +24,14 @@ impl Inputs {
         if let Some((_, _, file)) = known {
             return Ok(Rc::clone(file));
         }
-        Ok(self.keep_queries(path, kind, read_queries(path, kind)?))
+        let file = Rc::new(read_queries(path, kind)?);
+        self.queries.push((path.to_owned(), kind, Rc::clone(&file)));
+        Ok(file)
     }
 
-    /// Keeps the queries that were read from `path`.
-    pub fn keep_queries(&mut self, path: &Path, kind: QueryKind, file: QueryFile) -> Rc<QueryFile> {
-        let file = Rc::new(file);
-        self.queries.push((path.to_owned(), kind, Rc::clone(&file)));
-        file
+    /// What is to be said of the lines of all query files.
+    pub fn notes(&self) -> Vec<String> {
+        self.queries.iter().flat_map(|(_, _, file)| file.notes.iter().cloned()).collect()
     }
 
     /// The judgements of a file, of `queries`.
@@ -47,14 +47,29 @@ impl Inputs {
                 qrels
             }
         };
-        if queries.queries.iter().all(|query| qrels.grades(&query.id).is_none()) {
-            let problem = format!(
-                "expected judgements of the queries of {}, found none of them",
-                queries.path.display()
-            );
-            return Err(Error::data(path, Place::File, problem)
-                .hint("check that queries and judgements belong together"));
-        }
+        require_judged(&qrels, queries)?;
         Ok(qrels)
     }
+}
+
+/// The judgements in `path`, of `queries`.
+///
+/// # Errors
+/// Those of [`Qrels::read`]; judgements of other queries alone.
+pub fn judgements(path: &Path, queries: &QueryFile) -> Result<Rc<Qrels>> {
+    let qrels = Qrels::read(path)?;
+    require_judged(&qrels, queries)?;
+    Ok(Rc::new(qrels))
+}
+
+fn require_judged(qrels: &Qrels, queries: &QueryFile) -> Result<()> {
+    if queries.queries.iter().any(|query| qrels.grades(&query.id).is_some()) {
+        return Ok(());
+    }
+    let problem = format!(
+        "expected judgements of the queries of {}, found none of them",
+        queries.path.display()
+    );
+    Err(Error::data(qrels.path(), Place::File, problem)
+        .hint("check that queries and judgements belong together"))
 }

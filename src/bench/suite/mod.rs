@@ -10,6 +10,6 @@ mod report;
 mod run;
 
 pub use file::{Row, Suite};
-pub use inputs::Inputs;
+pub use inputs::{Inputs, judgements};
 pub use report::{SuiteReport, SuiteRow};
-pub use run::{EncodedQueries, encode_all, run};
+pub use run::{of_bench, run};

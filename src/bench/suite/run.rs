@@ -1,57 +1,26 @@
-//! Measuring a suite's rows.
+//! Measuring a suite's rows, and making rows of what was measured.
 
 use std::rc::Rc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::super::answers::answers;
-use super::super::closed::{Case, closed_loop, on_core};
+use super::super::closed::{Case, Times, closed_loop};
 use super::super::machine::Machine;
+use super::super::run::{Plan, Report};
+use super::super::subject::{QuerySide, Subject};
 use super::super::summary::Summary;
-use super::file::{Row, Suite};
+use super::file::{Row, Suite, default_metrics};
 use super::inputs::Inputs;
 use super::report::{SuiteReport, SuiteRow, label};
-use crate::error::Result;
-use crate::eval::{Measure, Options, Qrels, Run, evaluate, parse_measures};
+use crate::error::{Error, Result};
+use crate::eval::{Measure, Options, Qrels, Run, evaluate};
 use crate::index::Index;
 use crate::progress::Progress;
+use crate::queries::TEXT_SCALE;
 use crate::queries::file::QueryFile;
-use crate::queries::{Prepared, QueryBuilder, TEXT_SCALE};
-use crate::query::{Algorithm, Approximation, Batch, Hit, Query, SimdLevel};
+use crate::query::{Algorithm, Approximation, Hit, SimdLevel};
 
-/// Times of encoding and queries ready to run.
-#[derive(Debug)]
-pub struct EncodedQueries {
-    /// The queries.
-    pub prepared: Vec<Prepared>,
-    /// Best time from text to weighted tokens of each, ns; 0 where there was no text.
-    pub encoding: Vec<u64>,
-}
-
-/// Prepares all queries of a file on one thread, each text `runs` times after a pass that
-/// warms up, and keeps its best time.
-pub fn encode_all(
-    side: &QueryBuilder,
-    file: &QueryFile,
-    scale: f64,
-    runs: usize,
-    cpu: Option<usize>,
-) -> Result<EncodedQueries> {
-    on_core(cpu, || {
-        let prepared = side.prepare(file, scale)?;
-        if prepared.iter().all(|p| p.encoding.is_zero()) {
-            let encoding = vec![0; prepared.len()];
-            return Ok(EncodedQueries { prepared, encoding });
-        }
-        let mut best = vec![u64::MAX; prepared.len()];
-        for _ in 0..runs {
-            for (best, again) in best.iter_mut().zip(side.prepare(file, scale)?) {
-                *best = (*best).min(again.encoding.as_nanos() as u64);
-            }
-        }
-        Ok(EncodedQueries { prepared, encoding: best })
-    })
-}
-
-/// Measures every row; `inputs` are the queries and judgements that were read already.
+/// Measures every row; `inputs` keeps the queries and judgements that were read.
 ///
 /// # Errors
 /// A row whose files cannot be read or do not go together, before anything is measured.
@@ -61,50 +30,102 @@ pub fn run(
     cpu: Option<usize>,
     progress: &dyn Progress,
 ) -> Result<SuiteReport> {
-    let started = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
+    let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     let simd = SimdLevel::detect();
     let machine = Machine::read(simd);
-    let measures = measures_within(&suite.metrics, suite.k)?;
+    let measures = measures_within(&suite.metrics, suite.k);
     let indexes =
         suite.rows.iter().map(|row| Index::open(&row.index)).collect::<Result<Vec<_>>>()?;
     let files = suite.rows.iter().map(|row| Files::of(row, inputs)).collect::<Result<Vec<_>>>()?;
     progress.begin("encoding", suite.rows.len() as u64);
-    let mut ready = Vec::new();
-    for ((row, index), files) in suite.rows.iter().zip(&indexes).zip(files) {
-        ready.push(Ready::of(suite, row, index, files, cpu)?);
+    let mut systems = Vec::with_capacity(suite.rows.len());
+    for ((row, index), Files { queries, qrels }) in suite.rows.iter().zip(&indexes).zip(files) {
+        let how = QuerySide {
+            model: row.query_model.as_deref(),
+            hybrid_weight: row.hybrid_weight,
+            scale: row.query_scale.unwrap_or(TEXT_SCALE),
+            runs: suite.runs,
+            cpu,
+        };
+        let subject = Subject::encode(row.name.clone(), index, &queries, &how)?;
+        systems.push((subject, row, qrels));
         progress.advance(1);
     }
-    let cases: Vec<Case<'_>> = ready
+    let cases: Vec<Case<'_>> = systems
         .iter()
-        .map(|r| {
-            let Ready { index, queries, algorithm, .. } = r;
-            let (k, approximation) = (suite.k, Approximation::EXACT);
-            Case { index, queries, k, algorithm: *algorithm, approximation, simd }
+        .map(|(subject, row, _)| {
+            exact(subject, suite.k, row.algorithm.unwrap_or(suite.algorithm), simd)
         })
         .collect();
     let times = closed_loop(&cases, suite.runs, cpu, progress)?;
     let mut rows = Vec::new();
-    for (((row, ready), case), times) in suite.rows.iter().zip(&ready).zip(&cases).zip(times) {
-        let lists = answers(case)?;
-        rows.push(ready.report(row, &measures, &lists, Summary::of_nanos(&times.best))?);
+    for (((subject, row, qrels), case), times) in systems.iter().zip(&cases).zip(times) {
+        let measured = SuiteRow::of(subject, case, &times, &measures, qrels.as_deref())?;
+        rows.push(SuiteRow { collection: row.collection.clone(), ..measured });
     }
     let measures = measures.iter().map(label).collect();
     Ok(SuiteReport { started, machine, k: suite.k, runs: suite.runs, cpu, measures, rows })
 }
 
-/// The measures of a list, each at most at depth `k`: a recall@1000 of ten results is a
-/// recall@10, and should be called so.
-fn measures_within(list: &str, k: usize) -> Result<Vec<Measure>> {
+/// The paper's table of what a benchmark measured: of each index the first algorithm at the
+/// greatest depth, which the table has room for.
+///
+/// # Errors
+/// A plan without an exact case of each index.
+pub fn of_bench(
+    report: &Report,
+    subjects: &[Subject<'_>],
+    plan: &Plan,
+    qrels: &Qrels,
+) -> Result<SuiteReport> {
+    let k = plan.ks.iter().copied().max().unwrap_or(1000);
+    let algorithm = plan.algorithms.first().copied().unwrap_or(Algorithm::Auto);
+    let measures = measures_within(&default_metrics(), k);
+    let mut rows = Vec::with_capacity(subjects.len());
+    for (at, subject) in subjects.iter().enumerate() {
+        let of_table = report.cases.iter().find(|case| {
+            (case.index, case.k, case.algorithm) == (at, k, algorithm.name())
+                && case.approximate.is_none()
+        });
+        let measured = of_table.ok_or_else(|| Error::Internal("no case of an index".into()))?;
+        let case = exact(subject, k, algorithm, plan.simd);
+        let mut row = SuiteRow::of(subject, &case, &measured.times, &measures, Some(qrels))?;
+        if plan.algorithms.len() > 1 {
+            row.name = format!("{}, {}", row.name, row.algorithm);
+        }
+        rows.push(row);
+    }
+    Ok(SuiteReport {
+        started: report.started,
+        machine: report.machine.clone(),
+        k,
+        runs: plan.runs,
+        cpu: plan.cpu,
+        measures: measures.iter().map(label).collect(),
+        rows,
+    })
+}
+
+fn exact<'a>(
+    subject: &'a Subject<'_>,
+    k: usize,
+    algorithm: Algorithm,
+    simd: SimdLevel,
+) -> Case<'a> {
+    let Subject { index, queries, .. } = subject;
+    Case { index, queries, k, algorithm, approximation: Approximation::EXACT, simd }
+}
+
+/// The measures, each at most at depth `k`: a recall@1000 of ten results is a recall@10, and
+/// should be called so.
+fn measures_within(list: &[Measure], k: usize) -> Vec<Measure> {
     let mut measures = Vec::new();
-    for measure in parse_measures(list)? {
-        let measure = measure.within(k);
+    for measure in list.iter().map(|measure| measure.within(k)) {
         if !measures.contains(&measure) {
             measures.push(measure);
         }
     }
-    Ok(measures)
+    measures
 }
 
 /// What a row reads beside its index.
@@ -115,73 +136,44 @@ struct Files {
 
 impl Files {
     fn of(row: &Row, inputs: &mut Inputs) -> Result<Self> {
-        let queries = inputs.queries(&row.queries, row.kind.parse()?)?;
+        let queries = inputs.queries(&row.queries, row.kind)?;
         let qrels = row.qrels.as_ref().map(|path| inputs.qrels(path, &queries)).transpose()?;
         Ok(Files { queries, qrels })
     }
 }
 
-/// A row with its index open and its queries encoded.
-struct Ready<'a> {
-    index: &'a Index,
-    algorithm: Algorithm,
-    query_side: &'static str,
-    ids: Vec<String>,
-    queries: Vec<Query>,
-    encoding: Vec<u64>,
-    qrels: Option<Rc<Qrels>>,
-}
-
-impl<'a> Ready<'a> {
+impl SuiteRow {
+    /// The row of a case that was timed: its answers and what they are worth.
     fn of(
-        suite: &Suite,
-        row: &Row,
-        index: &'a Index,
-        Files { queries: file, qrels }: Files,
-        cpu: Option<usize>,
-    ) -> Result<Self> {
-        let algorithm = row.algorithm.as_ref().unwrap_or(&suite.algorithm).parse()?;
-        let side = QueryBuilder::load(index, row.query_model.as_deref(), row.hybrid_weight)?;
-        let scale = row.query_scale.unwrap_or(TEXT_SCALE);
-        let EncodedQueries { prepared, encoding } =
-            encode_all(&side, &file, scale, suite.runs, cpu)?;
-        let (ids, queries) = prepared.into_iter().map(|p| (p.id, p.query)).unzip();
-        let query_side = side.describe(&file);
-        Ok(Ready { index, algorithm, query_side, ids, queries, encoding, qrels })
-    }
-
-    fn report(
-        &self,
-        row: &Row,
+        subject: &Subject<'_>,
+        case: &Case<'_>,
+        times: &Times,
         measures: &[Measure],
-        lists: &Batch,
-        retrieval: Summary,
-    ) -> Result<SuiteRow> {
-        let names = self.index.external_ids();
+        qrels: Option<&Qrels>,
+    ) -> Result<Self> {
+        let Subject { name, index, query_side, ids, queries, encoding, .. } = subject;
+        let (lists, names) = (answers(case)?, index.external_ids());
         let ranking =
             |hits: &[Hit]| -> Vec<&str> { hits.iter().map(|hit| names.get(hit.ordinal)).collect() };
-        let evaluation = match &self.qrels {
-            None => None,
-            Some(qrels) => {
-                let rankings = self.ids.iter().cloned().zip(lists.iter().map(ranking));
-                let run = Run::from_rankings(rankings);
-                Some(evaluate(qrels, &run, measures, Options::default())?)
-            }
+        let judged = |qrels| {
+            let run = Run::from_rankings(ids.iter().cloned().zip(lists.iter().map(ranking)));
+            evaluate(qrels, &run, measures, Options::default())
         };
+        let evaluation = qrels.map(judged).transpose()?;
         let first = |hits: &[Hit]| Some(names.get(hits.first()?.ordinal).to_owned());
-        let encoded = self.encoding.iter().any(|&nanos| nanos > 0);
+        let encoded = encoding.iter().any(|&nanos| nanos > 0);
         Ok(SuiteRow {
-            name: row.name.clone(),
-            collection: row.collection.clone(),
-            query_side: self.query_side.into(),
-            algorithm: self.algorithm.name(),
-            queries: self.queries.len(),
+            name: name.clone(),
+            collection: None,
+            query_side: (*query_side).to_owned(),
+            algorithm: case.algorithm.name(),
+            queries: queries.len(),
             quality: evaluation.as_ref().map(|evaluation| evaluation.means.clone()),
-            retrieval,
-            encoding: encoded.then(|| Summary::of_nanos(&self.encoding)),
-            bytes: self.index.file_len(),
-            documents: self.index.meta().documents,
-            content_id: self.index.content_id(),
+            retrieval: Summary::of_nanos(&times.best),
+            encoding: encoded.then(|| Summary::of_nanos(encoding)),
+            bytes: index.file_len(),
+            documents: index.meta().documents,
+            content_id: index.content_id(),
             first: lists.iter().map(first).collect(),
             evaluation,
         })
@@ -193,6 +185,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::*;
+    use crate::eval::parse_measures;
     use crate::progress::Silent;
 
     fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
@@ -240,12 +233,49 @@ mod tests {
     #[test]
     fn no_measure_looks_further_than_the_lists_are_long() {
         let labels = |k| {
-            let measures = measures_within("mrr@10,recall@1000,recall@10,ndcg@10,map", k).unwrap();
-            measures.iter().map(label).collect::<Vec<_>>()
+            let list = parse_measures("mrr@10,recall@1000,recall@10,ndcg@10,map").unwrap();
+            measures_within(&list, k).iter().map(label).collect::<Vec<_>>()
         };
         assert_eq!(labels(1000), ["MRR@10", "R@1000", "R@10", "nDCG@10", "MAP"]);
         assert_eq!(labels(10), ["MRR@10", "R@10", "nDCG@10", "MAP"]);
         assert_eq!(labels(3), ["MRR@3", "R@3", "nDCG@3", "MAP"]);
+    }
+
+    #[test]
+    fn the_table_of_a_benchmark_has_the_latencies_that_it_measured() {
+        let (_dir, index, queries) = crate::bench::tests::sample_index();
+        let ids = (0..queries.len()).map(|i| format!("q{i}")).collect();
+        let encoding = vec![0; queries.len()];
+        let (name, query_side) = ("x".into(), "weighted tokens");
+        let subject =
+            Subject { name, index: &index, query_side, ids, queries, encoding, warning: None };
+        let plan = Plan {
+            ks: vec![3, 1],
+            algorithms: vec![Algorithm::Wand, Algorithm::Exhaustive],
+            approximations: vec![Approximation::EXACT],
+            simd: SimdLevel::detect(),
+            runs: 1,
+            cpu: None,
+            agreement: false,
+            skip_unable: false,
+            counters: false,
+            rate: None,
+            threads: None,
+            time: std::time::Duration::from_secs(1),
+        };
+        let subjects = [subject];
+        let report = crate::bench::run(&subjects, &plan, &Silent).unwrap();
+        let mut qrels = Qrels::default();
+        qrels.insert("q0", "d3", 1);
+        qrels.insert("q1", "d2", 1);
+        let table = of_bench(&report, &subjects, &plan, &qrels).unwrap();
+        let [row] = &table.rows[..] else { panic!("one row") };
+        assert_eq!((row.name.as_str(), row.algorithm), ("x, wand", "wand"));
+        assert_eq!(row.retrieval.mean, report.cases[0].best.mean);
+        assert_eq!(table.measures, ["MRR@3", "R@3", "nDCG@3"]);
+        assert_eq!(row.quality.as_ref().unwrap()[0], 0.75);
+        let none = of_bench(&report, &subjects, &Plan { ks: vec![2], ..plan }, &qrels);
+        assert!(none.is_err());
     }
 
     #[test]

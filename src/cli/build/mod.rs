@@ -10,9 +10,10 @@ use std::time::Instant;
 
 use super::Common;
 use super::progress::Bars;
-use crate::builder::{BuildOptions, Collection, build_in, check_output};
+use crate::builder::{Bisected, BuildOptions, Collection, build_in, check_earlier, check_output};
 use crate::error::{Error, Place, Result};
 use crate::format::ShardMeta;
+use crate::index::Index;
 use crate::order;
 use crate::output::{folder, refuse_inputs};
 
@@ -32,6 +33,9 @@ pub fn run(args: &BuildArgs, common: &Common) -> Result<ExitCode> {
     let tmp = args.tmp.as_deref().unwrap_or_else(|| folder(&args.output));
     crate::output::check_tmp(tmp)?;
     let mut options = args::options(args);
+    let earlier = args.order_from.as_deref().map(Index::open).transpose()?;
+    // Said before documents are read.
+    earlier.as_ref().map_or(Ok(()), check_earlier)?;
     let mut collection = if args.bm25 {
         read::texts(args, &mut options, tmp, &bars)?
     } else {
@@ -47,7 +51,11 @@ pub fn run(args: &BuildArgs, common: &Common) -> Result<ExitCode> {
         return Err(crate::corpus::empty_collection(&args.input));
     }
     let read = started.elapsed().as_secs_f64();
-    let (order, gaps) = document_order(&args.order, &mut collection, &options, tmp, &bars)?;
+    options.provenance.order_from = earlier.as_ref().map(Index::content_id);
+    let (order, gaps) = match &earlier {
+        Some(earlier) => ordered(collection.bisect_from(earlier, &options, tmp, &bars)?),
+        None => document_order(&args.order, &mut collection, &options, tmp, &bars)?,
+    };
     let ordered = started.elapsed().as_secs_f64() - read;
     let report = build_in(tmp, collection, order.as_deref(), &options, &args.output, &bars)?;
     bars.finish();
@@ -70,9 +78,10 @@ fn document_order(
     match choice {
         OrderArg::Input => Ok((None, None)),
         OrderArg::File(path) => Ok((Some(order::from_file(path, collection.len() as u32)?), None)),
-        OrderArg::Bp => {
-            let made = collection.bisect(options, tmp, bars)?;
-            Ok((Some(made.order), Some([made.gap_before, made.gap_after])))
-        }
+        OrderArg::Bp => Ok(ordered(collection.bisect(options, tmp, bars)?)),
     }
+}
+
+fn ordered(made: Bisected) -> Ordered {
+    (Some(made.order), Some([made.gap_before, made.gap_after]))
 }

@@ -1,13 +1,11 @@
 //! Vectors, texts or both into a [`Collection`].
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use super::super::progress::Bars;
 use super::args::BuildArgs;
-use crate::bm25::{AvgDl, Bm25Params, Bm25Source};
 use crate::builder::{
-    self, BuildOptions, Collection, Estimate, Growth, Scale, check_shard, shard_meta, texts_of,
+    self, BuildOptions, Collection, Scale, analysed, check_shard, shard_meta, texts_of,
 };
 use crate::corpus::CorpusReader;
 use crate::error::{Error, Place, Result};
@@ -74,25 +72,12 @@ fn open_texts(
         ));
     }
     let texts = CorpusReader::open(paths, args.bm25_args.fields.as_ref())?;
-    // A quarter for analysed texts: what is made of them needs the rest.
-    let room = options.memory.left(0) / 4;
     let vectors = sources.iter().map(|source| source.size()).collect::<Option<Vec<_>>>();
     let vectors = vectors.unwrap_or_default();
-    let growth = RefCell::new(Growth::default());
-    let check = |source: &Bm25Source<CorpusReader>| {
-        let texts = source.analysed();
-        growth.borrow_mut().note(texts.documents, texts.tokens);
-        Estimate::so_far(texts, &vectors, &growth.borrow()).check(source.texts().done(), options)
-    };
-    let notes = texts.notes().clone();
-    let source = Bm25Source::within(room, tmp, texts, args.bm25_args.params(), check)?;
+    let (notes, params) = (texts.notes().clone(), args.bm25_args.params());
+    let (source, kind) = analysed(texts, params, &vectors, options, tmp, CorpusReader::done)?;
     bars.notes(&notes.all());
-    let Bm25Params { k1, b, avgdl, stemmer, stopwords } = source.params();
-    let AvgDl::Fixed(avgdl) = avgdl else {
-        return Err(Error::Internal("BM25 has no mean document length".into()));
-    };
-    let (stemmer, stopwords) = (stemmer.to_string(), stopwords.to_string());
-    Ok((Box::new(source), FieldKind::Bm25 { k1, b, avgdl, stemmer, stopwords }))
+    Ok((Box::new(source), kind))
 }
 
 fn input_names(args: &BuildArgs) -> Vec<String> {

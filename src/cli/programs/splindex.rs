@@ -27,7 +27,16 @@ enum Command {
     Eval(cli::eval::EvalArgs),
     Synth(cli::synth::SynthArgs),
     Inspect(cli::inspect::InspectArgs),
+    Diff(cli::diff::DiffArgs),
     Verify(cli::verify::VerifyArgs),
+    #[cfg(feature = "publish")]
+    Publish(cli::publish::PublishArgs),
+    #[cfg(feature = "publish")]
+    Releases(cli::releases::ReleasesArgs),
+    #[cfg(feature = "publish")]
+    Rollback(cli::releases::RollbackArgs),
+    #[cfg(feature = "publish")]
+    Fetch(cli::fetch::FetchArgs),
     Completions(cli::shell::CompletionsArgs),
     Man(cli::shell::ManArgs),
 }
@@ -44,7 +53,16 @@ pub fn splindex(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Eval(args) => cli::eval::run(&args, &common),
         Command::Synth(args) => cli::synth::run(&args, &common),
         Command::Inspect(args) => cli::inspect::run(&args, &common),
+        Command::Diff(args) => cli::diff::run(&args, &common),
         Command::Verify(args) => cli::verify::run(&args, &common),
+        #[cfg(feature = "publish")]
+        Command::Publish(args) => cli::publish::run(&args, &common),
+        #[cfg(feature = "publish")]
+        Command::Releases(args) => cli::releases::list(&args, &common),
+        #[cfg(feature = "publish")]
+        Command::Rollback(args) => cli::releases::rollback(&args, &common),
+        #[cfg(feature = "publish")]
+        Command::Fetch(args) => cli::fetch::run(&args, &common),
         Command::Completions(args) => cli::shell::completions(&args, Cli::command()),
         Command::Man(args) => cli::shell::man(&args, Cli::command(), &common),
     })

@@ -22,7 +22,8 @@ enum Command {
     Search(cli::search::SearchArgs),
     Bench(cli::bench::BenchArgs),
     #[cfg(feature = "serve")]
-    Serve(cli::serve::ServeArgs),
+    Serve(Box<cli::serve::ServeArgs>),
+    Verify(cli::verify::VerifyArgs),
     Completions(cli::shell::CompletionsArgs),
     Man(cli::shell::ManArgs),
 }
@@ -35,6 +36,7 @@ pub fn splindex_query(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Bench(args) => cli::bench::run(&args, &common),
         #[cfg(feature = "serve")]
         Command::Serve(args) => cli::serve::run(&args, &common),
+        Command::Verify(args) => cli::verify::run(&args, &common),
         Command::Completions(args) => cli::shell::completions(&args, Cli::command()),
         Command::Man(args) => cli::shell::man(&args, Cli::command(), &common),
     })

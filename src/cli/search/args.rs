@@ -128,6 +128,12 @@ impl SearchArgs {
         self.output().is_none() && std::io::stdout().is_terminal()
     }
 
+    /// Whether a terminal may show answers while it shows progress, though they go to a pipe first
+    /// (`| head`).
+    pub(super) fn through_a_pipe(&self) -> bool {
+        self.output().is_none() && std::io::stderr().is_terminal() && !is_file(std::io::stdout())
+    }
+
     pub(super) fn view(&self) -> View {
         match self.format {
             _ if self.explain => View::Explained { json: self.format == Some(RunFormat::Jsonl) },
@@ -221,4 +227,17 @@ impl SearchArgs {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether standard output goes to a file.
+#[cfg(unix)]
+fn is_file(stdout: std::io::Stdout) -> bool {
+    use std::os::fd::AsFd;
+    let file = stdout.as_fd().try_clone_to_owned().map(std::fs::File::from);
+    file.and_then(|file| file.metadata()).is_ok_and(|metadata| metadata.is_file())
+}
+
+#[cfg(not(unix))]
+fn is_file(_: std::io::Stdout) -> bool {
+    false
 }

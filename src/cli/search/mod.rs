@@ -65,7 +65,7 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
     bar.finish();
 
     // Results that scroll past show enough.
-    let bar = match args.on_terminal() {
+    let bar = match args.on_terminal() || args.through_a_pipe() {
         true => Bar::Hidden,
         false => progress(common, "searching", queries.len() as u64),
     };

@@ -63,8 +63,14 @@ impl Texts {
 
 /// A text without line ends, and without what a terminal would take for commands.
 pub(super) fn line(text: &str) -> String {
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
+    let seen: String = text.chars().filter(|&c| !is_direction(c)).collect();
+    let words = seen.split(|c: char| c.is_whitespace() || c.is_control());
     words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// Marks that turn the direction of all that follows them in a line, other columns included.
+fn is_direction(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// As many words of a line as `width` columns hold, and `…` for the others. Of a first word
@@ -102,6 +108,7 @@ mod tests {
     #[test]
     fn what_a_terminal_obeys_is_no_text() {
         assert_eq!(line("a\n b\t\tc \u{1b}[31mred\r\n"), "a b c [31mred");
+        assert_eq!(line("a\u{202e}b \u{2067}c\u{200f}\u{200d}"), "ab c\u{200d}");
     }
 
     #[test]

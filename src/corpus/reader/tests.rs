@@ -81,6 +81,13 @@ fn joined_files_old_line_ends_and_padded_ids() {
     assert_eq!(docs, [ok("d1", "blue"), ok("d2", "red"), ok("3", "c")]);
     let mac = only_error("d.tsv", "d1\tcold water\rd2\twarm air\r");
     assert!(mac.starts_with("d.tsv:1: expected one record a line, found several"), "{mac}");
+    assert_eq!(
+        notes("d.tsv", "d1\tblue\u{feff}d2 red\n"),
+        [
+            "d.tsv:1: a byte order mark (U+FEFF) inside a text, which keeps it; files that were joined \
+          without a line end between them have one"
+        ]
+    );
     let json = "{\"id\":1,\"text\":\"a\"}\r{\"id\":2,\"text\":\"b\"}\r";
     assert!(only_error("d.jsonl", json).contains("turn them into line feeds"));
     assert_eq!(read(&[("d.tsv", "d1\tcold\rwater\n")], None), [ok("d1", "cold\rwater")]);
@@ -98,11 +105,19 @@ fn null_is_as_good_as_absent() {
         (r#"{"id":"a","title":null,"text":"B"}"#, ok("a", "B")),
         (r#"{"id":"a","title":"T","contents":null,"text":null}"#, ok("a", "T")),
         (r#"{"id":"a","text":null}"#, ok("a", "")),
+        (r#"{"id":"a","title":NaN,"text":"B","score":-Infinity}"#, ok("a", "B")),
+        (r#"{"id":"a","title":1984,"text":"B"}"#, ok("a", "1984 B")),
+        (r#"{"id":"a","title":-1.50,"text":7}"#, ok("a", "-1.5 7")),
     ] {
         assert_eq!(read(&[("d.jsonl", line)], None), [expected], "{line}");
     }
     assert!(only_error("d.jsonl", r#"{"id":null,"text":"a"}"#).contains("found null"));
     assert!(only_error("d.jsonl", "{\"id\":null}").contains("found null"));
+    let title = only_error("d.jsonl", r#"{"id":"a","title":["T"],"text":"B"}"#);
+    assert!(
+        title.ends_with("in field \"title\", found an array; `fields` can name others"),
+        "{title}"
+    );
     assert!(only_error("d.tsv", "[{\"id\":1}]\n").contains("jq -c '.[]'"));
     assert!(only_error("d.jsonl", "[{\"id\":1}]\n").contains("jq -c '.[]'"));
     let spread = read(&[("d.jsonl", "{\n\"id\": 1\n}\n")], None);

@@ -4,6 +4,7 @@ use std::arch::x86_64::*;
 
 use super::Work;
 use super::lanes::Lanes;
+use crate::simd::has_all;
 
 /// AVX2 and FMA are there. Made by [`Avx2::new`] only.
 #[derive(Debug, Clone, Copy)]
@@ -18,8 +19,7 @@ impl Avx2 {
     /// The token, if this processor has the instructions.
     #[inline]
     pub fn new() -> Option<Self> {
-        let has = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-        has.then_some(Avx2(()))
+        has_all!("avx2", "fma").then_some(Avx2(()))
     }
 
     /// Runs `work`, and all that is inlined into it, as AVX2 code.
@@ -38,12 +38,7 @@ impl Avx512 {
     /// The token, if this processor has the instructions.
     #[inline]
     pub fn new() -> Option<Self> {
-        let has = is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vnni")
-            && is_x86_feature_detected!("fma");
+        let has = has_all!("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vnni", "fma");
         has.then_some(Avx512(()))
     }
 

@@ -117,7 +117,7 @@ fn same_specials(path: &Path, inner: &Tokenizer, settings: &Settings) -> Result<
     }
     let differ = |name: &str, named: &str, own: &str| {
         let problem = format!("expected the {name} {own:?} of tokenizer.json, found {named:?}");
-        Err(Error::data(&settings.path, Place::File, problem)
+        Err(Error::data(&settings.names_path, Place::File, problem)
             .hint("make the two say the same, as the model was trained"))
     };
     if let (ModelWrapper::WordPiece(model), Some(unk)) =
@@ -146,7 +146,7 @@ fn same_specials(path: &Path, inner: &Tokenizer, settings: &Settings) -> Result<
 
 /// Adds the tokens that settings name, and finds special tokens in texts or not.
 pub(super) fn tokens(inner: &mut Tokenizer, settings: &Settings) -> Result<Vec<String>> {
-    let path = &settings.path;
+    let path = &settings.names_path;
     let known = inner.get_added_tokens_decoder();
     let has = |content: &str| known.values().find(|token| token.content == content);
     let mut new: Vec<AddedToken> = Vec::new();

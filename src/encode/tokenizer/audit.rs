@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use tokenizers::{
     AddedToken, Model as _, ModelWrapper, NormalizedString, Normalizer, NormalizerWrapper,
@@ -27,27 +28,58 @@ const MOST_LETTERS: u64 = 1000;
 /// replacements that double each other would fill the memory.
 const MOST_GROWTH: usize = 64;
 
-/// What is looked at before the crate reads a `tokenizer.json`.
+/// What is looked at before the crate reads a `tokenizer.json`. The crate passes over fields that it
+/// does not know; here and in [`Model`] they are errors.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "some fields are only known")]
 struct Parts {
     added_tokens: Option<Vec<Listed>>,
     normalizer: Option<Value>,
+    pre_tokenizer: Option<Value>,
+    post_processor: Option<Value>,
     model: Option<Model>,
+    version: Option<IgnoredAny>,
+    truncation: Option<IgnoredAny>,
+    padding: Option<IgnoredAny>,
+    decoder: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Listed {
     id: u32,
-    #[serde(flatten)]
-    token: AddedToken,
+    content: String,
+    single_word: bool,
+    lstrip: bool,
+    rstrip: bool,
+    normalized: bool,
+    special: bool,
+}
+
+impl From<Listed> for (u32, AddedToken) {
+    fn from(listed: Listed) -> Self {
+        let Listed { id, content, single_word, lstrip, rstrip, normalized, special } = listed;
+        (id, AddedToken { content, single_word, lstrip, rstrip, normalized, special })
+    }
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "some fields are only known")]
 struct Model {
     r#type: Option<String>,
     dropout: Option<f64>,
     unk_id: Option<u64>,
     max_input_chars_per_word: Option<u64>,
+    vocab: Option<IgnoredAny>,
+    merges: Option<IgnoredAny>,
+    unk_token: Option<IgnoredAny>,
+    continuing_subword_prefix: Option<IgnoredAny>,
+    end_of_word_suffix: Option<IgnoredAny>,
+    fuse_unk: Option<IgnoredAny>,
+    byte_fallback: Option<IgnoredAny>,
+    ignore_merges: Option<IgnoredAny>,
 }
 
 fn fault(path: &Path, problem: String) -> Error {
@@ -62,21 +94,65 @@ fn fault(path: &Path, problem: String) -> Error {
 /// that is empty, listed twice, or has another id than the vocabulary gives it.
 pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Tokenizer> {
     let parts: Parts = serde_json::from_slice(bytes).map_err(|e| malformed(path, &e))?;
-    let mut listed = parts.added_tokens.unwrap_or_default();
+    let listed = parts.added_tokens.unwrap_or_default().into_iter();
+    let mut listed: Vec<(u32, AddedToken)> = listed.map(Listed::into).collect();
     // The same twice is the same once.
     let mut seen = HashSet::new();
-    listed.retain(|listed| seen.insert((listed.id, listed.token.clone())));
+    listed.retain(|listed| seen.insert(listed.clone()));
     if let Some(model) = &parts.model {
         check_model(path, model)?;
     }
     let normalizer = parts.normalizer.filter(|value| !value.is_null());
-    let normalizer = normalizer.map(|value| check_normalizer(path, value)).transpose()?;
-    check_added(path, normalizer.as_ref(), listed.iter().map(|listed| &listed.token))?;
+    let checked = normalizer.clone().map(|value| check_normalizer(path, value)).transpose()?;
+    check_added(path, checked.as_ref(), listed.iter().map(|(_, token)| token))?;
     let tokenizer = caught(|| Tokenizer::from_bytes(bytes)).map_err(|e| malformed(path, &e))?;
-    for Listed { id, token } in listed {
+    for (id, token) in listed {
         require_id(path, &tokenizer, id, &token.content)?;
     }
+    for (part, given, read) in [
+        ("normalizer", normalizer, serde_json::to_value(tokenizer.get_normalizer())),
+        ("pre_tokenizer", parts.pre_tokenizer, serde_json::to_value(tokenizer.get_pre_tokenizer())),
+        (
+            "post_processor",
+            parts.post_processor,
+            serde_json::to_value(tokenizer.get_post_processor()),
+        ),
+    ] {
+        let read = read.map_err(|e| malformed(path, &e))?;
+        require_known(path, part, &given.unwrap_or_default(), &read)?;
+    }
     Ok(tokenizer)
+}
+
+/// Refuses a field that the crate passed over: of what it `read`, it writes every field.
+fn require_known(path: &Path, part: &str, given: &Value, read: &Value) -> Result<()> {
+    // Read, and written under a newer name or not at all.
+    const OLD: [&str; 2] = ["add_prefix_space", "str_rep"];
+    match (given, read) {
+        (Value::Object(given), Value::Object(read)) => {
+            let class = read.get("type").and_then(Value::as_str);
+            let name = class.map_or(part.to_owned(), |class| format!("{part} {class}"));
+            for (field, value) in given.iter().filter(|(_, value)| !value.is_null()) {
+                match read.get(field) {
+                    Some(read) => require_known(path, &name, value, read)?,
+                    None if class == Some("Metaspace") && OLD.contains(&field.as_str()) => (),
+                    None => {
+                        let problem = format!(
+                            "the field {field:?} of the {name} is not known, and may change tokens"
+                        );
+                        return Err(Error::data(path, Place::File, problem)
+                            .hint("remove it if it does not"));
+                    }
+                }
+            }
+            Ok(())
+        }
+        (Value::Array(given), Value::Array(read)) if given.len() == read.len() => given
+            .iter()
+            .zip(read)
+            .try_for_each(|(given, read)| require_known(path, part, given, read)),
+        _ => Ok(()),
+    }
 }
 
 /// An added token has the id that a file gives it.

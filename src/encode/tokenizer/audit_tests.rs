@@ -205,3 +205,39 @@ fn a_vocabulary_or_model_that_cannot_be_is_refused() {
     file["padding"]["pad_to_multiple_of"] = json!(0);
     assert_eq!(load(&file).unwrap().encode("the [MASK]").unwrap().ids.len(), 4);
 }
+
+#[test]
+fn fields_that_the_crate_would_pass_over_are_refused_by_name() {
+    let named = |part: &str, class: &str| {
+        format!(
+            "the field \"foo\" of the {part} {class} is not known, and may change tokens; remove"
+        )
+    };
+    let e = error("distilbert", |file| file["normalizer"]["foo"] = json!(1));
+    assert!(e.starts_with(&named("normalizer", "BertNormalizer")), "{e}");
+    let e = error("distilbert", |file| file["pre_tokenizer"]["foo"] = json!("x"));
+    assert!(e.starts_with(&named("pre_tokenizer", "BertPreTokenizer")), "{e}");
+    let e = error("roberta", |file| file["post_processor"]["foo"] = json!(false));
+    assert!(e.contains("the field \"foo\" of the post_processor "), "{e}");
+    let e = error("distilbert", |file| {
+        let own = file["normalizer"].take();
+        file["normalizer"] =
+            json!({"type": "Sequence", "normalizers": [{"type": "NFC", "foo": 0}, own]});
+    });
+    assert!(e.contains("the field \"foo\" of the normalizer Sequence NFC"), "{e}");
+    for place in ["/model", "/added_tokens/0", ""] {
+        let e = load(&{
+            let mut file = golden("distilbert");
+            file.pointer_mut(place).unwrap()["foo"] = json!(1);
+            file
+        });
+        let e = e.err().unwrap().to_string();
+        assert!(e.contains("expected a tokenizer, found: unknown field `foo`"), "{place}: {e}");
+    }
+    let mut file = golden("distilbert");
+    file["normalizer"]["foo"] = json!(null);
+    // Older files write it so.
+    file["pre_tokenizer"] = json!({"type": "Sequence", "pretokenizers": [file["pre_tokenizer"],
+        {"type": "Metaspace", "replacement": "▁", "add_prefix_space": true, "str_rep": "▁"}]});
+    load(&file).unwrap();
+}

@@ -58,6 +58,8 @@ pub struct TokenIds {
     pub truncated: bool,
     /// Whether there is anything but special tokens.
     pub has_content: bool,
+    /// Which of the text's [parts](TextTokenizer::parts) gave them; their number for the whole text.
+    pub part: usize,
 }
 
 impl TextTokenizer {
@@ -84,7 +86,10 @@ impl TextTokenizer {
                     .hint("copy it from where the model comes from"));
             }
         };
-        let bytes = super::info::read(&path)?;
+        let bytes = match from_json {
+            true => super::info::read_json(&path)?,
+            false => super::info::read_list(&path)?,
+        };
         let settings = Settings::read(dir)?;
         let (mut inner, mut changes) = match from_json {
             true => {
@@ -125,8 +130,9 @@ impl TextTokenizer {
 
     /// Ids of `text` with special tokens, cut at the maximum length.
     pub fn encode(&self, text: &str) -> Result<TokenIds> {
-        let encoding = self.first_tokens(text, true)?;
+        let (encoding, part) = self.first_tokens(text, true)?;
         Ok(TokenIds {
+            part,
             truncated: !encoding.get_overflowing().is_empty(),
             // Byte-level tokenizers make tokens of white space, too.
             has_content: encoding.get_special_tokens_mask().contains(&0) && !text.trim().is_empty(),
@@ -136,7 +142,7 @@ impl TextTokenizer {
 
     /// Distinct word pieces of `text` in order of first appearance, without special tokens.
     pub fn distinct_pieces(&self, text: &str) -> Result<TokenIds> {
-        let encoding = self.first_tokens(text, false)?;
+        let (encoding, part) = self.first_tokens(text, false)?;
         let mut ids = Vec::new();
         for &id in encoding.get_ids() {
             if !ids.contains(&id) {
@@ -144,7 +150,7 @@ impl TextTokenizer {
             }
         }
         let truncated = !encoding.get_overflowing().is_empty();
-        Ok(TokenIds { has_content: !ids.is_empty(), truncated, ids })
+        Ok(TokenIds { has_content: !ids.is_empty(), truncated, part, ids })
     }
 
     fn failed(&self, text: &str, error: &str) -> Error {
@@ -154,21 +160,30 @@ impl TextTokenizer {
             .hint("the tokenizer cannot read this text: take it out, or change it")
     }
 
-    /// The text's tokens up to the limit. Overflowing, if the text has more: of a long text,
-    /// then, only a part is tokenized, the smallest of doubling ones that overflows.
-    fn first_tokens(&self, text: &str, specials: bool) -> Result<Encoding> {
+    /// Ends of the parts of a long text that are tokenized before it is tokenized whole: the first
+    /// part with more tokens than are kept decides its tokens. Empty for texts that are short, or
+    /// that must be tokenized whole.
+    pub fn parts<'t>(&self, text: &'t str) -> impl Iterator<Item = usize> + use<'t> {
+        let next = |at_least: usize| cut::before_space(text, at_least);
+        let first = next(self.first.unwrap_or(usize::MAX));
+        std::iter::successors(first, move |end| next(2 * end))
+    }
+
+    /// The text's tokens up to the limit, and which of its parts gave them. Overflowing, if the text
+    /// has more: of a long text, then, only a part is tokenized.
+    fn first_tokens(&self, text: &str, specials: bool) -> Result<(Encoding, usize)> {
         let encode = |text: &str| {
             caught(|| self.inner.encode_fast(text, specials)).map_err(|e| self.failed(text, &e))
         };
-        let mut at_least = self.first.unwrap_or(usize::MAX);
-        while let Some(end) = cut::before_space(text, at_least) {
+        let mut parts = 0;
+        for end in self.parts(text) {
             let encoding = encode(&text[..end])?;
             if !encoding.get_overflowing().is_empty() {
-                return Ok(encoding);
+                return Ok((encoding, parts));
             }
-            at_least = 2 * end;
+            parts += 1;
         }
-        encode(text)
+        Ok((encode(text)?, parts))
     }
 }
 
@@ -182,7 +197,7 @@ fn require_bert(settings: &Settings) -> Result<()> {
         None | Some(Class::Bert) => Ok(()),
         Some(_) => {
             let problem = "expected BERT's tokenizer_class for vocab.txt, found another";
-            Err(Error::data(&settings.path, Place::File, problem)
+            Err(Error::data(&settings.class_path, Place::File, problem)
                 .hint("its tokenizer needs the file tokenizer.json"))
         }
     }
@@ -256,7 +271,8 @@ mod tests {
         let dir = dir(PIECES);
         let tokenizer = TextTokenizer::load(dir.path(), 6).unwrap();
         let t = tokenizer.encode("River flows: water").unwrap();
-        assert_eq!(t, TokenIds { ids: vec![2, 4, 5, 6, 1, 3], truncated: true, has_content: true });
+        let ids = vec![2, 4, 5, 6, 1, 3];
+        assert_eq!(t, TokenIds { ids, truncated: true, has_content: true, part: 0 });
         assert_eq!(tokenizer.tokens().token(6), "##s");
     }
 

@@ -99,6 +99,8 @@ pub(super) struct Settings {
     pub path: PathBuf,
     /// Nothing if no class is named.
     pub class: Option<Class>,
+    /// The file that names it.
+    pub class_path: PathBuf,
     /// `do_lower_case`
     pub lower: Option<bool>,
     /// `strip_accents`; none means as `lower`.
@@ -121,6 +123,8 @@ pub(super) struct Settings {
     pub added: BTreeMap<u32, AddedToken>,
     /// The file that gives them.
     pub added_path: PathBuf,
+    /// The last file that names special tokens.
+    pub names_path: PathBuf,
 }
 
 /// Special tokens by name, in the order in which transformers gives new ids.
@@ -146,7 +150,8 @@ impl Settings {
     pub fn read(dir: &Path) -> Result<Self> {
         let path = dir.join("tokenizer_config.json");
         let mut settings =
-            Settings { path: path.clone(), added_path: path.clone(), ..Settings::default() };
+            Settings { added_path: path.clone(), names_path: path.clone(), ..Settings::default() };
+        settings.path = path.clone();
         let config = object(&path)?.unwrap_or_default();
         for (key, value) in config.iter().filter(|(_, value)| !value.is_null()) {
             settings.option(&path, key, value)?;
@@ -173,7 +178,10 @@ impl Settings {
         let flag = || value.as_bool().ok_or_else(|| wrong(path, key, "true, false or null", value));
         let found = value.to_string();
         match key {
-            "tokenizer_class" => self.class = Some(class(path, key, value)?),
+            "tokenizer_class" => {
+                self.class = Some(class(path, key, value)?);
+                self.class_path = path.to_owned();
+            }
             "do_lower_case" => self.lower = Some(flag()?),
             "strip_accents" => self.strip = Some(flag()?),
             "tokenize_chinese_chars" => self.chinese = Some(flag()?),
@@ -240,6 +248,9 @@ impl Settings {
                 _ => (),
             }
         }
+        if !file.is_empty() {
+            self.names_path = path.to_owned();
+        }
         self.extra.extend(own.into_iter().chain(list));
         Ok(())
     }
@@ -277,9 +288,10 @@ impl Settings {
             return Ok(());
         }
         // What else is wrong with the file is said where the model is read.
-        let config: Value = serde_json::from_slice(&info::read(path)?).unwrap_or_default();
+        let config: Value = serde_json::from_slice(&info::read_json(path)?).unwrap_or_default();
         if let Some(value) = config.get("tokenizer_class").filter(|value| !value.is_null()) {
             self.class = Some(class(path, "tokenizer_class", value)?);
+            self.class_path = path.to_owned();
         }
         Ok(())
     }
@@ -337,7 +349,8 @@ fn object(path: &Path) -> Result<Option<Map<String, Value>>> {
     if !path.is_file() {
         return Ok(None);
     }
-    serde_json::from_slice(&info::read(path)?).map(Some).map_err(|e| {
+    // null says nothing, as it does in a field.
+    serde_json::from_slice(&info::read_json(path)?).map_err(|e| {
         let place = Place::Line(e.line() as u64);
         Error::data(path, place, format!("expected the settings of a tokenizer, found {e}"))
     })

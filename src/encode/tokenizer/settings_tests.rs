@@ -119,7 +119,9 @@ fn what_is_not_known_is_refused_by_name_and_null_is_nothing() {
             r#"{"added_tokens_decoder": {"400": {"content": "far"}}}"#,
             "\"far\" to have the id 400, found 191",
         ),
-        ("null", "tokenizer_config.json:1: expected the settings of a tokenizer, found"),
+        ("[1]", "tokenizer_config.json:1: expected the settings of a tokenizer, found"),
+        ("\u{feff}[1]", "tokenizer_config.json:1: expected the settings of a tokenizer, found"),
+        ("version https://git-lfs.github.com/spec/v1\n", "found a Git LFS pointer, not the file"),
         ("{\n3", "tokenizer_config.json:2: expected the settings of a tokenizer, found"),
     ] {
         let (list, json) = refused(config);
@@ -132,13 +134,20 @@ fn what_is_not_known_is_refused_by_name_and_null_is_nothing() {
         "tokenize_chinese_chars": null, "unk_token": null, "never_split": null, "auto_map": null,
         "additional_special_tokens": null, "added_tokens_decoder": null, "own_option": null,
         "model_max_length": null, "truncation_side": null}"#;
-    assert_eq!(refused(nulls), (None, None));
+    for nothing in [nulls, "null", "\u{feff}{}"] {
+        assert_eq!(refused(nothing), (None, None), "{nothing}");
+    }
 }
 
 #[test]
 fn settings_that_the_tokenizer_cannot_have_are_refused() {
     let (list, json) = refused(r#"{"tokenizer_class": "PreTrainedTokenizerFast"}"#);
-    assert!(list.unwrap().ends_with("found another; its tokenizer needs the file tokenizer.json"));
+    let list = list.unwrap();
+    assert!(list.ends_with("found another; its tokenizer needs the file tokenizer.json"), "{list}");
+    assert!(list.contains("tokenizer_config.json: "), "{list}");
+    let class = r#"{"tokenizer_class": "PreTrainedTokenizerFast"}"#.to_owned();
+    let e = load(&["bert/vocab.txt"], &[("config.json", class)]).err().unwrap().to_string();
+    assert!(e.contains("/config.json: expected BERT's tokenizer_class for vocab.txt"), "{e}");
     assert_eq!(json, None);
     let (list, _) = refused(r#"{"cls_token": "[NONE]"}"#);
     assert!(list.unwrap().ends_with("vocab.txt: expected a line [NONE], found none"));
@@ -180,6 +189,12 @@ fn older_files_are_held_to_the_same() {
     assert!(added(r#"{"new one": 400}"#).contains("\"new one\" to have the id 400, found 191"));
     assert!(added("[1]").contains("expected the settings of a tokenizer"));
     assert_eq!(said("special_tokens_map.json", r#"{"mask_token": null, "own": null}"#), None);
+    assert_eq!(said("special_tokens_map.json", "null"), None);
+    let map = r#"{"cls_token": "[MASK]"}"#.to_owned();
+    let class = r#"{"tokenizer_class": "BertTokenizer"}"#.to_owned();
+    let files = [("special_tokens_map.json", map), ("config.json", class)];
+    let e = load(&["distilbert/tokenizer.json"], &files).err().unwrap().to_string();
+    assert!(e.contains("special_tokens_map.json: expected the cls_token \"[CLS]\""), "{e}");
 }
 
 #[test]

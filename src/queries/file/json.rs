@@ -3,16 +3,24 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
-use super::{QueryBody, QueryKind, check_weight, repeated};
-use crate::corpus::json::{ID_NAMES, Key, Scalar, first_id, first_value, json_problem, set_once};
+use super::{QueryBody, QueryKind, Wishes, check_weight, repeated};
+use crate::corpus::json::{ID_NAMES, Key, Scalar, first_id, first_value, parse_line, set_once};
 
 const TEXT: usize = ID_NAMES.len() + 1;
 const VECTOR: usize = TEXT + 3;
 const BM25: usize = VECTOR + 1;
 const NAMES: [&str; BM25 + 1] =
     [ID_NAMES[0], ID_NAMES[1], ID_NAMES[2], "qid", "text", "contents", "query", "vector", "bm25"];
+/// What a line of a request may have besides.
+const K: usize = BM25 + 1;
+const ALGORITHM: usize = K + 1;
+const WISHES: [&str; 2] = ["k", "algorithm"];
+
+/// A line of a request, to be shown where one has another shape.
+pub(super) const SHAPE: &str =
+    r#"a line is {"id": "q1", "text": "blue whale", "k": 10}, or has {"vector": {"whale": 1.3}}"#;
 
 /// Id, what is asked, and what is asked of the BM25 field if that is something else.
 type Parsed = (String, QueryBody, Option<QueryBody>);
@@ -20,11 +28,43 @@ type Parsed = (String, QueryBody, Option<QueryBody>);
 /// Parses one line. An object with both a text and a vector gives what `kind` asks for,
 /// by default the vector, and the text is for BM25.
 pub(super) fn parse(line: &str, kind: QueryKind) -> Result<Parsed, String> {
-    let mut json = serde_json::Deserializer::from_str(line);
-    let object = Object
-        .deserialize(&mut json)
-        .and_then(|object| json.end().map(|()| object))
-        .map_err(|e| json_problem(&e, line))?;
+    interpreted(object(line, false)?, kind)
+}
+
+/// As [`parse`], for a line of a request: it may say `k` and `algorithm`, and nothing that is
+/// not known, which would be passed over.
+pub(super) fn parse_asked(line: &str, kind: QueryKind) -> Result<(Parsed, Wishes), String> {
+    let mut object = object(line, true)?;
+    let wishes = wishes(object.k.take(), object.algorithm.take())?;
+    Ok((interpreted(object, kind)?, wishes))
+}
+
+fn wishes(k: Option<Scalar>, algorithm: Option<Scalar>) -> Result<Wishes, String> {
+    let k = match k {
+        None | Some(Scalar::Null) => None,
+        Some(Scalar::Integer(k)) if k.parse().is_ok_and(|k: usize| k > 0) => k.parse().ok(),
+        Some(other) => {
+            return Err(format!("expected \"k\" to be 1 or more, found {}", other.shown()));
+        }
+    };
+    let algorithm = match algorithm {
+        None | Some(Scalar::Null) => None,
+        Some(Scalar::Text(name)) => {
+            Some(name.parse().map_err(|e: crate::error::Error| e.to_string())?)
+        }
+        Some(other) => {
+            let found = other.shown();
+            return Err(format!("expected \"algorithm\" to be a string, found {found}"));
+        }
+    };
+    Ok(Wishes { k, algorithm })
+}
+
+fn object(line: &str, asked: bool) -> Result<JsonFields, String> {
+    parse_line(line, |json| Object { asked }.deserialize(json))
+}
+
+fn interpreted(object: JsonFields, kind: QueryKind) -> Result<Parsed, String> {
     let mut scalars = object.scalars;
     let texts = scalars.split_off(TEXT);
     let id = first_id(scalars)?;
@@ -68,13 +108,39 @@ fn checked(vector: Vec<(String, f64)>) -> Result<QueryBody, String> {
     Ok(QueryBody::Weighted(vector))
 }
 
-struct Object;
+struct Object {
+    /// Whether it is a line of a request.
+    asked: bool,
+}
+
+impl Object {
+    /// The slot of the next key, `None` inside for a key that is passed over.
+    fn next_key<'de, A: MapAccess<'de>>(
+        &self,
+        map: &mut A,
+    ) -> Result<Option<Option<usize>>, A::Error> {
+        if !self.asked {
+            return map.next_key_seed(Key(&NAMES));
+        }
+        let Some(key) = map.next_key::<String>()? else { return Ok(None) };
+        match NAMES.iter().chain(&WISHES).position(|name| *name == key) {
+            Some(slot) => Ok(Some(Some(slot))),
+            None => {
+                let known: Vec<&str> = NAMES.iter().chain(&WISHES).copied().collect();
+                let known = known.join(", ");
+                Err(A::Error::custom(format!("unknown key {key:?}; known are {known}")))
+            }
+        }
+    }
+}
 
 struct JsonFields {
     scalars: Vec<Option<Scalar>>,
     vector: Option<Vec<(String, f64)>>,
     bm25: Option<Vec<(String, f64)>>,
     null_vector: bool,
+    k: Option<Scalar>,
+    algorithm: Option<Scalar>,
 }
 
 impl<'de> DeserializeSeed<'de> for Object {
@@ -98,10 +164,14 @@ impl<'de> Visitor<'de> for Object {
             vector: None,
             bm25: None,
             null_vector: false,
+            k: None,
+            algorithm: None,
         };
         let (mut vector, mut bm25) = (None, None);
-        while let Some(slot) = map.next_key_seed(Key(&NAMES))? {
+        while let Some(slot) = self.next_key(&mut map)? {
             match slot {
+                Some(K) => set_once(&mut fields.k, map.next_value()?, "k")?,
+                Some(ALGORITHM) => set_once(&mut fields.algorithm, map.next_value()?, "algorithm")?,
                 Some(VECTOR) => set_once(&mut vector, map.next_value_seed(Pairs)?, "vector")?,
                 Some(BM25) => set_once(&mut bm25, map.next_value_seed(Pairs)?, "bm25")?,
                 Some(slot) => {

@@ -60,7 +60,7 @@ fn old_line_ends_and_unseen_characters_are_refused() {
     }
     assert!(read("q", "q\u{200b}1\ta\n", QueryKind::Auto).unwrap_err().contains("U+200B"));
     let parquet = read("q", b"PAR1\x15\x04\x15\x90\xff", QueryKind::Auto).unwrap_err();
-    assert!(parquet.starts_with("q: expected vectors, found a Parquet file"), "{parquet}");
+    assert!(parquet.starts_with("q: expected queries, found a Parquet file"), "{parquet}");
 }
 
 #[test]

@@ -1,21 +1,18 @@
 //! What the frequent terms of a query can add in blocks of 16 documents.
 
-use super::super::kernels::blocks::DOCUMENTS;
-use super::super::kernels::prefetch_line;
+use super::super::kernels::blocks::{self, DOCUMENTS, Halves, ScoredRow};
+use super::super::kernels::{SimdLevel, prefetch_line};
 use super::terms::Term;
 use crate::format::skip::{UNIT, place};
 
 /// Blocks of a unit.
 pub(super) const IN_UNIT: usize = UNIT as usize / DOCUMENTS;
 
-/// A term's row, and what each number of steps is worth.
-type Row<'a> = (&'a [u8], [u32; 16]);
-
 /// Rows of all terms, by kind: where a block's maximum stands is then asked once for all of a
 /// kind.
 pub(super) struct Bounds<'a> {
-    fine: Vec<Row<'a>>,
-    coarse: Vec<Row<'a>>,
+    fine: Vec<ScoredRow<'a>>,
+    coarse: Vec<ScoredRow<'a>>,
 }
 
 impl<'a> Bounds<'a> {
@@ -30,7 +27,7 @@ impl<'a> Bounds<'a> {
     /// What all terms can add in a block.
     #[inline]
     pub(super) fn of_block(&self, block: u32) -> u32 {
-        let sum = |rows: &[Row<'_>], (at, shift): (usize, u32)| {
+        let sum = |rows: &[ScoredRow<'_>], (at, shift): (usize, u32)| {
             rows.iter().fold(0u32, |sum, (row, scores)| {
                 let steps = row.get(at).map_or(0, |byte| byte >> shift & 15);
                 sum.wrapping_add(scores[usize::from(steps)])
@@ -49,32 +46,14 @@ impl<'a> Bounds<'a> {
 
     /// The same of each block of a unit.
     #[inline]
-    pub(super) fn of_unit(&self, unit: u32) -> [u32; IN_UNIT] {
+    pub(super) fn of_unit(&self, level: SimdLevel, unit: u32) -> [u32; IN_UNIT] {
         let mut sums = [0u32; IN_UNIT];
         let first = unit * IN_UNIT as u32;
-        let (at, _) = place(first, true);
-        for (row, scores) in &self.fine {
-            let Some(bytes) = row.get(at..).and_then(|row| row.first_chunk::<8>()) else {
-                continue;
-            };
-            for (i, byte) in bytes.iter().enumerate() {
-                let [even, odd] = [byte & 15, byte >> 4].map(|steps| scores[usize::from(steps)]);
-                sums[2 * i] = sums[2 * i].wrapping_add(even);
-                sums[2 * i + 1] = sums[2 * i + 1].wrapping_add(odd);
-            }
-        }
+        blocks::add_unit(level, &self.fine, (place(first, true).0, Halves::Both), &mut sums);
         // A unit's eight pairs of blocks stand in eight bytes, in one half of each.
         let (at, shift) = place(first, false);
-        for (row, scores) in &self.coarse {
-            let Some(bytes) = row.get(at..).and_then(|row| row.first_chunk::<8>()) else {
-                continue;
-            };
-            for (i, byte) in bytes.iter().enumerate() {
-                let score = scores[usize::from(byte >> shift & 15)];
-                sums[2 * i] = sums[2 * i].wrapping_add(score);
-                sums[2 * i + 1] = sums[2 * i + 1].wrapping_add(score);
-            }
-        }
+        let half = if shift == 0 { Halves::Lower } else { Halves::Upper };
+        blocks::add_unit(level, &self.coarse, (at, half), &mut sums);
         sums
     }
 }

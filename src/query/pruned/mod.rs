@@ -168,7 +168,7 @@ impl Pruned {
         let units = self.best_units(FIRST_UNITS + k / 8);
         units.iter().for_each(|&unit| bounds.prefetch(unit));
         for unit in units {
-            let frequent = bounds.of_unit(unit);
+            let frequent = bounds.of_unit(self.level, unit);
             let mut of_blocks = frequent;
             self.rare.bound(unit, &mut of_blocks);
             for (i, bound) in of_blocks.into_iter().enumerate() {
@@ -185,7 +185,7 @@ impl Pruned {
         if rest.len() > best {
             rest.select_nth_unstable_by_key(best, order);
             let (first, others) = rest.split_at_mut(best);
-            score(&mut self.scorer, first, terms, &self.rare, documents, selector, count)?;
+            self.scorer.score(first, terms, &self.rare, documents, selector, count)?;
             rest = others;
         }
         // What is left is worth an order only where it still promises enough.
@@ -196,7 +196,7 @@ impl Pruned {
             if batch[0].bound < selector.enter() {
                 break;
             }
-            score(&mut self.scorer, batch, terms, &self.rare, documents, selector, count)?;
+            self.scorer.score(batch, terms, &self.rare, documents, selector, count)?;
         }
         // Those that were left out promise too little for good.
         for candidate in &self.first {
@@ -327,20 +327,6 @@ fn partition(candidates: &mut [Candidate], wanted: impl Fn(&Candidate) -> bool) 
         }
     }
     len
-}
-
-/// Scores any number of blocks.
-fn score<C: Count>(
-    scorer: &mut Scorer,
-    candidates: &[Candidate],
-    terms: &[Term<'_>],
-    rare: &Rare,
-    documents: u32,
-    selector: &mut Selector<'_>,
-    count: &mut C,
-) -> Result<(), Damaged> {
-    let mut batches = candidates.chunks(BATCH);
-    batches.try_for_each(|batch| scorer.score(batch, terms, rare, documents, selector, count))
 }
 
 /// Bit i becomes bit 2 · i.

@@ -20,8 +20,13 @@ pub(super) struct Rare {
     /// For each list and unit the place of its last posting there; of a unit without postings
     /// what an earlier query left, which the posting's docid gives away.
     last: Vec<u32>,
+    /// Which lists have postings in a unit, a bit each; lists from the 32nd on share the last.
+    lists: Vec<u32>,
     units: usize,
 }
+
+/// The bit of lists that have none of their own.
+const SHARED: usize = 31;
 
 impl Rare {
     pub(super) fn new(level: SimdLevel) -> Self {
@@ -31,6 +36,7 @@ impl Rare {
             scores: Vec::new(),
             ends: Vec::new(),
             last: Vec::new(),
+            lists: Vec::new(),
             units: 0,
         }
     }
@@ -48,10 +54,13 @@ impl Rare {
         self.scores.clear();
         self.ends.clear();
         self.units = documents.div_ceil(UNIT) as usize;
+        self.lists.clear();
+        self.lists.resize(self.units, 0);
         for Weighted { list, weight } in lists {
             if list.representation != Representation::Packed {
                 continue;
             }
+            let bit = 1 << self.ends.len().min(SHARED);
             let row = self.ends.len() * self.units;
             if self.last.len() < row + self.units {
                 self.last.resize(row + self.units, 0);
@@ -71,6 +80,7 @@ impl Rare {
                 {
                     let unit = (docid / UNIT) as usize;
                     last[unit] = place;
+                    self.lists[unit] |= bit;
                     units[unit] = units[unit].saturating_add(share(score));
                 }
             }
@@ -108,15 +118,19 @@ impl Rare {
     /// Calls `found(docid, score)` for every posting of a unit.
     #[inline]
     fn each_of(&self, unit: u32, mut found: impl FnMut(u32, u32)) {
-        let mut start = 0;
-        for (&end, last) in self.ends.iter().zip(self.last.chunks(self.units.max(1))) {
-            let own = start..end;
-            start = end;
-            let Some(&last) = last.get(unit as usize) else { continue };
-            let mut at = last as usize;
-            while own.contains(&at) && self.docids[at] / UNIT == unit {
-                found(self.docids[at], self.scores[at]);
-                at = at.wrapping_sub(1);
+        let mut lists = self.lists.get(unit as usize).copied().unwrap_or(0);
+        while lists != 0 {
+            let list = lists.trailing_zeros() as usize;
+            lists &= lists - 1;
+            let shared = if list == SHARED { self.ends.len() } else { list + 1 };
+            for list in list..shared {
+                let start = if list == 0 { 0 } else { self.ends[list - 1] };
+                let own = start..self.ends[list];
+                let mut at = self.last[list * self.units + unit as usize] as usize;
+                while own.contains(&at) && self.docids[at] / UNIT == unit {
+                    found(self.docids[at], self.scores[at]);
+                    at = at.wrapping_sub(1);
+                }
             }
         }
     }

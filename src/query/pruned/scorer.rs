@@ -9,13 +9,9 @@ use super::super::select::Selector;
 use super::rare::Rare;
 use super::terms::{Postings, Term};
 use crate::format::postings::Damaged;
-use crate::format::skip::UNIT;
 
 /// Blocks that are scored together.
 pub(super) const BATCH: usize = 256;
-
-/// Blocks of a unit.
-const IN_UNIT: u32 = UNIT / DOCUMENTS as u32;
 
 /// A block whose bound is enough.
 #[derive(Debug, Clone, Copy)]
@@ -44,19 +40,43 @@ impl Scorer {
         Scorer { level, scores, best, rest, live: Vec::new(), jobs: Vec::new() }
     }
 
-    /// Scores up to [`BATCH`] blocks and hands on what can enter.
+    /// Scores any number of blocks and hands on what can enter.
     pub(super) fn score<C: Count>(
         &mut self,
-        batch: &[Candidate],
+        candidates: &[Candidate],
         terms: &[Term<'_>],
         rare: &Rare,
         documents: u32,
         selector: &mut Selector<'_>,
         count: &mut C,
     ) -> Result<(), Damaged> {
-        let enter = selector.enter();
+        for batch in candidates.chunks(BATCH) {
+            let enter = selector.enter();
+            self.begin(batch, rare);
+            for term in terms {
+                if self.live.is_empty() {
+                    break;
+                }
+                self.add_term(term, batch, count)?;
+                self.drop_below(enter);
+            }
+            for &slot in &self.live {
+                let first = batch[usize::from(slot)].block * DOCUMENTS as u32;
+                // Behind the last document only damage scores.
+                for (docid, score) in (first..documents).zip(self.scores[usize::from(slot)].0) {
+                    if score >= selector.enter() {
+                        selector.push(docid, score);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up to [`BATCH`] blocks in hand, with what their rare terms add.
+    fn begin(&mut self, batch: &[Candidate], rare: &Rare) {
         self.live.clear();
-        for (slot, candidate) in batch.iter().enumerate().take(BATCH) {
+        for (slot, candidate) in batch.iter().enumerate() {
             let scores = &mut self.scores[slot];
             *scores = Scores::default();
             let mut best = 0;
@@ -68,23 +88,6 @@ impl Scorer {
             (self.best[slot], self.rest[slot]) = (best, candidate.bound.saturating_sub(best));
             self.live.push(slot as u8);
         }
-        for term in terms {
-            if self.live.is_empty() {
-                return Ok(());
-            }
-            self.add_term(term, batch, count)?;
-            self.drop_below(enter);
-        }
-        for &slot in &self.live {
-            let first = batch[usize::from(slot)].block * DOCUMENTS as u32;
-            // Behind the last document only damage scores.
-            for (docid, score) in (first..documents).zip(self.scores[usize::from(slot)].0) {
-                if score >= selector.enter() {
-                    selector.push(docid, score);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Keeps the blocks that still promise `enter`.
@@ -116,14 +119,14 @@ impl Scorer {
         count.block_terms(self.jobs.len() as u64);
         match &term.postings {
             Postings::Positions(pairs) => {
-                for job in &mut self.jobs {
-                    let (unit, block) = (job.at / IN_UNIT, job.at % IN_UNIT);
-                    let (at, len) = term.list.unit_run(unit as usize).ok_or(Damaged)?;
-                    let run = pairs.get(at..at + len).ok_or(Damaged)?;
+                let (windows, runs) = (term.list.windows, term.list.runs);
+                blocks::find_pairs(self.level, windows, runs, pairs.len(), &mut self.jobs)
+                    .ok_or(Damaged)?;
+                for job in &self.jobs {
+                    let run = &pairs[job.at as usize..][..usize::from(job.len)];
                     prefetch_line(run);
-                    prefetch_line(&run[len / 2..]);
-                    (job.at, job.len, job.block) = (at as u32, len as u16, block as u8);
-                    count.postings(len as u64);
+                    prefetch_line(&run[run.len() / 2..]);
+                    count.postings(run.len() as u64);
                 }
                 blocks::add_pairs(self.level, pairs, &self.jobs, term.weight, &mut self.scores);
             }

@@ -8,11 +8,11 @@ use crate::corpus::open_input;
 use crate::error::Result;
 use crate::progress::Silent;
 use crate::varint;
-use crate::vectors::VectorSource;
 use crate::vectors::gathered::{Gathered, ImpactLists};
 use crate::vectors::reread::Rereadable;
-use crate::vectors::testing::{Memory, Vectors, drain, vectors};
+use crate::vectors::testing::{Vectors, drain, vectors};
 use crate::vectors::transpose::Transposed;
+use crate::vectors::{Documents, VectorSource};
 
 fn read(path: &Path) -> Result<Vectors> {
     let file = Rereadable::new(path, open_input(path)?, &std::env::temp_dir())?;
@@ -21,7 +21,7 @@ fn read(path: &Path) -> Result<Vectors> {
 
 fn written(vectors: &Vectors) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
-    let mut sources: Vec<Box<dyn VectorSource>> = vec![Box::new(Memory::new(vectors))];
+    let mut sources: Vec<Box<dyn VectorSource>> = vec![Box::new(Documents::new(vectors.clone()))];
     let gathered = Gathered::collect(&mut sources, dir.path(), &Silent).unwrap();
     let mut bytes = Vec::new();
     write(&gathered, &mut ImpactLists::kept(), &mut bytes, Path::new("x"), &Silent).unwrap();

@@ -66,6 +66,10 @@ fn each_fault_is_an_error_that_says_what_was_found() {
     assert_eq!(weight("-3"), "expected a weight ≥ 0 for token \"tok\", found -3");
     assert!(weight("1e39").contains("found one too large at column"), "no f32 holds it");
     assert!(weight("1e999").contains("found one too large at column"));
+    // In a field that is not read it does no harm, and leaves no trace.
+    let line = "{\"id\":1,\"vector\":{\"a\":1,\"b\":0},\"x\":[NaN]}";
+    let expected = vec![("1".to_owned(), vec![("a".to_owned(), 1.0)])];
+    assert_eq!(read(line.as_bytes()), (expected, Ok(1)));
     assert_eq!(weight("NaN"), "expected a finite number, found NaN");
     assert_eq!(weight(" -Infinity"), "expected a finite number, found -Infinity");
     assert_eq!(weight("Infinity"), "expected a finite number, found Infinity");

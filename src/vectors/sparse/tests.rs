@@ -12,10 +12,10 @@ use super::*;
 use crate::corpus::open_input;
 use crate::error::Result;
 use crate::progress::Silent;
-use crate::vectors::VectorSource;
 use crate::vectors::gathered::Gathered;
 use crate::vectors::reread::Rereadable;
-use crate::vectors::testing::{Memory, Vectors, drain, vectors};
+use crate::vectors::testing::{Vectors, drain, vectors};
+use crate::vectors::{Documents, VectorSource};
 
 struct Folder(tempfile::TempDir);
 
@@ -46,7 +46,8 @@ impl Folder {
 
     /// Writes `name` and what goes beside it.
     fn write(&self, name: &str, vectors: &Vectors) {
-        let mut sources: Vec<Box<dyn VectorSource>> = vec![Box::new(Memory::new(vectors))];
+        let mut sources: Vec<Box<dyn VectorSource>> =
+            vec![Box::new(Documents::new(vectors.clone()))];
         let gathered = Gathered::collect(&mut sources, self.0.path(), &Silent).unwrap();
         let columns = Columns::of(&gathered, None).unwrap();
         let path = self.path(name);

@@ -3,18 +3,23 @@
 //! | offset | what |
 //! |--:|---|
 //! | 0 | `SPVB` |
-//! | 4 | u32 flags: 1 = term ids have 16 bits, 2 = weights are 16-bit floats |
+//! | 4 | u32 flags: 1 = term ids have 16 bits, 2 = weights are 16-bit floats, 4 = texts |
 //! | 8 | u64 number of the block in the store |
 //! | 16 | u32 records |
 //! | 20 | u32 bytes of all external ids |
 //! | 24 | u64 postings |
 //! | 32 | u32 CRC of what follows the header |
 //! | 36 | u32 CRC of bytes 0..36 |
-//! | 40 | u32 id lengths, u32 term counts, ids, term ids, weights |
+//! | 40 | with texts: a digest of 16 bytes a record, then a byte of notes a record (`texts`) |
+//! | | u32 id lengths, u32 term counts, ids, term ids, weights |
+//!
+//! What tells records from each other comes first, so that a reader of digests and ids reads
+//! a twentieth of a block.
 
 use half::f16;
 
 use super::manifest::{Totals, WeightFormat};
+use super::texts::{TextDigest, TextInfo, TextNotes};
 use crate::error::{Error, Result};
 use crate::vectors::VectorRecord;
 
@@ -22,9 +27,12 @@ const MAGIC: &[u8; 4] = b"SPVB";
 pub(super) const HEADER: usize = 40;
 const NARROW_IDS: u32 = 1;
 const HALF_WEIGHTS: u32 = 2;
+const TEXTS: u32 = 4;
+/// Bytes of a digest and its notes.
+const TEXT_BYTES: u128 = 17;
 
 /// The fixed start of a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct BlockHeader {
     flags: u32,
     pub index: u64,
@@ -59,9 +67,72 @@ impl BlockHeader {
     /// Length of what follows the header; in u128, where no header overflows it.
     pub fn body_len(&self) -> u128 {
         let per_posting = self.id_width() + self.weight_width();
-        u128::from(self.records) * 8
-            + u128::from(self.id_bytes)
-            + u128::from(self.postings) * per_posting as u128
+        self.head_len() + u128::from(self.postings) * per_posting as u128
+    }
+
+    /// Length of all before the term ids; in u128, as [`body_len`](Self::body_len).
+    pub fn head_len(&self) -> u128 {
+        let texts = if self.has_texts() { TEXT_BYTES } else { 0 };
+        u128::from(self.records) * (8 + texts) + u128::from(self.id_bytes)
+    }
+
+    /// Whether there are digests of texts.
+    pub fn has_texts(&self) -> bool {
+        self.flags & TEXTS != 0
+    }
+
+    /// Where in the body the lengths of ids begin; of a header whose body is in memory or fits a
+    /// file, as for the next.
+    fn lengths_at(&self) -> usize {
+        if self.has_texts() { self.records as usize * TEXT_BYTES as usize } else { 0 }
+    }
+
+    /// Where the term counts begin.
+    pub fn counts_at(&self) -> usize {
+        self.lengths_at() + self.records as usize * 4
+    }
+
+    /// Where the ids begin.
+    fn ids_at(&self) -> usize {
+        self.lengths_at() + self.records as usize * 8
+    }
+
+    /// Where in the body the term ids and weights of a record are whose first posting is number
+    /// `first` and that has `count`.
+    pub fn postings_at(&self, first: u64, count: u32) -> [std::ops::Range<u64>; 2] {
+        let (ids, weights) = (self.id_width() as u64, self.weight_width() as u64);
+        let (terms_at, count) = (self.head_len() as u64, u64::from(count));
+        let weights_at = terms_at + self.postings * ids;
+        let range = |at: u64, width: u64| at + first * width..at + (first + count) * width;
+        [range(terms_at, ids), range(weights_at, weights)]
+    }
+
+    /// Appends a record's terms and weights, which must be below `tokens` and above 0.
+    pub fn decode(
+        &self,
+        [terms, weights]: [&[u8]; 2],
+        tokens: usize,
+        record: &mut VectorRecord,
+    ) -> Result<(), String> {
+        if self.id_width() == 2 {
+            record.terms.extend(terms.chunks_exact(2).map(|b| u32::from(read_u16(b))));
+        } else {
+            record.terms.extend(terms.chunks_exact(4).map(|b| read_u32(b, 0)));
+        }
+        if self.weight_width() == 2 {
+            let values = weights.chunks_exact(2).map(|b| f16::from_bits(read_u16(b)).to_f32());
+            record.weights.extend(values);
+        } else {
+            let values = weights.chunks_exact(4).map(|b| f32::from_bits(read_u32(b, 0)));
+            record.weights.extend(values);
+        }
+        if let Some(term) = record.terms.iter().find(|&&t| t as usize >= tokens) {
+            return Err(format!("expected term ids below {tokens}, found {term}"));
+        }
+        if let Some(weight) = record.weights.iter().find(|w| !(w.is_finite() && **w > 0.0)) {
+            return Err(format!("expected finite weights above 0, found {weight}"));
+        }
+        Ok(())
     }
 
     fn id_width(&self) -> usize {
@@ -74,21 +145,29 @@ impl BlockHeader {
 }
 
 /// Encodes `records` and counts what is stored. Weights that the format rounds to 0 are
-/// dropped and counted.
+/// dropped and counted. `texts` are those of the records, or none.
 ///
 /// # Errors
 /// A weight that is not finite, or that 16 bits cannot hold.
 pub(super) fn write(
     index: u64,
     records: &[VectorRecord],
+    texts: &[TextInfo],
     weights: WeightFormat,
     tokens: usize,
     out: &mut Vec<u8>,
 ) -> Result<Totals> {
     let mut body =
         Body { narrow: tokens <= 1 << 16, half: weights == WeightFormat::F16, ..Body::default() };
-    records.iter().try_for_each(|record| body.push(record))?;
-    body.seal(index, out);
+    for (i, record) in records.iter().enumerate() {
+        let before = body.totals.zeros;
+        body.push(record)?;
+        if let Some(text) = texts.get(i) {
+            body.totals.zeros += text.zeros;
+            body.push_text(text, body.totals.zeros - before);
+        }
+    }
+    body.seal(index, !texts.is_empty(), out);
     Ok(body.totals)
 }
 
@@ -98,6 +177,8 @@ struct Body {
     narrow: bool,
     half: bool,
     totals: Totals,
+    digests: Vec<u8>,
+    notes: Vec<u8>,
     id_lengths: Vec<u8>,
     counts: Vec<u8>,
     ids: Vec<u8>,
@@ -144,14 +225,23 @@ impl Body {
         Ok(())
     }
 
+    fn push_text(&mut self, text: &TextInfo, zeros: u64) {
+        self.totals.truncated += u64::from(text.truncated);
+        self.digests.extend(text.digest.to_bytes());
+        self.notes.push(TextNotes::new(text.truncated, zeros).byte());
+    }
+
     /// Appends the header and the parts.
-    fn seal(&self, index: u64, out: &mut Vec<u8>) {
-        let parts = [&self.id_lengths, &self.counts, &self.ids, &self.terms, &self.weights];
+    fn seal(&self, index: u64, texts: bool, out: &mut Vec<u8>) {
+        let vectors = [&self.id_lengths, &self.counts, &self.ids, &self.terms, &self.weights];
+        let parts = [&self.digests, &self.notes].into_iter().chain(vectors);
         let mut crc = crc32fast::Hasher::new();
-        parts.iter().for_each(|part| crc.update(part));
+        parts.clone().for_each(|part| crc.update(part));
         let start = out.len();
         out.extend_from_slice(MAGIC);
-        let flags = u32::from(self.narrow) * NARROW_IDS + u32::from(self.half) * HALF_WEIGHTS;
+        let flags = u32::from(self.narrow) * NARROW_IDS
+            + u32::from(self.half) * HALF_WEIGHTS
+            + u32::from(texts) * TEXTS;
         out.extend_from_slice(&flags.to_le_bytes());
         out.extend_from_slice(&index.to_le_bytes());
         out.extend_from_slice(&(self.totals.documents as u32).to_le_bytes());
@@ -160,22 +250,58 @@ impl Body {
         out.extend_from_slice(&crc.finalize().to_le_bytes());
         let header_crc = crc32fast::hash(&out[start..]);
         out.extend_from_slice(&header_crc.to_le_bytes());
-        parts.iter().for_each(|part| out.extend_from_slice(part));
+        parts.for_each(|part| out.extend_from_slice(part));
+    }
+}
+
+/// What comes before the term ids of a block: which texts and ids it has.
+#[derive(Debug)]
+pub(super) struct Head<'a> {
+    header: &'a BlockHeader,
+    bytes: &'a [u8],
+}
+
+impl<'a> Head<'a> {
+    /// Takes the first `header.head_len()` bytes of a body; the message says what is wrong. They
+    /// have no CRC of their own.
+    pub fn open(header: &'a BlockHeader, bytes: &'a [u8]) -> Result<Self, String> {
+        let lengths = &bytes[header.lengths_at()..header.counts_at()];
+        let found = sum(lengths);
+        match found == u64::from(header.id_bytes) {
+            true => Ok(Head { header, bytes }),
+            false => Err(format!("expected {} id bytes, found {found}", header.id_bytes)),
+        }
+    }
+
+    /// The text of each record, where they are known.
+    pub fn texts(&self) -> impl Iterator<Item = (TextDigest, TextNotes)> {
+        let records = if self.header.has_texts() { self.header.records as usize } else { 0 };
+        let (digests, rest) = self.bytes.split_at(records * 16);
+        let digests = digests.as_chunks::<16>().0.iter().map(|&b| TextDigest::from_bytes(b));
+        digests.zip(rest.iter().map(|&byte| TextNotes::from_byte(byte)))
+    }
+
+    /// Each record's external id.
+    pub fn ids(&self) -> impl Iterator<Item = &[u8]> {
+        let lengths = &self.bytes[self.header.lengths_at()..self.header.counts_at()];
+        let mut at = self.header.ids_at();
+        lengths.chunks_exact(4).map(move |length| {
+            let from = at;
+            at += read_u32(length, 0) as usize;
+            &self.bytes[from..at]
+        })
     }
 }
 
 /// A block read into memory, handing out one record after another.
 #[derive(Debug, Default)]
 pub(super) struct Cursor {
+    header: BlockHeader,
     body: Vec<u8>,
-    next: usize,
-    records: usize,
-    narrow: bool,
-    half: bool,
-    /// Where the next record's id, term ids and weights start in `body`.
-    ids_at: usize,
-    terms_at: usize,
-    weights_at: usize,
+    next: u32,
+    /// Where the next record's id starts in `body`, and the number of its first posting.
+    id_at: usize,
+    posting: u64,
 }
 
 impl Cursor {
@@ -185,167 +311,86 @@ impl Cursor {
         if found != header.body_crc {
             return Err(format!("expected CRC {:08x}, found {found:08x}", header.body_crc));
         }
-        let records = header.records as usize;
-        let sum = |from: usize| -> u64 {
-            body[from..from + records * 4].chunks_exact(4).map(|b| u64::from(read_u32(b, 0))).sum()
-        };
-        let (id_bytes, postings) = (sum(0), sum(records * 4));
+        let id_bytes = sum(&body[header.lengths_at()..header.counts_at()]);
+        let postings = sum(&body[header.counts_at()..header.ids_at()]);
         if id_bytes != u64::from(header.id_bytes) || postings != header.postings {
             return Err(format!(
                 "expected {} id bytes and {} postings, found {id_bytes} and {postings}",
                 header.id_bytes, header.postings
             ));
         }
-        let ids_at = records * 8;
-        let terms_at = ids_at + header.id_bytes as usize;
-        let weights_at = terms_at + header.postings as usize * header.id_width();
-        let narrow = header.flags & NARROW_IDS != 0;
-        let half = header.flags & HALF_WEIGHTS != 0;
-        Ok(Cursor { body, next: 0, records, narrow, half, ids_at, terms_at, weights_at })
+        Ok(Cursor { header: *header, body, next: 0, id_at: header.ids_at(), posting: 0 })
     }
 
     /// Whether every record was read.
     pub fn is_empty(&self) -> bool {
-        self.next == self.records
+        self.next == self.header.records
     }
 
     /// Fills the (cleared) `record`; `false` after the last. Terms must be below `tokens`.
     pub fn read(&mut self, record: &mut VectorRecord, tokens: usize) -> Result<bool, String> {
-        if self.next == self.records {
+        if self.is_empty() {
             return Ok(false);
         }
-        let id_len = read_u32(&self.body, self.next * 4) as usize;
-        let count = read_u32(&self.body, (self.records + self.next) * 4) as usize;
-        let id = &self.body[self.ids_at..self.ids_at + id_len];
+        let [id_len, count] = self.lengths(self.next);
+        let id = &self.body[self.id_at..self.id_at + id_len as usize];
         record.id.push_str(std::str::from_utf8(id).map_err(|e| format!("document id: {e}"))?);
-        let id_width = if self.narrow { 2 } else { 4 };
-        let term_bytes = &self.body[self.terms_at..self.terms_at + count * id_width];
-        if self.narrow {
-            record.terms.extend(term_bytes.chunks_exact(2).map(|b| u32::from(read_u16(b))));
-        } else {
-            record.terms.extend(term_bytes.chunks_exact(4).map(|b| read_u32(b, 0)));
-        }
-        let weight_width = if self.half { 2 } else { 4 };
-        let weight_bytes = &self.body[self.weights_at..self.weights_at + count * weight_width];
-        if self.half {
-            let values = weight_bytes.chunks_exact(2).map(|b| f16::from_bits(read_u16(b)).to_f32());
-            record.weights.extend(values);
-        } else {
-            let values = weight_bytes.chunks_exact(4).map(|b| f32::from_bits(read_u32(b, 0)));
-            record.weights.extend(values);
-        }
-        if let Some(term) = record.terms.iter().find(|&&t| t as usize >= tokens) {
-            return Err(format!("expected term ids below {tokens}, found {term}"));
-        }
-        if let Some(weight) = record.weights.iter().find(|w| !(w.is_finite() && **w > 0.0)) {
-            return Err(format!("expected finite weights above 0, found {weight}"));
-        }
-        self.next += 1;
-        self.ids_at += id_len;
-        self.terms_at += count * id_width;
-        self.weights_at += count * weight_width;
+        self.vector(count, record, tokens)?;
+        self.pass();
         Ok(true)
     }
+
+    /// Fills the terms and weights of the (cleared) `record` with those of record `number`, below
+    /// the block's number of records; forwards it is as quick as [`read`](Self::read).
+    pub fn read_at(
+        &mut self,
+        number: u32,
+        record: &mut VectorRecord,
+        tokens: usize,
+    ) -> Result<(), String> {
+        if number < self.next {
+            (self.next, self.id_at, self.posting) = (0, self.header.ids_at(), 0);
+        }
+        while self.next < number {
+            self.pass();
+        }
+        let [_, count] = self.lengths(number);
+        self.vector(count, record, tokens)
+    }
+
+    fn vector(&self, count: u32, record: &mut VectorRecord, tokens: usize) -> Result<(), String> {
+        let bytes = self.header.postings_at(self.posting, count);
+        let bytes = bytes.map(|range| &self.body[range.start as usize..range.end as usize]);
+        self.header.decode(bytes, tokens, record)
+    }
+
+    /// Passes over the next record.
+    fn pass(&mut self) {
+        let [id_len, count] = self.lengths(self.next);
+        self.id_at += id_len as usize;
+        self.posting += u64::from(count);
+        self.next += 1;
+    }
+
+    /// Bytes of a record's id and number of its terms.
+    fn lengths(&self, record: u32) -> [u32; 2] {
+        let at = |from: usize| read_u32(&self.body, from + record as usize * 4);
+        [at(self.header.lengths_at()), at(self.header.counts_at())]
+    }
+}
+
+/// Sum of 32-bit numbers.
+pub(super) fn sum(bytes: &[u8]) -> u64 {
+    bytes.chunks_exact(4).map(|b| u64::from(read_u32(b, 0))).sum()
 }
 
 fn read_u16(bytes: &[u8]) -> u16 {
     u16::from_le_bytes([bytes[0], bytes[1]])
 }
 
-fn read_u32(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn read_u32(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes"))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn record() -> impl Strategy<Value = VectorRecord> {
-        ("\\PC{0,6}", prop::collection::btree_map(0u32..900, 0.001f32..9.0, 0..20)).prop_map(
-            |(id, terms)| VectorRecord {
-                id,
-                terms: terms.keys().copied().collect(),
-                weights: terms.values().copied().collect(),
-            },
-        )
-    }
-
-    fn decode(bytes: &[u8], tokens: usize) -> Result<Vec<VectorRecord>, String> {
-        let header = BlockHeader::parse(bytes[..HEADER].try_into().unwrap())?;
-        assert_eq!(header.body_len(), (bytes.len() - HEADER) as u128);
-        let mut cursor = Cursor::open(&header, bytes[HEADER..].to_vec())?;
-        let mut records = Vec::new();
-        loop {
-            let mut record = VectorRecord::default();
-            if !cursor.read(&mut record, tokens)? {
-                return Ok(records);
-            }
-            records.push(record);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_written_is_read(
-            records in prop::collection::vec(record(), 0..20),
-            wide in any::<bool>(),
-            half in any::<bool>(),
-        ) {
-            let tokens = if wide { 100_000 } else { 900 };
-            let format = if half { WeightFormat::F16 } else { WeightFormat::F32 };
-            let mut bytes = Vec::new();
-            let totals = write(7, &records, format, tokens, &mut bytes).unwrap();
-            let mut want = records;
-            if half {
-                for w in want.iter_mut().flat_map(|r| &mut r.weights) {
-                    *w = f16::from_f32(*w).to_f32();
-                }
-            }
-            let got = decode(&bytes, tokens).unwrap();
-            prop_assert_eq!(&got, &want);
-            let largest = want.iter().flat_map(|r| &r.weights).fold(0f32, |a, &b| a.max(b));
-            prop_assert_eq!(totals.largest_weight, largest);
-            prop_assert_eq!(totals.postings, want.iter().map(|r| r.terms.len() as u64).sum::<u64>());
-        }
-
-        #[test]
-        fn no_flipped_bit_goes_unnoticed(bit in 0usize..8 * 100) {
-            let records = [VectorRecord {
-                id: "a document".into(),
-                terms: vec![1, 2, 3, 4, 5, 6, 7, 8],
-                weights: vec![0.5; 8],
-            }];
-            let mut bytes = Vec::new();
-            write(0, &records, WeightFormat::F32, 900, &mut bytes).unwrap();
-            let bit = bit % (bytes.len() * 8);
-            bytes[bit / 8] ^= 1 << (bit % 8);
-            let header = BlockHeader::parse(bytes[..HEADER].try_into().unwrap());
-            let outcome = header.and_then(|h| Cursor::open(&h, bytes[HEADER..].to_vec()));
-            prop_assert!(outcome.is_err());
-        }
-    }
-
-    #[test]
-    fn weights_that_f16_loses_are_dropped_or_refused() {
-        let record =
-            |weight| [VectorRecord { id: "d".into(), terms: vec![3], weights: vec![weight] }];
-        let mut bytes = Vec::new();
-        let totals = write(0, &record(1e-9), WeightFormat::F16, 9, &mut bytes).unwrap();
-        assert_eq!((totals.zeros, totals.postings, totals.empty), (1, 0, 1));
-        let e = write(0, &record(70000.0), WeightFormat::F16, 9, &mut bytes).unwrap_err();
-        assert_eq!(e.to_string(), "the weight 70000 of document \"d\" does not fit `weights` f16");
-    }
-
-    #[test]
-    fn small_integers_are_noticed() {
-        let of = |weights: Vec<f32>| {
-            let terms = (0..weights.len() as u32).collect();
-            let records = [VectorRecord { id: "d".into(), terms, weights }];
-            write(0, &records, WeightFormat::F32, 9, &mut Vec::new()).unwrap().small_integers
-        };
-        assert!(of(vec![1.0, 255.0]));
-        assert!(!of(vec![1.0, 1.5]));
-        assert!(!of(vec![256.0]));
-    }
-}
+mod tests;

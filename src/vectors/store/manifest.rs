@@ -118,12 +118,24 @@ pub struct Plan {
     /// The texts, if they came from files.
     #[serde(default)]
     pub input: Option<InputDigest>,
+    /// Whether there is a digest of each text, by which a later store takes over its vector.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub digests: bool,
 }
 
 impl Plan {
     /// A plan for vectors that come from a file.
     pub fn converted(kind: Kind, weights: WeightFormat) -> Self {
-        Plan { tool: tool(), kind, weights, encoding: None, shard: None, doc_base: 0, input: None }
+        Plan {
+            tool: tool(),
+            kind,
+            weights,
+            encoding: None,
+            shard: None,
+            doc_base: 0,
+            input: None,
+            digests: false,
+        }
     }
 }
 
@@ -200,7 +212,7 @@ pub struct Part {
 pub struct Manifest {
     /// [`Manifest::FORMAT`]
     pub format: String,
-    /// [`Manifest::VERSION`]
+    /// 1, or [`Manifest::VERSION`]
     pub version: u32,
     /// What was done.
     pub plan: Plan,
@@ -217,8 +229,14 @@ pub struct Manifest {
 impl Manifest {
     /// Names the format in the file.
     pub const FORMAT: &'static str = "splindex vector store";
-    /// Changes when an older reader would misread the store.
-    pub const VERSION: u32 = 1;
+    /// Changes when an older reader would misread the store. Version 1 is that of stores without
+    /// digests of texts, which are written as ever.
+    pub const VERSION: u32 = 2;
+
+    /// The version of a store of this plan.
+    pub(super) fn version(plan: &Plan) -> u32 {
+        if plan.digests { Self::VERSION } else { 1 }
+    }
 
     /// Reads `DIR/manifest.json`.
     ///
@@ -235,14 +253,19 @@ impl Manifest {
             let line = Place::Line(e.line() as u64);
             Error::data(&path, line, format!("expected a store's manifest, found {e}"))
         })?;
-        if manifest.format != Self::FORMAT || manifest.version != Self::VERSION {
+        if manifest.format != Self::FORMAT || !(1..=Self::VERSION).contains(&manifest.version) {
             let problem = format!(
-                "expected {:?} version {}, found {:?} version {}",
+                "expected {:?} version 1 to {}, found {:?} version {}",
                 Self::FORMAT,
                 Self::VERSION,
                 manifest.format,
                 manifest.version
             );
+            return Err(Error::data(&path, Place::File, problem)
+                .hint("read it with the program that made it, or encode again"));
+        }
+        if manifest.plan.digests && manifest.version < 2 {
+            let problem = "expected version 2 of a store with digests, found 1";
             return Err(Error::data(&path, Place::File, problem));
         }
         Ok(manifest)

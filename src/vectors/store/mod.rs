@@ -13,21 +13,24 @@
 //! Nothing in it names a time, a machine or a path, so the same work gives the same bytes.
 
 mod block;
-mod check;
 mod journal;
+mod known;
 mod manifest;
 mod reader;
 mod resume;
+mod texts;
 mod writer;
 
 pub use journal::BlockEntry;
+pub use known::{KnownVectors, PassedOver};
 pub use manifest::{
     Encoding, InputDigest, Kind, Manifest, ModelInfo, Part, Plan, Shard, Totals, WeightFormat,
 };
 pub use reader::StoreReader;
 #[cfg(feature = "encode")]
-pub(crate) use resume::other_input;
-pub use writer::StoreWriter;
+pub(crate) use resume::{check_end, check_input};
+pub use texts::{TextDigest, TextInfo};
+pub use writer::{BlockInput, StoreWriter};
 
 /// Records of a block, the unit of writing and of resuming, at most.
 pub const BLOCK_RECORDS: usize = 4096;

@@ -179,9 +179,30 @@ impl OpenPart {
         Ok(cursor)
     }
 
+    /// Reads where the next block begins, its header, and what its body has before the term
+    /// ids, and passes over the rest; `None` at the end.
+    pub fn read_head(&mut self, index: u64) -> Result<Option<(u64, BlockHeader, Vec<u8>)>> {
+        if self.at >= self.len {
+            return Ok(None);
+        }
+        let at = self.at;
+        let header = self.read_header(index)?;
+        let mut head = vec![0; header.head_len() as usize];
+        self.file.read_exact(&mut head).map_err(|e| Error::io("read", &self.path, e))?;
+        self.pass(&header, head.len() as u64)?;
+        Ok(Some((at, header, head)))
+    }
+
     fn skip_body(&mut self, header: &BlockHeader) -> Result<()> {
+        self.pass(header, 0)
+    }
+
+    /// Passes over the rest of a body of which `read` bytes were read.
+    fn pass(&mut self, header: &BlockHeader, read: u64) -> Result<()> {
         let len = header.body_len() as u64;
-        self.file.seek_relative(len as i64).map_err(|e| Error::io("read", &self.path, e))?;
+        self.file
+            .seek_relative((len - read) as i64)
+            .map_err(|e| Error::io("read", &self.path, e))?;
         self.at += HEADER as u64 + len;
         Ok(())
     }

@@ -6,13 +6,26 @@ use std::path::{Path, PathBuf};
 
 use super::journal::{BlockEntry, Journal, Line};
 use super::manifest::{Manifest, Part, Plan, Totals};
-use super::resume::compare;
-use super::{BLOCK_RECORDS, JOURNAL, MANIFEST, TOKENS, block, check, part_name};
+use super::texts::TextInfo;
+use super::{BLOCK_RECORDS, JOURNAL, MANIFEST, TOKENS, block, part_name, resume};
 use crate::error::{Error, Place, Result};
 use crate::vectors::{TokenTable, VectorRecord};
 
 /// A part file of this length is followed by another: 280,000 BERT-vocabulary SPLADE vectors.
 const PART_BYTES: u64 = 256 << 20;
+
+/// The caller's account of what a block was made from; the rest of the totals is counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BlockInput<'a> {
+    /// Input records that were taken, bad ones included.
+    pub consumed: u64,
+    /// CRC over ids and texts, to notice a changed input on resume; 0 if nobody resumes.
+    pub crc: u32,
+    /// Bad records among them.
+    pub skipped: u64,
+    /// The text of each record; none where vectors come from elsewhere.
+    pub texts: &'a [TextInfo],
+}
 
 /// Appends records to a store. One writer at a time: the journal is locked.
 pub struct StoreWriter {
@@ -65,13 +78,9 @@ impl StoreWriter {
             drop(journal);
             return Self::start(dir, plan, tokens);
         };
-        compare(dir, &old, &plan)?;
         let (bytes, digest) = tokens_file(tokens)?;
-        if digest != tokens_digest {
-            let problem = "expected the token strings the store was started with, found others";
-            return Err(Error::data(dir.join(TOKENS), Place::File, problem));
-        }
-        check::blocks(dir, &read, dir.join(MANIFEST).exists())?;
+        let finished = dir.join(MANIFEST).exists();
+        resume::check(dir, &read, (&old, &tokens_digest), (&plan, &digest), finished)?;
         // Known whole here, so a damaged copy is made good.
         if std::fs::read(dir.join(TOKENS)).ok().as_ref() != Some(&bytes) {
             replace(dir, TOKENS, &bytes)?;
@@ -149,22 +158,21 @@ impl StoreWriter {
     }
 
     /// Writes the next block, at most [`BLOCK_RECORDS`] records, and returns when it is
-    /// safely on disk. `consumed`, `input_crc`, and the `truncated`
-    /// and `skipped` of `seen` are the caller's account of its input; the rest of the
-    /// totals is counted here.
-    pub fn write_block(
-        &mut self,
-        records: &[VectorRecord],
-        consumed: u64,
-        input_crc: u32,
-        seen: Totals,
-    ) -> Result<()> {
+    /// safely on disk.
+    ///
+    /// # Panics
+    /// Under a plan with digests, unless `input` has the text of each record.
+    pub fn write_block(&mut self, records: &[VectorRecord], input: &BlockInput<'_>) -> Result<()> {
         assert!(records.len() <= BLOCK_RECORDS, "a block has at most {BLOCK_RECORDS} records");
+        let texts = if self.plan.digests { input.texts } else { &[] };
+        assert!(!self.plan.digests || texts.len() == records.len(), "a text each record");
         let index = self.blocks.len();
         self.buffer.clear();
+        let (weights, tokens) = (self.plan.weights, self.tokens);
         let counted =
-            block::write(index as u64, records, self.plan.weights, self.tokens, &mut self.buffer)?;
-        let totals = Totals { truncated: seen.truncated, skipped: seen.skipped, ..counted };
+            block::write(index as u64, records, texts, weights, tokens, &mut self.buffer)?;
+        let truncated = input.texts.iter().filter(|text| text.truncated).count() as u64;
+        let totals = Totals { truncated, skipped: input.skipped, ..counted };
         let (part, before) = match self.blocks.last() {
             None => (0, 0),
             Some(last) if last.end >= PART_BYTES => (last.part + 1, 0),
@@ -178,6 +186,7 @@ impl StoreWriter {
         let file = self.part.as_mut().expect("open from the part's first block on");
         append(file, &path, &self.buffer)?;
         let end = before + self.buffer.len() as u64;
+        let BlockInput { consumed, crc: input_crc, .. } = *input;
         let entry = BlockEntry { part, end, consumed, input_crc, totals };
         let line = Line::Block(entry).text()?;
         append(&mut self.journal, &self.dir.join(JOURNAL), line.as_bytes())?;
@@ -198,7 +207,7 @@ impl StoreWriter {
         }
         let manifest = Manifest {
             format: Manifest::FORMAT.into(),
-            version: Manifest::VERSION,
+            version: Manifest::version(&self.plan),
             totals: self.totals(),
             plan: self.plan,
             tokens: self.tokens as u64,
@@ -250,7 +259,8 @@ fn append(file: &mut File, path: &Path, bytes: &[u8]) -> Result<()> {
     file.write_all(bytes).and_then(|()| file.sync_data()).map_err(|e| Error::io("write", path, e))
 }
 
-fn tokens_file(tokens: &TokenTable) -> Result<(Vec<u8>, String)> {
+/// `tokens.json` and its digest.
+pub(super) fn tokens_file(tokens: &TokenTable) -> Result<(Vec<u8>, String)> {
     let list: Vec<&str> = (0..tokens.len() as u32).map(|id| tokens.token(id)).collect();
     let bytes =
         serde_json::to_vec(&list).map_err(|e| Error::Internal(format!("token list: {e}")))?;

@@ -14,8 +14,21 @@ fn files_that_are_no_index_are_refused() {
         (
             "text.spx",
             b"not an index, but long enough to have sixty-four bytes in it, really".to_vec(),
-            "no .spx file",
+            "expected an index of splindex, found a text; `splindex build` makes",
         ),
+        ("lines.spx", b"{\"id\":1}\n".to_vec(), "found JSON; `splindex build` makes"),
+        (
+            "pointer.spx",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n".to_vec(),
+            "found a Git LFS pointer, not the file; git lfs pull gets the file",
+        ),
+        (
+            "packed.spx",
+            zstd::encode_all(&bytes[..], 1).unwrap(),
+            "packed by zstd; unpack it: zstd -d",
+        ),
+        ("matrix.spx", b"PK\x03\x04\x14\0\0\0".to_vec(), "found a zip archive"),
+        ("bytes.spx", vec![0xee; 80], "no .spx file"),
         ("empty.spx", Vec::new(), "expected a header of 64 bytes"),
         ("cut.spx", bytes[..bytes.len() - 20].to_vec(), "truncated"),
         ("half.spx", bytes[..bytes.len() / 2].to_vec(), "truncated"),

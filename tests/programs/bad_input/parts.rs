@@ -44,7 +44,7 @@ fn indexes_that_do_not_belong_together_are_not_merged() {
         let merge = format!("merge bm25.spx {other}.spx --output all.spx");
         shop.refuses(SPLINDEX, &merge, &[expected, "bm25.spx", &format!("{other}.spx:")]);
     }
-    shop.refuses(SPLINDEX, "merge a.spx b.jsonl --output all.spx", &["b.jsonl", "a header"]);
+    shop.refuses(SPLINDEX, "merge a.spx b.jsonl --output all.spx", &["b.jsonl", "found JSON"]);
     let merge = "merge a.spx a.spx --output a.spx";
     shop.refuses(SPLINDEX, merge, &["the output is also an input"]);
     shop.file("newer.spx", spoil(&fs::read(shop.path("a.spx")).unwrap(), 8, 3));

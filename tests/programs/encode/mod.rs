@@ -3,6 +3,7 @@
 
 mod models;
 mod resume;
+mod reuse;
 
 use std::fmt::Write as _;
 use std::io::Write as _;

@@ -3,7 +3,8 @@
 use std::arch::x86_64::*;
 
 use super::super::tables::SPREAD;
-use super::{Job, LINE, LINE_UNITS, Row, Rows, Scores, scalar};
+use super::{Halves, Job, LINE, LINE_UNITS, Row, Rows, ScoredRow, Scores, scalar};
+use crate::format::skip::{Runs, UNITS};
 
 #[target_feature(enable = "avx2")]
 pub(super) fn add_units(maxima: &[u8], weight: u16, bounds: &mut [u16]) {
@@ -96,6 +97,97 @@ pub(super) fn sweep(
             unsafe { _mm256_storeu_si256(quarter.as_mut_ptr().cast(), zero) };
         }
     }
+}
+
+/// The steps of a unit's 16 blocks, a byte each.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn steps_of_unit(bytes: [u8; 8], halves: Halves) -> __m128i {
+    let bytes = _mm_cvtsi64_si128(i64::from_le_bytes(bytes));
+    let low = _mm_set1_epi8(15);
+    let lower = _mm_and_si128(bytes, low);
+    let upper = _mm_and_si128(_mm_srli_epi16::<4>(bytes), low);
+    match halves {
+        Halves::Both => _mm_unpacklo_epi8(lower, upper),
+        Halves::Lower => _mm_unpacklo_epi8(lower, lower),
+        Halves::Upper => _mm_unpacklo_epi8(upper, upper),
+    }
+}
+
+#[target_feature(enable = "avx2")]
+pub(super) fn add_unit(
+    rows: &[ScoredRow<'_>],
+    (at, halves): (usize, Halves),
+    sums: &mut [u32; 16],
+) {
+    let [mut first, mut second] = [0, 8].map(|half| {
+        // SAFETY: eight of 16 numbers.
+        unsafe { _mm256_loadu_si256(sums.as_ptr().add(half).cast()) }
+    });
+    for (row, scores) in rows {
+        let Some(&bytes) = row.get(at..).and_then(|row| row.first_chunk::<8>()) else {
+            continue;
+        };
+        let steps = steps_of_unit(bytes, halves);
+        let [few, many] = [0, 8].map(|half| {
+            // SAFETY: eight of 16 numbers.
+            unsafe { _mm256_loadu_si256(scores.as_ptr().add(half).cast()) }
+        });
+        let of = |steps: __m128i| {
+            let steps = _mm256_cvtepu8_epi32(steps);
+            let few = _mm256_permutevar8x32_epi32(few, steps);
+            let many = _mm256_permutevar8x32_epi32(many, steps);
+            let is_many = _mm256_cmpgt_epi32(steps, _mm256_set1_epi32(7));
+            _mm256_blendv_epi8(few, many, is_many)
+        };
+        first = _mm256_add_epi32(first, of(steps));
+        second = _mm256_add_epi32(second, of(_mm_srli_si128::<8>(steps)));
+    }
+    // SAFETY: as above.
+    unsafe {
+        _mm256_storeu_si256(sums.as_mut_ptr().cast(), first);
+        _mm256_storeu_si256(sums.as_mut_ptr().add(8).cast(), second);
+    }
+}
+
+/// For each unit of a window the bytes before its own.
+static BEFORE: [[u8; UNITS]; UNITS] = {
+    let mut masks = [[0; UNITS]; UNITS];
+    let mut unit = 0;
+    while unit < UNITS {
+        let mut byte = 0;
+        while byte < unit {
+            masks[unit][byte] = 255;
+            byte += 1;
+        }
+        unit += 1;
+    }
+    masks
+};
+
+/// What [`Runs::run`] gives: the counts before the unit's, added up, and its own.
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn run(runs: &Runs, unit: usize) -> (usize, usize) {
+    let unit = unit % UNITS;
+    let before = _mm256_and_si256(load(&runs.counts), load(&BEFORE[unit]));
+    let sums = _mm256_sad_epu8(before, _mm256_setzero_si256());
+    let sums = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
+    let sum = _mm_extract_epi64::<0>(sums) + _mm_extract_epi64::<1>(sums);
+    // 255 stands for 256.
+    let full = _mm256_movemask_epi8(_mm256_cmpeq_epi8(before, _mm256_set1_epi8(-1))) as u32;
+    let count = usize::from(runs.counts[unit]);
+    (sum as usize + full.count_ones() as usize, count + usize::from(count == 255))
+}
+
+#[target_feature(enable = "avx2,popcnt")]
+pub(super) fn find_pairs(
+    windows: &[u32],
+    runs: &[Runs],
+    pairs: usize,
+    jobs: &mut [Job],
+) -> Option<()> {
+    scalar::find_pairs_by(|runs, unit| run(runs, unit), windows, runs, pairs, jobs)
 }
 
 /// Pairs that are compared at once.

@@ -4,12 +4,14 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod scalar;
 #[cfg(test)]
 mod tests;
 
 use super::SimdLevel;
-use crate::format::skip::UNIT;
+use crate::format::skip::{Runs, UNIT};
 
 /// Documents of a block.
 pub(in crate::query) const DOCUMENTS: usize = 16;
@@ -55,8 +57,11 @@ macro_rules! dispatch {
         $level.trace();
         match $level {
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: the machine has it; AVX-512 machines have AVX2.
-            SimdLevel::Avx2 | SimdLevel::Avx512 => unsafe { avx2::$kernel($($argument),*) },
+            // SAFETY: the machine has it.
+            SimdLevel::Avx512 => unsafe { avx512::$kernel($($argument),*) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            SimdLevel::Avx2 => unsafe { avx2::$kernel($($argument),*) },
             _ => scalar::$kernel($($argument),*),
         }
     }};
@@ -103,6 +108,48 @@ pub(in crate::query) fn sweep(
     assert!(coarse.iter().all(|row| row.lines.len() >= lines));
     assert!(units.len() >= lines);
     dispatch!(level, sweep((fine, coarse), (units, least), (added, keep), found));
+}
+
+/// A term's row of block maxima, and the score that each number of steps stands for.
+pub(in crate::query) type ScoredRow<'a> = (&'a [u8], [u32; 16]);
+
+/// Adds each row's score of every block of a unit, whose maxima are the eight bytes at `at`: with
+/// `halves` as [`place`](crate::format::skip::place) has them, both for rows that have a maximum
+/// for each block, or one for rows with a maximum for every two blocks. Rows that end before
+/// that add nothing.
+#[inline]
+pub(in crate::query) fn add_unit(
+    level: SimdLevel,
+    rows: &[ScoredRow<'_>],
+    (at, halves): (usize, Halves),
+    sums: &mut [u32; 16],
+) {
+    dispatch!(level, add_unit(rows, (at, halves), sums));
+}
+
+/// Which halves of a byte of maxima are a unit's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::query) enum Halves {
+    /// The lower one is a block's, the upper the next block's.
+    Both,
+    /// The lower one is that of two blocks.
+    Lower,
+    /// The upper one is.
+    Upper,
+}
+
+/// Finds each job's pairs: on entry `at` is the block's number; on return the place of its unit's first
+/// pair, `len` their number and `block` the block's place in the unit. `None` where a window has no
+/// runs or no place, or a unit's pairs end behind `pairs`, which is damage.
+#[inline]
+pub(in crate::query) fn find_pairs(
+    level: SimdLevel,
+    windows: &[u32],
+    runs: &[Runs],
+    pairs: usize,
+    jobs: &mut [Job],
+) -> Option<()> {
+    dispatch!(level, find_pairs(windows, runs, pairs, jobs))
 }
 
 /// Adds weight · impact of each job's pairs in its block; pairs of a unit are in order of

@@ -3,7 +3,8 @@
 //! Where a loop becomes good vectors by itself, the other forms are these, compiled for more
 //! instructions.
 
-use super::{Job, LINE, LINE_UNITS, Row, Rows, Scores};
+use super::{DOCUMENTS, Halves, Job, LINE, LINE_UNITS, Row, Rows, ScoredRow, Scores};
+use crate::format::skip::{Runs, UNIT, UNITS};
 
 #[inline(always)]
 pub(super) fn add_units(maxima: &[u8], weight: u16, bounds: &mut [u16]) {
@@ -69,6 +70,61 @@ pub(super) fn sweep(
 
 fn add(sum: &mut u8, adds: &[u8; 16], steps: u8) {
     *sum = sum.saturating_add(adds[usize::from(steps)]);
+}
+
+pub(super) fn add_unit(
+    rows: &[ScoredRow<'_>],
+    (at, halves): (usize, Halves),
+    sums: &mut [u32; 16],
+) {
+    for (row, scores) in rows {
+        let Some(bytes) = row.get(at..).and_then(|row| row.first_chunk::<8>()) else {
+            continue;
+        };
+        for (sums, byte) in sums.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+            let steps = match halves {
+                Halves::Both => [byte & 15, byte >> 4],
+                Halves::Lower => [byte & 15; 2],
+                Halves::Upper => [byte >> 4; 2],
+            };
+            for (sum, steps) in sums.iter_mut().zip(steps) {
+                *sum = sum.wrapping_add(scores[usize::from(steps)]);
+            }
+        }
+    }
+}
+
+/// Blocks of a unit.
+const IN_UNIT: u32 = UNIT / DOCUMENTS as u32;
+
+pub(super) fn find_pairs(
+    windows: &[u32],
+    runs: &[Runs],
+    pairs: usize,
+    jobs: &mut [Job],
+) -> Option<()> {
+    find_pairs_by(Runs::run, windows, runs, pairs, jobs)
+}
+
+/// `run` gives a unit's first pair in the window, and how many there are.
+#[inline(always)]
+pub(super) fn find_pairs_by(
+    run: impl Fn(&Runs, usize) -> (usize, usize),
+    windows: &[u32],
+    runs: &[Runs],
+    pairs: usize,
+    jobs: &mut [Job],
+) -> Option<()> {
+    for job in jobs {
+        let (unit, block) = ((job.at / IN_UNIT) as usize, job.at % IN_UNIT);
+        let (start, len) = run(runs.get(unit / UNITS)?, unit % UNITS);
+        let at = *windows.get(unit / UNITS)? as usize / 2 + start;
+        if at + len > pairs {
+            return None;
+        }
+        (job.at, job.len, job.block) = (at as u32, len as u16, block as u8);
+    }
+    Some(())
 }
 
 pub(super) fn add_pairs(pairs: &[[u8; 2]], jobs: &[Job], weight: u32, scores: &mut [Scores]) {

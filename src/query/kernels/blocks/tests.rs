@@ -1,4 +1,5 @@
 use super::*;
+use crate::format::skip::UNITS;
 use proptest::prelude::*;
 
 fn bytes(len: usize) -> impl Strategy<Value = Vec<u8>> {
@@ -88,6 +89,63 @@ proptest! {
                 let full = masks[2 * chunk + i % 2] >> (i / 2) & 1 == 1;
                 prop_assert_eq!(full, promising && sum >= 255, "line {} block {}", line, block);
             }
+        }
+    }
+
+    #[test]
+    fn bounds_of_a_unit_are_the_same_on_every_level(
+        rows in prop::collection::vec((bytes(40), prop::array::uniform16(any::<u32>())), 0..5),
+        at in 0usize..45,
+        start in prop::array::uniform16(any::<u32>()),
+    ) {
+        let rows: Vec<ScoredRow<'_>> = rows.iter().map(|(row, scores)| (&row[..], *scores)).collect();
+        for halves in [Halves::Both, Halves::Lower, Halves::Upper] {
+            let mut expected = start;
+            for (row, scores) in rows.iter().filter(|(row, _)| at + 8 <= row.len()) {
+                for (block, sum) in expected.iter_mut().enumerate() {
+                    let byte = row[at + block / 2];
+                    let upper = halves == Halves::Upper || halves == Halves::Both && block % 2 == 1;
+                    let steps = if upper { byte >> 4 } else { byte & 15 };
+                    *sum = sum.wrapping_add(scores[usize::from(steps)]);
+                }
+            }
+            for level in SimdLevel::available() {
+                let mut sums = start;
+                add_unit(level, &rows, (at, halves), &mut sums);
+                prop_assert_eq!(sums, expected, "{:?}", level);
+            }
+        }
+    }
+
+    #[test]
+    fn pairs_are_found_on_every_level(
+        counts in prop::collection::vec(
+            prop_oneof![0u16..9, Just(254), Just(256), 0u16..255], 2 * UNITS),
+        firsts in prop::array::uniform2(0u32..1_000),
+        blocks in prop::collection::vec(0u32..2 * UNITS as u32 * 16 + 40, 0..20),
+        cut in prop_oneof![Just(0usize), 0usize..2_000],
+    ) {
+        let runs: Vec<Runs> = counts.chunks(UNITS).map(|counts| Runs {
+            counts: std::array::from_fn(|unit| counts[unit].min(255) as u8),
+        }).collect();
+        let windows = firsts.map(|first| 2 * first);
+        let pairs = (firsts[1] as usize + counts.iter().map(|&c| usize::from(c)).sum::<usize>())
+            .saturating_sub(cut);
+        let asked: Vec<Job> = blocks.iter().map(|&at| Job { at, ..Job::default() }).collect();
+        let expected: Option<Vec<(u32, u16, u8)>> = blocks.iter().map(|&block| {
+            let unit = block as usize / 16;
+            let window = unit / UNITS;
+            let before: usize =
+                counts.get(window * UNITS..unit)?.iter().map(|&c| usize::from(c)).sum();
+            let at = *firsts.get(window)? as usize + before;
+            (at + usize::from(counts[unit]) <= pairs)
+                .then_some((at as u32, counts[unit], (block % 16) as u8))
+        }).collect();
+        for level in SimdLevel::available() {
+            let mut jobs = asked.clone();
+            let found = find_pairs(level, &windows, &runs, pairs, &mut jobs)
+                .map(|()| jobs.iter().map(|job| (job.at, job.len, job.block)).collect::<Vec<_>>());
+            prop_assert_eq!(&found, &expected, "{:?}", level);
         }
     }
 

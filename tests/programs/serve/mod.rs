@@ -1,9 +1,12 @@
 //! `splindex-query serve` as a query node runs it.
 
+mod connections;
+mod operate;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, ChildStderr};
+use std::process::{Child, ChildStderr, Command};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -26,7 +29,11 @@ struct Node {
 impl Node {
     fn start(dir: &Path, flags: &str) -> Self {
         let words = format!("serve x.spx --listen 127.0.0.1:0 --json {flags}");
-        let mut child = command(dir, QUERY, &words).spawn().unwrap();
+        Self::of(command(dir, QUERY, &words))
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let started: Value = serde_json::from_str(&line).unwrap();
@@ -64,13 +71,21 @@ impl Node {
         (status, serde_json::from_str(&body).unwrap())
     }
 
-    /// Returns when it has said so on standard error.
-    fn says(&mut self, part: &str) {
+    /// The line of standard error that has `part`, when it has come.
+    fn says(&mut self, part: &str) -> String {
         let mut line = String::new();
         while !line.contains(part) {
             line.clear();
             assert!(self.said.read_line(&mut line).unwrap() > 0, "ended without saying {part:?}");
         }
+        line
+    }
+
+    /// One of its metrics.
+    fn metric(&self, line: &str) {
+        let (status, metrics) = self.request("GET /metrics", "");
+        assert_eq!(status, 200);
+        assert!(metrics.contains(&format!("\n{line}\n")), "expected {line:?} in {metrics}");
     }
 
     fn signal(&self, signal: Signal) {
@@ -124,9 +139,8 @@ fn answers_are_those_of_search() {
     assert_eq!((status, &text["hits"]), (200, &one["hits"]));
     let (status, health) = node.get("/health");
     assert_eq!((status, &health["documents"]), (200, &Value::from(500)));
-    let (status, metrics) = node.request("GET /metrics", "");
-    assert_eq!(status, 200);
-    assert!(metrics.contains("splindex_retrieval_seconds_count 5\n"), "{metrics}");
+    node.metric("splindex_retrieval_seconds_count 5");
+    node.metric("splindex_requests_total{route=\"/search\",status=\"200\"} 3");
 }
 
 #[test]
@@ -155,8 +169,7 @@ fn bad_requests_say_what_was_expected() {
         assert!(answer.contains(expected), "{body}: {answer}");
     }
     assert_eq!(node.get("/search?q=whale").0, 200);
-    let (_, metrics) = node.request("GET /metrics", "");
-    assert!(metrics.contains("splindex_failed_requests_total 10\n"), "{metrics}");
+    node.metric("splindex_failed_requests_total 10");
 }
 
 #[test]
@@ -168,9 +181,19 @@ fn every_error_is_json_and_counted() {
     let long = "POST /search HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4194305";
     let many: String = (0..150).map(|i| format!("\r\nX-{i}: y")).collect();
     let answers = [
-        (node.request("GET /nothing", ""), 404, "expected /search, /health or /metrics"),
+        (node.request("GET /nothing", ""), 404, "expected /search, /health, /ready"),
         (node.request("DELETE /search", ""), 405, "expected GET or POST for /search, found DELETE"),
         (node.request("POST /health", ""), 405, "expected GET for /health, found POST"),
+        (node.request("GET /reload", ""), 405, "expected POST for /reload, found GET"),
+        (node.request("OPTIONS /search", ""), 405, "expected GET or POST for /search, found OPT"),
+        (node.request("GET /", ""), 404, "found the path \"/\""),
+        // No length, so no body.
+        (node.head("POST /search HTTP/1.1\r\nHost: x\r\nConnection: close"), 400, "found none"),
+        (
+            node.send("POST /search", "Content-Type: multipart/form-data; boundary=x\r\n", b"--x"),
+            415,
+            "the query file itself as the body",
+        ),
         (node.request("GET /search?q=caf%E9", ""), 400, "expected percent-encoded UTF-8"),
         (node.request("POST /search?kind=%FF", "q\twhale"), 400, "found \"kind=%FF\""),
         (node.request("GET /search?query=whale", ""), 400, "unknown field `query`"),
@@ -189,7 +212,7 @@ fn every_error_is_json_and_counted() {
             "cannot be read",
         ),
         (node.head("blue whale"), 400, "expected a request of HTTP/1.1"),
-        (node.head(&format!("GET /{} HTTP/1.1", "a".repeat(1 << 20))), 431, "400 KiB"),
+        (node.head(&format!("GET /{} HTTP/1.1", "a".repeat(1 << 20))), 431, "128 KiB"),
         (node.head(&format!("GET /health HTTP/1.1\r\nHost: x{many}")), 431, "at most 100 header"),
     ];
     for ((status, body), expected, problem) in &answers {
@@ -197,9 +220,7 @@ fn every_error_is_json_and_counted() {
         let body: Value = serde_json::from_str(body).unwrap();
         assert!(body["error"].as_str().unwrap().contains(problem), "{body}");
     }
-    let (_, metrics) = node.request("GET /metrics", "");
-    let failed = format!("splindex_failed_requests_total {}\n", answers.len());
-    assert!(metrics.contains(&failed), "{metrics}");
+    node.metric(&format!("splindex_failed_requests_total {}", answers.len()));
     assert_eq!(node.get("/search?q=caf%C3%A9+50%").0, 200);
 }
 
@@ -216,8 +237,7 @@ fn an_answer_before_one_that_cannot_be_read_arrives_whole() {
     let (first, second) = answers.split_at(second);
     assert!(first.starts_with("HTTP/1.1 200 ") && first.ends_with('}'), "{answers}");
     assert!(second.starts_with("HTTP/1.1 400 ") && second.ends_with("\"}"), "{answers}");
-    let (_, metrics) = node.request("GET /metrics", "");
-    assert!(metrics.contains("splindex_failed_requests_total 1\n"), "{metrics}");
+    node.metric("splindex_failed_requests_total 1");
 }
 
 #[test]

@@ -6,53 +6,28 @@
 //! found and replaced where it is written.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use axum::serve::Listener;
 use serde_json::json;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::Service;
+use super::state::Open;
 
-/// A listener on whose connections every error is JSON and counted.
-pub struct Listening {
-    listener: TcpListener,
-    service: Arc<Service>,
-}
+/// Most bytes of a request line and headers.
+pub(super) const LARGEST_HEAD: usize = 128 << 10;
 
-impl Listening {
-    /// Takes over a listener; `service` counts the errors.
-    pub fn new(listener: TcpListener, service: Arc<Service>) -> Self {
-        Listening { listener, service }
-    }
-}
-
-impl Listener for Listening {
-    type Io = Connection<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let (stream, address) = Listener::accept(&mut self.listener).await;
-        (Connection::new(stream, Arc::clone(&self.service)), address)
-    }
-
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.listener.local_addr()
-    }
-}
-
-/// A connection on which bare answers are replaced.
-pub struct Connection<S> {
+/// A connection on which bare answers are replaced, and whose doings are noted.
+pub(super) struct Connection<S> {
     stream: S,
+    open: Arc<Open>,
     service: Arc<Service>,
     /// What was written in place of something else, and how much of it has gone.
     pending: Vec<u8>,
     sent: usize,
-    /// Bytes that are still read, and thrown away, behind such an answer: a connection that is
+    /// Bytes that are still read, and thrown away, behind the last answer: a connection that is
     /// closed on bytes unread is cut, and its client may never see the answer.
     unread: usize,
 }
@@ -60,11 +35,26 @@ pub struct Connection<S> {
 /// Most of what a client sends on that is read before its connection is closed.
 const DRAINED: usize = 16 << 20;
 
-impl<S: AsyncWrite + Unpin> Connection<S> {
-    fn new(stream: S, service: Arc<Service>) -> Self {
-        Connection { stream, service, pending: Vec::new(), sent: 0, unread: 0 }
+/// Closes our side, and reads what the client sends on, until it closes or has sent too much.
+pub(super) async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
+    stream.shutdown().await?;
+    let mut rest = stream.take(DRAINED as u64);
+    let mut bytes = [0; 4096];
+    while rest.read(&mut bytes).await? > 0 {}
+    Ok(())
+}
+
+impl<S> Connection<S> {
+    pub(super) fn new(stream: S, open: Arc<Open>, service: Arc<Service>) -> Self {
+        Connection { stream, open, service, pending: Vec::new(), sent: 0, unread: DRAINED }
     }
 
+    pub(super) fn into_inner(self) -> S {
+        self.stream
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Connection<S> {
     fn send_pending(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.sent < self.pending.len() {
             let rest = &self.pending[self.sent..];
@@ -82,8 +72,7 @@ impl<S: AsyncWrite + Unpin> Connection<S> {
     /// Takes `bytes` to be written if they end in a bare answer, with ours in its place.
     fn takes(&mut self, bytes: &[u8]) -> bool {
         let Some((at, status)) = bare_answer(bytes) else { return false };
-        self.service.count_failed();
-        self.unread = DRAINED;
+        self.service.shared.metrics.unread(status);
         self.pending.extend_from_slice(&bytes[..at]);
         self.pending.extend_from_slice(answer(status).as_bytes());
         true
@@ -96,7 +85,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if buffer.filled().len() > before {
+            self.open.received();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -110,7 +104,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         if self.takes(bytes) {
             return Poll::Ready(Ok(bytes.len()));
         }
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let sent = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+        self.open.sent();
+        Poll::Ready(Ok(sent))
     }
 
     fn poll_write_vectored(
@@ -127,7 +123,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
                 return Poll::Ready(Ok(bytes.len()));
             }
         }
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let sent = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices))?;
+        self.open.sent();
+        Poll::Ready(Ok(sent))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -136,11 +134,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.send_pending(context))?;
-        Pin::new(&mut self.stream).poll_flush(context)
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        self.open.flushed();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.send_pending(context))?;
+        self.open.shut();
         ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
         let mut bytes = [0; 4096];
         while self.unread > 0 {
@@ -172,12 +173,14 @@ fn bare_answer(bytes: &[u8]) -> Option<(usize, u16)> {
 }
 
 /// The whole answer for a request that could not be read.
-fn answer(status: u16) -> String {
+pub(super) fn answer(status: u16) -> String {
     let (name, problem) = match status {
+        408 => ("Request Timeout", "expected the whole head of a request in time"),
+        503 => ("Service Unavailable", "too many connections; try again"),
         414 => ("URI Too Long", "expected a URL of at most 65,534 bytes; POST long queries"),
         431 => (
             "Request Header Fields Too Large",
-            "expected at most 100 header lines, and 400 KiB of request line and headers",
+            "expected at most 100 header lines, and 128 KiB of request line and headers",
         ),
         _ => (
             "Bad Request",
@@ -185,11 +188,12 @@ fn answer(status: u16) -> String {
              space as + or %20, and other bytes than ASCII as %XX",
         ),
     };
-    let status = if matches!(status, 414 | 431) { status } else { 400 };
+    let status = if matches!(status, 408 | 414 | 431 | 503) { status } else { 400 };
+    let retry = if status == 503 { "retry-after: 1\r\n" } else { "" };
     let body = json!({ "error": problem }).to_string();
     format!(
         "HTTP/1.1 {status} {name}\r\ncontent-type: application/json\r\nconnection: close\r\n\
-         content-length: {}\r\n\r\n{body}",
+         {retry}content-length: {}\r\n\r\n{body}",
         body.len()
     )
 }
@@ -215,13 +219,13 @@ mod tests {
 
     #[test]
     fn what_stands_in_its_place_is_a_whole_answer() {
-        for status in [400, 414, 431] {
+        for status in [400, 408, 414, 431, 503] {
             let answer = answer(status);
             let (head, body) = answer.split_once("\r\n\r\n").unwrap();
             assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
             assert!(head.ends_with(&format!("content-length: {}", body.len())), "{head}");
             let body: serde_json::Value = serde_json::from_str(body).unwrap();
-            assert!(body["error"].as_str().unwrap().starts_with("expected "), "{body}");
+            assert!(body["error"].is_string(), "{body}");
         }
     }
 }
