@@ -10,7 +10,7 @@ use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{Error, Place, Result};
 
-pub(crate) use packed::PackedFile;
+pub use packed::PackedFile;
 
 /// Prefix of temporary files beside an output: what a killed run leaves is recognised by it.
 pub const TEMP_PREFIX: &str = ".splindex-tmp-";

@@ -160,6 +160,12 @@ impl Builder {
         self
     }
 
+    /// Adds the names of files, without their folders, to what the index records of its origin.
+    pub fn naming_inputs(mut self, paths: &[PathBuf]) -> Self {
+        self.options.provenance.inputs.extend(input_names(paths));
+        self
+    }
+
     /// Hears of the progress, and may ask to stop: then the build ends with
     /// [`Error::Stopped`] and writes nothing.
     pub fn progress(mut self, progress: impl Progress + Send + 'static) -> Self {

@@ -52,7 +52,7 @@ impl fmt::Display for RunFormat {
 ///
 /// ```
 /// let mut fall = splindex::eval::Falling::default();
-/// assert_eq!([7, 7, 3].map(|score| fall.below(score)), [7.0, 7f32.next_down(), 3.0]);
+/// assert_eq!([7.0, 7.0, 3.0].map(|score| fall.below(score)), [7.0, 7f32.next_down(), 3.0]);
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Falling(f32);
@@ -65,8 +65,8 @@ impl Default for Falling {
 
 impl Falling {
     /// The score to show for the next document of the list.
-    pub fn below(&mut self, score: u32) -> f32 {
-        self.0 = self.0.next_down().min(score as f32);
+    pub fn below(&mut self, score: f32) -> f32 {
+        self.0 = self.0.next_down().min(score);
         self.0
     }
 }
@@ -112,7 +112,7 @@ impl<W: Write> RunWriter<W> {
         for (rank, (document, score)) in (1u64..).zip(documents) {
             let document = document.as_ref();
             self.check(document)?;
-            self.line(query, document, rank, score, fall.below(score));
+            self.line(query, document, rank, score, fall.below(score as f32));
         }
         self.out.write_all(&self.lines).map_err(|e| Error::io("write", &self.path, e))
     }

@@ -170,6 +170,11 @@ impl Index {
         &self.opened.path
     }
 
+    /// Whether it is another handle of the same bytes.
+    pub fn is_same(&self, other: &Index) -> bool {
+        Arc::ptr_eq(&self.opened, &other.opened)
+    }
+
     /// Build parameters and statistics.
     pub fn meta(&self) -> &Meta {
         &self.opened.meta

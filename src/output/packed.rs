@@ -10,14 +10,21 @@ use super::OutputFile;
 use crate::error::{Error, Result};
 
 /// A file on its way: plain, `.gz` or `.zst`.
-pub(crate) enum PackedFile {
+pub enum PackedFile {
+    /// As it is.
     Plain(OutputFile),
+    /// Packed by gzip.
     Gzip(Box<GzEncoder<OutputFile>>),
+    /// Packed by zstd.
     Zstd(Box<zstd::stream::write::Encoder<'static, OutputFile>>),
 }
 
 impl PackedFile {
-    pub(crate) fn create(path: &Path) -> Result<Self> {
+    /// Starts the file that will be `path`, packed as its name says.
+    ///
+    /// # Errors
+    /// As [`OutputFile::create`].
+    pub fn create(path: &Path) -> Result<Self> {
         let file = OutputFile::create(path)?;
         Ok(match path.extension().and_then(|ending| ending.to_str()) {
             Some("gz") => PackedFile::Gzip(Box::new(GzEncoder::new(file, Compression::default()))),
@@ -30,7 +37,10 @@ impl PackedFile {
     }
 
     /// Ends the stream and renames the file to its target.
-    pub(crate) fn publish(self) -> Result<()> {
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn publish(self) -> Result<()> {
         self.finish()?.publish()
     }
 

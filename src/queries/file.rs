@@ -9,6 +9,7 @@ use std::str::FromStr;
 use crate::corpus::{BytesRead, IdSet, Lines, Notes, check_id, is_header};
 use crate::error::{Error, Place, Result};
 use crate::query::{Algorithm, MAX_QUERY_WEIGHT};
+use crate::vectors::VectorSource;
 use crate::vectors::inputs::{Queries, open_queries};
 
 mod json;
@@ -128,6 +129,15 @@ impl QueryFile {
             }
         }
         Ok(QueryFile { path: name.to_owned(), queries, vectors: true, notes: Vec::new() })
+    }
+
+    /// Queries that are vectors, a record each; `name` is what errors call the sources that have
+    /// no place.
+    ///
+    /// # Errors
+    /// Those of the sources; an id that occurs twice.
+    pub fn of_vectors(name: &Path, sources: Vec<Box<dyn VectorSource + '_>>) -> Result<Self> {
+        vectors::of_sources(name, sources)
     }
 
     /// The place of a query's [`line`](QueryInput::line), for errors.

@@ -17,6 +17,18 @@ pub(super) fn read(
         let problem = format!("`query_kind` {kind} reads lines, found a file of vectors");
         return Err(Error::data(path, Place::File, problem).hint("leave `query_kind` out"));
     }
+    let file = of_sources(path, sources)?;
+    if file.queries.is_empty() {
+        return Err(Error::data(path, Place::File, "expected at least one query, found none"));
+    }
+    Ok(file)
+}
+
+/// As [`read`], also no record at all.
+pub(super) fn of_sources(
+    path: &Path,
+    sources: Vec<Box<dyn VectorSource + '_>>,
+) -> Result<QueryFile> {
     let (mut queries, mut ids) = (Vec::new(), IdSet::default());
     let mut record = VectorRecord::default();
     for mut source in sources {
@@ -33,9 +45,6 @@ pub(super) fn read(
             let body = QueryBody::Weighted(record.terms.iter().map(token).zip(weights).collect());
             queries.push(QueryInput { id, line, body, bm25: None });
         }
-    }
-    if queries.is_empty() {
-        return Err(Error::data(path, Place::File, "expected at least one query, found none"));
     }
     Ok(QueryFile { path: path.to_owned(), queries, vectors: true, notes: Vec::new() })
 }
