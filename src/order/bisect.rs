@@ -362,7 +362,7 @@ mod tests {
     fn the_order_is_the_same_for_any_number_of_threads_and_however_it_is_copied() {
         let forward = clustered(20_000, 300);
         let order = |threads: usize, copy_postings: u64| {
-            let sparse_copies = copy_postings % 2 == 0;
+            let sparse_copies = copy_postings.is_multiple_of(2);
             let options = BpOptions { copy_postings, sparse_copies, ..Default::default() };
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| run(&forward, &options))

@@ -6,7 +6,6 @@
 //! one with the same file.
 
 use std::fs::File;
-use std::future::Future;
 use std::io::Read;
 use std::path::Path;
 
@@ -203,17 +202,15 @@ impl<'c> Upload<'c> {
         ended.map(drop).map_err(|e| self.sent(e))
     }
 
-    fn put(
+    async fn put(
         &self,
         id: String,
         number: usize,
         bytes: Vec<u8>,
-    ) -> impl Future<Output = object_store::Result<(PartId, u64)>> {
-        async move {
-            let len = bytes.len() as u64;
-            let part = self.parts.put_part(&self.key, &id, number, bytes.into()).await?;
-            Ok((part, len))
-        }
+    ) -> object_store::Result<(PartId, u64)> {
+        let len = bytes.len() as u64;
+        let part = self.parts.put_part(&self.key, &id, number, bytes.into()).await?;
+        Ok((part, len))
     }
 
     /// Parts of an upload that never ends cost money. What cannot be removed now is left to the bucket's
