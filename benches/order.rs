@@ -81,12 +81,12 @@ fn from(docs: &[Vec<u32>], changed: f64, nights: usize, options: &BpOptions) {
         bisect(&forward(&mut docs[..n].iter()), &BpOptions::default(), &splindex::progress::Silent);
     // Every so many-th document is another; of these, every second has another id.
     let step = n / night;
-    let another = |i: usize| i % step == 0 && i / step < night;
+    let another = |i: usize| i.is_multiple_of(step) && i / step < night;
     let today = |i: usize| if another(i) { &docs[n + i / step] } else { &docs[i] };
     let today = forward(&mut (0..n).map(today));
     let id = |&doc: &u32| {
         let doc = doc as usize;
-        (!another(doc) || doc / step % 2 == 0).then_some(doc as u32)
+        (!another(doc) || (doc / step).is_multiple_of(2)).then_some(doc as u32)
     };
     let report = |name: &str, order: &[u32], wall: f64, cpu: f64| {
         println!(
