@@ -34,6 +34,7 @@ pub use memory::Memory;
 pub use merge::{MergeOrder, MergeReport, merge};
 pub(crate) use texts::analysed;
 
+#[cfg(feature = "cli")]
 pub(crate) use inputs::{check_shard, input_names, shard_meta, texts_of};
 
 use std::path::Path;

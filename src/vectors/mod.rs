@@ -25,6 +25,7 @@ pub(crate) mod transpose;
 
 pub use crate::quantize::WeightSummary;
 pub use memory::{Documents, Rows};
+#[cfg(all(feature = "cli", feature = "encode"))]
 pub(crate) use parts::range_of;
 pub use slice::Slice;
 pub use tokens::TokenTable;
