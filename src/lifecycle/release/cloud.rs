@@ -8,7 +8,7 @@ use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use object_store::multipart::MultipartStore;
@@ -33,8 +33,8 @@ pub(super) const PIECE: u64 = 8 << 20;
 /// Requests for pieces in flight, so that one slow connection does not decide; this many pieces
 /// are in memory.
 pub(super) const AT_ONCE: usize = 6;
-/// How often a listing is asked for.
-const ATTEMPTS: usize = 4;
+/// For so long something is asked for whose answer breaks off.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Where an object's BLAKE3 is kept beside it.
 const DIGEST: &str = "blake3";
 
@@ -149,6 +149,18 @@ impl Cloud {
     }
 }
 
+/// Asks again where an answer broke off: the store's client repeats requests, but not those. A store
+/// that is away took that client's patience already.
+async fn again<T>(ask: impl AsyncFn() -> Result<T>) -> Result<T> {
+    let started = Instant::now();
+    loop {
+        match ask().await {
+            Err(Error::Io { .. }) if started.elapsed() < PATIENCE => tokio::time::sleep(TICK).await,
+            answer => return answer,
+        }
+    }
+}
+
 pub(super) fn attributes(object: &Object) -> Attributes {
     let mut attributes = Attributes::new();
     attributes.insert(Attribute::Metadata(DIGEST.into()), object.blake3.clone().into());
@@ -162,7 +174,7 @@ impl Remote for Cloud {
 
     fn read(&self, path: &str, progress: &dyn Progress) -> Result<Option<(Vec<u8>, Tag)>> {
         let (key, name) = (self.key(path), self.name(path));
-        self.wait(progress, async {
+        let ask = async || {
             let got = match self.store.get(&key).await {
                 Err(e @ Fault::NotFound { .. }) if !is_no_bucket(&e) => return Ok(None),
                 got => got.map_err(|e| fault("read", &name, e))?,
@@ -170,7 +182,8 @@ impl Remote for Cloud {
             let (e_tag, version) = (got.meta.e_tag.clone(), got.meta.version.clone());
             let bytes = got.bytes().await.map_err(|e| fault("read", &name, e))?;
             Ok(Some((bytes.into(), Tag::Version(UpdateVersion { e_tag, version }))))
-        })
+        };
+        self.wait(progress, again(ask))
     }
 
     fn write(&self, path: &str, bytes: &[u8], progress: &dyn Progress) -> Result<()> {
@@ -203,7 +216,7 @@ impl Remote for Cloud {
 
     fn head(&self, path: &str, progress: &dyn Progress) -> Result<Option<Head>> {
         let (key, name) = (self.key(path), self.name(path));
-        self.wait(progress, async {
+        let ask = async || {
             let options = GetOptions { head: true, ..GetOptions::default() };
             match self.store.get_opts(&key, options).await {
                 Ok(got) => {
@@ -214,7 +227,8 @@ impl Remote for Cloud {
                 Err(Fault::NotFound { .. }) => Ok(None),
                 Err(e) => Err(fault("look at", &name, e)),
             }
-        })
+        };
+        self.wait(progress, again(ask))
     }
 
     fn send(&self, local: &Path, object: &Object, progress: &dyn Progress) -> Result<()> {
@@ -256,16 +270,7 @@ impl Remote for Cloud {
             let listed = self.store.list(Some(&key)).try_collect::<Vec<_>>().await;
             listed.map_err(|e| fault("list", &name, e))
         };
-        let listed = self.wait(progress, async {
-            // Requests are repeated by the store's client, answers that break off are not.
-            for _ in 1..ATTEMPTS {
-                match list().await {
-                    Err(Error::Io { .. }) => tokio::time::sleep(TICK).await,
-                    listed => return listed,
-                }
-            }
-            list().await
-        })?;
+        let listed = self.wait(progress, again(list))?;
         let entry = |meta: ObjectMeta| Entry {
             path: self.below(&meta.location),
             modified: SystemTime::from(meta.last_modified),
@@ -276,7 +281,7 @@ impl Remote for Cloud {
     }
 
     fn foreign(&self, progress: &dyn Progress) -> Result<Option<String>> {
-        self.wait(progress, async {
+        let ask = async || {
             let prefix = (!self.prefix.as_ref().is_empty()).then_some(&self.prefix);
             let mut entries = self.store.list(prefix);
             while let Some(meta) =
@@ -289,16 +294,16 @@ impl Remote for Cloud {
                 }
             }
             Ok(None)
-        })
+        };
+        self.wait(progress, again(ask))
     }
 
     fn delete(&self, path: &str, progress: &dyn Progress) -> Result<()> {
         let (key, name) = (self.key(path), self.name(path));
-        self.wait(progress, async {
-            match self.store.delete(&key).await {
-                Ok(()) | Err(Fault::NotFound { .. }) => Ok(()),
-                Err(e) => Err(fault("delete", &name, e)),
-            }
-        })
+        let ask = async || match self.store.delete(&key).await {
+            Ok(()) | Err(Fault::NotFound { .. }) => Ok(()),
+            Err(e) => Err(fault("delete", &name, e)),
+        };
+        self.wait(progress, again(ask))
     }
 }

@@ -198,11 +198,11 @@ impl Filling {
         Ok((received, kept))
     }
 
-    /// A full disk is not to stay full: others need it.
+    /// A full disk is not to stay full: others need it. And a folder without a byte is worth nothing.
     fn give_way(&self, error: &Error) {
-        if let Error::Io { source, .. } = error
-            && matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
-        {
+        let full = matches!(error, Error::Io { source, .. }
+            if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded));
+        if full || holds_nothing(&self.dir) {
             let _ = std::fs::remove_dir_all(&self.dir);
         }
     }
@@ -221,6 +221,16 @@ impl Filling {
         std::fs::rename(&self.dir, target).map_err(|e| Error::io("rename", target, e))?;
         output::sync_dir(output::folder(target))
     }
+}
+
+/// Whether all files below a folder are empty.
+fn holds_nothing(dir: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(dir) else { return false };
+    entries.flatten().all(|entry| match entry.metadata() {
+        Ok(file) if file.is_dir() => holds_nothing(&entry.path()),
+        Ok(file) => file.len() == 0,
+        Err(_) => false,
+    })
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {

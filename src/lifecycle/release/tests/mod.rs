@@ -201,7 +201,7 @@ fn a_query_model_goes_with_the_index_that_it_fits() {
         let fetched = store(&remote).fetch(&published.release, &target, &Silent).unwrap();
         let index = Index::open(&fetched.parts[0]).unwrap();
         let queries = QueryBuilder::load(&index, fetched.query_model.as_deref(), None).unwrap();
-        let asked = queries.text("whales").unwrap();
+        let asked = queries.text("whale").unwrap();
         let mut searcher = index.searcher();
         let hits = searcher.search(&asked.query, 10, crate::Algorithm::Auto).unwrap();
         assert_eq!((asked.dropped, hits.len()), (0, 1));
