@@ -111,7 +111,10 @@ fn stores_that_do_not_belong_together_are_refused() {
     }
     for (stores, expected) in [
         ("s0 s1", &["s1:", "expected shards up to 2/3", "found none after 1"][..]),
-        ("s0", &["expected all 3 shards", "found shard 0 alone", "--scale W"]),
+        (
+            "s0",
+            &["expected all 3 shards", "found shard 0 alone", "a --scale that all shards share"],
+        ),
         ("s0 s2", &["expected a shard that begins at document 1, found one at 2"]),
         ("s0 s1 s2-short", &["s2-short", "--max-length differs from that of s0"]),
         ("questions", &["questions", "found a store of queries"]),
