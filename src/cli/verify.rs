@@ -9,8 +9,9 @@ use crate::index::Index;
 
 /// Check an index file's checksums, or everything that it promises
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
   splindex verify --deep passages.spx
+  splindex-query verify passages.spx
 
 Every file is checked, whatever the ones before it were. Exit code 0 if all are sound, 1 if one
 is not, 2 if one is not there.")]
