@@ -15,13 +15,13 @@ mod generation;
 pub mod http;
 pub mod listen;
 mod metrics;
+mod queue;
 mod request;
 mod status;
 mod worker;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread;
 use std::time::Instant;
@@ -30,6 +30,7 @@ use crate::error::{Error, Result};
 use crate::index::Load;
 use generation::Loaded;
 use metrics::{Metrics, Reload};
+use queue::Queue;
 use status::Status;
 use worker::Worker;
 
@@ -134,7 +135,7 @@ struct Job {
 
 /// What workers share.
 struct Shared {
-    jobs: Mutex<Receiver<Job>>,
+    jobs: Queue<Job>,
     metrics: Metrics,
 }
 
@@ -154,7 +155,6 @@ struct Generations {
 pub struct Service {
     options: ServeOptions,
     source: Box<dyn Source>,
-    queue: SyncSender<Job>,
     shared: Arc<Shared>,
     status: Arc<Status>,
     /// Held during a reload: there is one at a time.
@@ -183,11 +183,10 @@ impl Service {
             }
         }
         let status = Arc::new(Status::new());
-        let (queue, jobs) = sync_channel(options.queue);
         let metrics = Metrics::new(Arc::clone(&status));
-        let shared = Arc::new(Shared { jobs: Mutex::new(jobs), metrics });
+        let shared = Arc::new(Shared { jobs: Queue::new(options.queue), metrics });
         let (source, generations) = (Box::new(source), Mutex::default());
-        Ok(Service { options, source, queue, shared, status, generations })
+        Ok(Service { options, source, shared, status, generations })
     }
 
     /// Queues a request; `client` gets the reply on a worker's thread.
@@ -197,16 +196,14 @@ impl Service {
     pub fn submit(&self, request: Request, client: impl Waiting + 'static) -> Result<(), Busy> {
         let job = Job { request, client: Box::new(client), since: Instant::now() };
         self.shared.metrics.queued();
-        // It cannot be disconnected: `shared` keeps the other end.
-        self.queue.try_send(job).map_err(|_| {
+        self.shared.jobs.push(job).map_err(|_| {
             self.shared.metrics.refused();
             Busy
         })
     }
 
-    /// Asks the source what is to be served, and lets that answer. A worker of the index before
-    /// may still take one request that arrives meanwhile; every answer names its index. After
-    /// an error the index before goes on.
+    /// Asks the source what is to be served, and lets that answer all who ask behind this call. Every
+    /// answer names its index. After an error the index before goes on.
     ///
     /// # Errors
     /// Those of the source and of opening; an index that is damaged, or does not fit: see
@@ -244,6 +241,7 @@ impl Service {
         match &reloaded {
             Ok(Reloaded::Swapped(serving)) => {
                 metrics.reloaded(Reload::swapped);
+                self.status.succeeded(Arc::clone(serving));
                 if let Some(warning) = &serving.warning {
                     tracing::warn!("{warning}");
                 }
@@ -255,7 +253,6 @@ impl Service {
                     "now content id {}",
                     serving.content_id
                 );
-                self.status.succeeded(Arc::clone(serving));
             }
             Ok(Reloaded::Unchanged(serving)) => {
                 metrics.reloaded(Reload::unchanged);
@@ -268,6 +265,7 @@ impl Service {
                 };
                 metrics.reloaded(outcome);
                 let error = error.to_string();
+                self.status.failed(error.clone());
                 // Where there is none yet, the caller says so: it may be the end of the program.
                 if let Some(serving) = self.serving() {
                     tracing::error!(
@@ -275,7 +273,6 @@ impl Service {
                         "not reloaded: {error}; content id {} goes on", serving.content_id
                     );
                 }
-                self.status.failed(error);
             }
         }
         reloaded
@@ -303,7 +300,7 @@ impl Service {
         // Before anybody hears of the new one: what is fetched next may push others out.
         self.source.taken(&target);
         if let Some(old) = generations.current.replace(next) {
-            old.retired.store(true, Ordering::Relaxed);
+            self.shared.jobs.retire(&old.retired);
             generations.previous = Some(old.loaded).filter(|_| self.options.keep_previous);
         }
         Ok(Reloaded::Swapped(serving))
@@ -324,7 +321,7 @@ impl Service {
                 .name(format!("worker-{number}"))
                 .spawn(move || worker.work());
             if let Err(e) = spawned {
-                retired.store(true, Ordering::Relaxed);
+                self.shared.jobs.retire(&retired);
                 return Err(Error::Internal(format!("cannot start a thread: {e}")));
             }
         }
@@ -365,10 +362,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        let generations = self.generations.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(current) = &generations.current {
-            current.retired.store(true, Ordering::Relaxed);
-        }
+        self.shared.jobs.close();
     }
 }
 

@@ -2,10 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::RecvTimeoutError;
-use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use super::generation::Loaded;
 use super::request::{Answer, Found, MOST_EXPLAINED, MOST_HITS, Part, Questions, REQUEST, Request};
@@ -14,9 +13,6 @@ use crate::error::{Error, Place, Result};
 use crate::queries::Prepared;
 use crate::queries::file::{QueryFile, Wishes, one_query, parse_request};
 use crate::query::{Algorithm, Explainer, Hit, Searcher};
-
-/// How long a worker without work takes to see that its generation is over.
-const IDLE: Duration = Duration::from_millis(100);
 
 /// What the workers of one generation share.
 pub(super) struct Worker {
@@ -30,20 +26,8 @@ impl Worker {
     /// Answers until the generation is retired or nobody can send any more.
     pub(super) fn work(&self) {
         let mut searcher = Searcher::new(&self.loaded.index);
-        while !self.retired.load(Ordering::Relaxed) {
-            let received = {
-                let jobs = self.shared.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-                // Many workers wait for the lock: it may have come after retirement.
-                if self.retired.load(Ordering::Relaxed) {
-                    return;
-                }
-                jobs.recv_timeout(IDLE)
-            };
-            let Job { request, client, since } = match received {
-                Ok(job) => job,
-                Err(RecvTimeoutError::Timeout) => continue,
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
+        while let Some(job) = self.shared.jobs.pop(&self.retired) {
+            let Job { request, client, since } = job;
             self.shared.metrics.taken(since.elapsed());
             // Who has gone while it waited takes no time from others.
             if !client.waits() {

@@ -297,6 +297,7 @@ fn hangup_takes_the_new_file_and_terminate_ends_without_error() {
     let dir = tempfile::tempdir().unwrap();
     bm25(dir.path(), 20);
     let mut node = Node::start(dir.path(), "");
+    node.says("listening on");
     bm25(dir.path(), 30);
     assert_eq!(node.get("/health").1["documents"], 20);
     node.signal(Signal::HUP);
