@@ -21,13 +21,16 @@ fn main() {
     let mut options = BpOptions::default();
     let mut copies = 1;
     let mut changed = 0.03;
+    let mut nights = 1;
     for arg in args {
         let (key, value) = arg.split_once('=').expect("key=value");
         match key {
             "iterations" => options.iterations = value.parse().expect("a number"),
             "settled" => options.settled = value.parse().expect("a share"),
+            "sparse" => options.sparse_copies = value.parse().expect("true or false"),
             "leaf" => options.leaf = value.parse().expect("a number"),
             "copy" => options.copy_postings = value.parse().expect("a number"),
+            "nights" => nights = value.parse().expect("a number"),
             "changed" => changed = value.parse().expect("a share"),
             "copies" => copies = value.parse().expect("a number"),
             _ => panic!("unknown setting {key}"),
@@ -35,7 +38,7 @@ fn main() {
     }
     let docs = load(&path);
     if mode == "from" {
-        return from(&docs, changed, &options);
+        return from(&docs, changed, nights, &options);
     }
     let mut builder = ForwardBuilder::new();
     for _ in 0..copies {
@@ -65,7 +68,7 @@ fn main() {
 
 /// A night: of the documents of yesterday's order, `changed` are gone; of these one half has others
 /// under the same ids, and as many are new. Against the order from nothing.
-fn from(docs: &[Vec<u32>], changed: f64, options: &BpOptions) {
+fn from(docs: &[Vec<u32>], changed: f64, nights: usize, options: &BpOptions) {
     // A night takes two documents out of the collection for each that changes.
     let n = (docs.len() as f64 / (1.0 + changed)) as usize;
     let night = docs.len() - n;
@@ -78,12 +81,12 @@ fn from(docs: &[Vec<u32>], changed: f64, options: &BpOptions) {
         bisect(&forward(&mut docs[..n].iter()), &BpOptions::default(), &splindex::progress::Silent);
     // Every so many-th document is another; of these, every second has another id.
     let step = n / night;
-    let another = |i: usize| i % step == 0 && i / step < night;
+    let another = |i: usize| i.is_multiple_of(step) && i / step < night;
     let today = |i: usize| if another(i) { &docs[n + i / step] } else { &docs[i] };
     let today = forward(&mut (0..n).map(today));
     let id = |&doc: &u32| {
         let doc = doc as usize;
-        (!another(doc) || doc / step % 2 == 0).then_some(doc as u32)
+        (!another(doc) || (doc / step).is_multiple_of(2)).then_some(doc as u32)
     };
     let report = |name: &str, order: &[u32], wall: f64, cpu: f64| {
         println!(
@@ -105,6 +108,23 @@ fn from(docs: &[Vec<u32>], changed: f64, options: &BpOptions) {
     let (order, wall, cpu) =
         timed(&|| bisect_from(&today, start.clone(), options, &splindex::progress::Silent));
     report("from", &order, wall, cpu);
+    // More nights, whose others all come under the ids that were there.
+    let (mut order, mut today) = (order, today);
+    for shift in 1..nights {
+        let other = |i: usize| i % step == (7 * shift) % step && i / step < night;
+        let document = |i: usize| match other(i) {
+            true => &docs[n + (i / step + 977 * shift) % night],
+            false => &docs[i],
+        };
+        today = forward(&mut (0..n).map(document));
+        let start = nightly(order.iter().map(|&doc| Some(doc)), n as u32);
+        order = bisect_from(&today, start, options, &splindex::progress::Silent);
+    }
+    if nights > 1 {
+        let full = bisect(&today, &BpOptions::default(), &splindex::progress::Silent);
+        let (found, full) = (log_gap(&today, &order), log_gap(&today, &full));
+        println!("night {nights}: {found:.4} bits/posting, from nothing {full:.4}");
+    }
 }
 
 /// User + system time of this process.

@@ -72,6 +72,11 @@ impl LookupBuilder {
         if self.entries.len() >= self.most {
             self.spill()?;
         }
+        if self.entries.len() == self.entries.capacity() {
+            // Doubling, but never beyond the room.
+            let more = self.entries.len().max(BUFFER).min(self.most - self.entries.len());
+            self.entries.reserve_exact(more);
+        }
         self.entries.push(Entry { high: (digest >> 64) as u64, low: digest as u64, value });
         Ok(())
     }

@@ -124,7 +124,7 @@ impl Scalar {
     pub(crate) fn shown(&self) -> String {
         match self {
             Scalar::Text(text) => format!("{text:?}"),
-            Scalar::Integer(number) => number.clone(),
+            Scalar::Integer(number) | Scalar::Fraction(number) => number.clone(),
             other => other.kind().to_owned(),
         }
     }

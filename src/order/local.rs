@@ -55,6 +55,23 @@ impl<T: TermId> DocumentTerms<T> for Local<T> {
     }
 }
 
+/// Documents picked out of a copy, in place.
+pub(crate) struct Half<'a, T> {
+    pub(crate) local: &'a Local<T>,
+    pub(crate) picks: &'a [u32],
+}
+
+impl<T: TermId> DocumentTerms<T> for Half<'_, T> {
+    fn len(&self) -> usize {
+        self.picks.len()
+    }
+
+    #[inline]
+    fn terms(&self, i: usize) -> &[T] {
+        self.local.terms(self.picks[i] as usize)
+    }
+}
+
 /// A copy of either width.
 pub(crate) enum Part {
     Narrow(Local<u16>),

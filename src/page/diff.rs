@@ -108,7 +108,7 @@ fn parameters(diff: &Diff) -> Part {
             Value::Null => "–".to_owned(),
             // Digests are told apart by their beginnings.
             Value::String(text) if text.len() == 64 => {
-                format!("{}…", &text[..text.floor_char_boundary(12)])
+                format!("{}…", text.chars().take(12).collect::<String>())
             }
             Value::String(text) => text.clone(),
             value => value.to_string(),

@@ -35,7 +35,8 @@ pub(super) fn start(text: &str, tokens: usize) -> (&str, bool) {
     if text.len() <= most {
         return (text, false);
     }
-    let part = &text[..text.floor_char_boundary(most)];
+    let cut = (0..=most).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    let part = &text[..cut];
     let end = part.rfind(char::is_whitespace).unwrap_or(part.len());
     (&part[..end], true)
 }

@@ -9,6 +9,8 @@
 //! Architecture invariant: a request is answered by one generation from beginning to end, and
 //! only [`http`] and [`listen`] know HTTP.
 
+#[cfg(feature = "publish")]
+pub mod follow;
 mod generation;
 pub mod http;
 pub mod listen;
@@ -84,6 +86,12 @@ pub trait Source: Send + Sync {
 
     /// It is served from now on.
     fn taken(&self, _target: &Target) {}
+
+    /// It cannot be served.
+    fn refused(&self, _target: &Target, _why: &Error) {}
+
+    /// Somebody asks: what was refused is to be tried again.
+    fn forgive(&self) {}
 }
 
 /// A file, which may be another one each time.
@@ -204,11 +212,22 @@ impl Service {
     /// Those of the source and of opening; an index that is damaged, or does not fit: see
     /// [`ServeOptions`]. Counted, logged, and told by [`failure`](Self::failure).
     pub fn reload(&self) -> Result<Reloaded> {
+        self.source.forgive();
+        self.poll()
+    }
+
+    /// As [`reload`](Self::reload), where nobody asked for it: what was refused may be left alone
+    /// for a while.
+    ///
+    /// # Errors
+    /// As [`reload`](Self::reload).
+    pub fn poll(&self) -> Result<Reloaded> {
         self.reload_in(&mut self.generations.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// As [`reload`](Self::reload), unless one is under way.
     pub fn try_reload(&self) -> Option<Result<Reloaded>> {
+        self.source.forgive();
         match self.generations.try_lock() {
             Ok(mut generations) => Some(self.reload_in(&mut generations)),
             Err(TryLockError::Poisoned(poisoned)) => {
@@ -275,7 +294,8 @@ impl Service {
             Some(loaded) => loaded,
             None => {
                 self.status.doing("the index is being read, verified and warmed");
-                Arc::new(generation::load(&self.options, &target, before.as_deref())?)
+                let loaded = generation::load(&self.options, &target, before.as_deref());
+                Arc::new(loaded.inspect_err(|error| self.source.refused(&target, error))?)
             }
         };
         let next = self.generation(&loaded)?;

@@ -11,6 +11,8 @@ mod help;
 #[cfg(feature = "hub")]
 mod hub;
 mod hybrid;
+#[cfg(feature = "publish")]
+mod publish;
 #[path = "../random/mod.rs"]
 #[allow(dead_code)] // The other test programs use the rest of it.
 mod random;

@@ -12,7 +12,7 @@ class Proxy:
 
     What can happen: ("kill", "before" | "middle" | "after"): the client is killed with SIGKILL before the
     server hears of the request, in the middle of the answer, or before it hears the answer;
-    ("status", 500): the server says so; ("cut", bytes): the connection ends within the answer's body;
+    ("status", 500): the server says so; ("lost",): the server does it, and says that it failed; ("cut", bytes): the connection ends within the answer's body;
     ("upload", share): only a part of what was sent arrives, and nobody says so; ("shorten", share): the
     answer's body is shorter, and says that this is all; ("flip",): one bit of the answer's body;
     ("slow", bytes, seconds): the answer trickles; ("call", function): somebody else acts first.
@@ -94,6 +94,8 @@ class Proxy:
             headers = {k: v for k, v in headers.items() if k.lower() != "content-length"}
             headers["Content-Length"] = str(len(body))
         status, reply, data = self.forward(client, headers, body)
+        if fault[0] == "lost":
+            return self.answer(client, 500, {}, b"<Error><Code>InternalError</Code></Error>")
         if fault[:2] == ("kill", "after"):
             self.kill()
             client.close_connection = True

@@ -43,6 +43,10 @@ error, 408 for one that does not arrive in time, 413, 414 and 431 for a body, a 
 are too large, 503 with Retry-After where too many wait (--queue) or are connected. A connection
 that begins in HTTP/2 is closed without an answer.
 
+Of releases (splindex publish) the one that the pointer names is fetched, verified, read and warmed
+before it answers; the one before stays open, so that a rollback takes no time. Where DEST is away
+or its release is damaged, the one that is served goes on; at the start, the last one of --cache.
+
 SIGHUP opens the file again, as POST /reload does: publish a new index by rename, then send it;
 requests go on being answered meanwhile, and an index that is damaged, or that the query model does
 not belong to, changes nothing. SIGTERM and Ctrl-C: /ready says no, whoever is connected or comes is
@@ -54,11 +58,12 @@ docs/node.md says how to operate a node.
 Examples:
   splindex-query serve bm25.spx
   splindex-query serve splade.spx --query-model data/tiny --listen 0.0.0.0:7070 --threads 8
+  splindex-query serve s3://bucket/passages --follow 30s --cache /var/cache/splindex
   curl 'http://127.0.0.1:7070/search?q=blue+whale&k=3'
   curl --data-binary @questions.tsv 'http://127.0.0.1:7070/search?k=100'")]
 pub struct ServeArgs {
-    /// The index file
-    #[arg(value_name = "INDEX.spx")]
+    /// The index file; or the folder or store (s3://, gs://, az://) with releases to follow
+    #[arg(value_name = "INDEX.spx|DEST")]
     pub(super) index: PathBuf,
     /// Address and port, localhost:7070 or 0.0.0.0:80; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7070")]
@@ -90,6 +95,23 @@ pub struct ServeArgs {
     /// Most results that a request may ask for
     #[arg(long, value_name = "K", default_value_t = 1000, help_heading = "Queries")]
     max_k: usize,
+
+    /// How often DEST is asked whether there is another release
+    #[cfg(feature = "publish")]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time, help_heading = "Releases")]
+    pub(super) follow: Duration,
+    /// Folder that releases are fetched to; a start without DEST takes the last one from it
+    #[cfg(feature = "publish")]
+    #[arg(long, value_name = "DIR", help_heading = "Releases")]
+    pub(super) cache: Option<PathBuf>,
+    /// Most bytes there: three releases need room, that to come, the one served, the one before
+    #[cfg(feature = "publish")]
+    #[arg(long, value_name = "SIZE", default_value = "100GiB", help_heading = "Releases")]
+    pub(super) cache_size: crate::builder::Memory,
+    /// The pointer of DEST that is followed
+    #[cfg(feature = "publish")]
+    #[arg(long, value_name = "NAME", default_value = "current", help_heading = "Releases")]
+    pub(super) pointer: String,
 
     /// Requests that may wait; more are refused with status 503
     #[arg(long, value_name = "N", default_value_t = 1024, help_heading = "Connections")]
@@ -140,6 +162,26 @@ impl ServeArgs {
         if let Some(0) = self.max_query_length {
             return Err(Error::setting("max_query_length", "at least 1", 0));
         }
+        #[cfg(feature = "publish")]
+        match (self.is_dest(), &self.cache) {
+            (true, None) => {
+                let problem = "releases are served from a folder that they are fetched to: give \
+                               --cache DIR";
+                return Err(Error::Usage(problem.into()));
+            }
+            (false, Some(_)) => {
+                let index = self.index.display();
+                let problem = format!("--cache is for releases, and {index} is a file");
+                return Err(Error::Usage(problem));
+            }
+            _ => {}
+        }
+        #[cfg(not(feature = "publish"))]
+        if self.is_dest() {
+            let problem = "expected an index file: following releases needs a splindex-query built \
+                           with the feature publish";
+            return Err(Error::Usage(problem.into()));
+        }
         for (name, time) in
             [("header", self.header_time), ("body", self.body_time), ("idle", self.idle_time)]
         {
@@ -148,6 +190,25 @@ impl ServeArgs {
             }
         }
         Ok(())
+    }
+
+    /// Whether releases are followed.
+    pub(super) fn is_dest(&self) -> bool {
+        // A folder that is away is none for now.
+        #[cfg(feature = "publish")]
+        let named = self.cache.is_some() && !self.index.is_file();
+        #[cfg(not(feature = "publish"))]
+        let named = false;
+        let is_store = self.index.to_str().is_some_and(|name| name.contains("://"));
+        named || is_store || self.index.is_dir()
+    }
+
+    /// The time between two looks at a store; none where a file is served.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        #[cfg(feature = "publish")]
+        return self.is_dest().then_some(self.follow);
+        #[cfg(not(feature = "publish"))]
+        None
     }
 
     pub(super) fn options(&self, common: &Common) -> ServeOptions {
@@ -160,7 +221,8 @@ impl ServeArgs {
             max_query_length: self.max_query_length,
             threads: common.threads.unwrap_or(cores),
             queue: self.queue,
-            keep_previous: false,
+            // In memory of its own each would take its size.
+            keep_previous: self.is_dest() && self.load != Load::Ram,
         }
     }
 

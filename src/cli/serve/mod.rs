@@ -6,6 +6,7 @@ mod signals;
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 
@@ -24,8 +25,7 @@ pub fn run(args: &ServeArgs, common: &Common) -> Result<ExitCode> {
     args.check()?;
     common.init_threads()?;
     let written = log::begin(args.log_format, common.quiet);
-    let source = Target::file(args.index.clone(), args.query_model.clone());
-    let service = Arc::new(Service::new(args.options(common), source)?);
+    let service = Arc::new(service(args, common)?);
     // Connections cost microseconds of one core, queries have threads of their own.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -37,6 +37,22 @@ pub fn run(args: &ServeArgs, common: &Common) -> Result<ExitCode> {
     runtime.shutdown_background();
     drop(written);
     served.map(|()| ExitCode::SUCCESS)
+}
+
+/// The service of a file, or of releases.
+fn service(args: &ServeArgs, common: &Common) -> Result<Service> {
+    let (options, model) = (args.options(common), args.query_model.clone());
+    #[cfg(feature = "publish")]
+    if let (true, Some(cache)) = (args.is_dest(), &args.cache) {
+        use crate::lifecycle::release::{Cache, Store};
+        use crate::serve::follow::Releases;
+
+        let dest = args.index.to_string_lossy();
+        let cache = Cache::open(cache, args.cache_size.limit())?;
+        let releases = Releases::new(Store::open(&dest)?, cache, args.pointer.clone(), model);
+        return Service::new(options, releases);
+    }
+    Service::new(options, Target::file(args.index.clone(), model))
 }
 
 async fn serve(args: &ServeArgs, common: &Common, service: Arc<Service>) -> Result<()> {
@@ -57,8 +73,9 @@ async fn serve(args: &ServeArgs, common: &Common, service: Arc<Service>) -> Resu
     let first = {
         let (service, common) = (Arc::clone(&service), common.clone());
         let (index, model) = (args.index.clone(), args.query_model.is_some());
+        let wait = args.patience();
         async move {
-            let serving = reload(&service).await?;
+            let serving = opened(&service, wait).await?;
             notify_ready(&serving);
             if model
                 && !common.quiet
@@ -77,7 +94,7 @@ async fn serve(args: &ServeArgs, common: &Common, service: Arc<Service>) -> Resu
                 );
             }
             tracing::info!(%address, "listening on http://{address}");
-            Ok::<(), Error>(())
+            follow(&service, wait).await
         }
     };
     let stopping = async move {
@@ -110,14 +127,49 @@ async fn serve(args: &ServeArgs, common: &Common, service: Arc<Service>) -> Resu
     }
 }
 
-/// Takes what is to be served now; the service logs what comes of it.
-async fn reload(service: &Arc<Service>) -> Result<Arc<Serving>> {
+/// The first index that answers. Of releases, a store that is away is waited for.
+async fn opened(service: &Arc<Service>, wait: Option<Duration>) -> Result<Arc<Serving>> {
+    let mut error = match reload(service, Service::reload).await {
+        Ok(serving) => return Ok(serving),
+        Err(error) => error,
+    };
+    let Some(wait) = wait else { return Err(error) };
+    loop {
+        tracing::error!("nothing to serve: {error}");
+        // What was refused is not asked for again at once: the cache may have another.
+        match reload(service, Service::poll).await {
+            Ok(serving) => return Ok(serving),
+            Err(Error::Io { .. }) => {}
+            Err(_) => return Err(error),
+        }
+        tokio::time::sleep(wait).await;
+        match reload(service, Service::reload).await {
+            Ok(serving) => return Ok(serving),
+            Err(again) => error = again,
+        }
+    }
+}
+
+/// Takes every release that comes, where releases are followed.
+async fn follow(service: &Arc<Service>, wait: Option<Duration>) -> Result<()> {
+    let Some(wait) = wait else { return Ok(()) };
+    while !service.is_draining() {
+        tokio::time::sleep(wait).await;
+        // The service logs what comes of it.
+        let _ = reload(service, Service::poll).await;
+    }
+    Ok(())
+}
+
+/// Takes what is to be served now.
+async fn reload(
+    service: &Arc<Service>,
+    how: fn(&Service) -> Result<Reloaded>,
+) -> Result<Arc<Serving>> {
     let service = Arc::clone(service);
-    let reloaded = tokio::task::spawn_blocking(move || service.reload()).await;
+    let reloaded = tokio::task::spawn_blocking(move || how(&service)).await;
     let reloaded = reloaded.map_err(|e| Error::Internal(format!("a reload failed: {e}")))?;
-    reloaded.map(|reloaded| match reloaded {
-        Reloaded::Swapped(serving) | Reloaded::Unchanged(serving) => serving,
-    })
+    reloaded.map(|reloaded| Arc::clone(reloaded.serving()))
 }
 
 /// Tells systemd, where that has started us and asks to be told.

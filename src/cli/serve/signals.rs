@@ -55,7 +55,7 @@ pub(super) fn reload_on_hangup(service: Arc<Service>) -> Result<()> {
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
             // The service logs what comes of it.
-            let _ = super::reload(&service).await;
+            let _ = super::reload(&service, Service::reload).await;
         }
     });
     Ok(())

@@ -38,8 +38,11 @@ pub struct Answers {
     pub changed: Vec<ChangedQuery>,
     /// For each side and query its documents, where the caller wanted them.
     #[serde(skip)]
-    pub rankings: Option<[Vec<(String, Vec<String>)>; 2]>,
+    pub rankings: Option<[Rankings; 2]>,
 }
+
+/// Query ids, each with the ids of its documents, the best first.
+pub type Rankings = Vec<(String, Vec<String>)>;
 
 /// Documents in common.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -126,14 +129,14 @@ pub fn compare_answers(
     let mut sides = [0, 1].map(|side| Side::new(indexes[side], queries[side], k));
     let mut sums = Sums::new(ks);
     let mut kept = rankings.then(|| [Vec::new(), Vec::new()]);
-    for at in 0..old.len() {
+    for (at, query) in queries[0].iter().enumerate() {
         let [old, new] = &mut sides;
         let lists = [old.list(at)?, new.list(at)?];
-        sums.add(&queries[0][at].id, &lists);
+        sums.add(&query.id, &lists);
         if let Some(kept) = &mut kept {
             for (kept, list) in kept.iter_mut().zip(lists) {
                 let documents = list.into_iter().map(|(id, _)| id).collect();
-                kept.push((queries[0][at].id.clone(), documents));
+                kept.push((query.id.clone(), documents));
             }
         }
         advance(progress, 1)?;
@@ -260,11 +263,7 @@ impl Sums {
         }
     }
 
-    fn answers(
-        self,
-        latency: [Latency; 2],
-        rankings: Option<[Vec<(String, Vec<String>)>; 2]>,
-    ) -> Answers {
+    fn answers(self, latency: [Latency; 2], rankings: Option<[Rankings; 2]>) -> Answers {
         let queries = self.queries as f64;
         let of_scores = self.scores.documents.max(1) as f64;
         let mean = |sum: &Overlap| Overlap { mean: sum.mean / queries, ..*sum };

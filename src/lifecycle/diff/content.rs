@@ -337,8 +337,8 @@ impl Drift<'_> {
         let sums = |part: fn(&Lists, usize) -> u64| {
             [0, 1].map(|side| lists.iter().map(|list| part(list, side)).sum::<u64>())
         };
-        let (lengths, weights): (fn(&Lists, usize) -> u64, fn(&Lists, usize) -> u64) =
-            (|list, side| list.documents[side].into(), |list, side| list.impacts[side]);
+        let lengths: fn(&Lists, usize) -> u64 = |list, side| list.documents[side].into();
+        let weights: fn(&Lists, usize) -> u64 = |list, side| list.impacts[side];
         let (postings, impacts) = (sums(lengths), sums(weights));
         let drift = |part: fn(&Lists, usize) -> u64, sums: [u64; 2]| {
             let share = |list: &Lists, side| part(list, side) as f64 / sums[side].max(1) as f64;

@@ -192,6 +192,19 @@ impl Cache {
         }
     }
 
+    /// Forgets a release whose files turned out to be damaged: nobody gets it any more, and the next
+    /// [`ensure`](Self::ensure) fetches it again.
+    ///
+    /// # Errors
+    /// Those of removing its manifest.
+    pub fn discard(&self, cached: &Cached) -> Result<()> {
+        let path = cached.dir().join(MANIFEST_FILE);
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io("remove", &path, e)),
+            _ => Ok(()),
+        }
+    }
+
     /// Releases that lack files, by whose hand ever, and that nobody uses.
     fn remove_damaged(&self) -> Result<()> {
         for id in self.ids()? {

@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use object_store::multipart::MultipartStore;
 use object_store::{
-    Attribute, Attributes, Error as Fault, GetOptions, ObjectStore, ObjectStoreExt, PutMode,
-    PutOptions, UpdateVersion, path::Path as Key,
+    Attribute, Attributes, Error as Fault, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt,
+    PutMode, PutOptions, UpdateVersion, path::Path as Key,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -33,6 +33,8 @@ pub(super) const PIECE: u64 = 8 << 20;
 /// Requests for pieces in flight, so that one slow connection does not decide; this many pieces
 /// are in memory.
 pub(super) const AT_ONCE: usize = 6;
+/// How often a listing is asked for.
+const ATTEMPTS: usize = 4;
 /// Where an object's BLAKE3 is kept beside it.
 const DIGEST: &str = "blake3";
 
@@ -187,9 +189,16 @@ impl Remote for Cloud {
             Some(Tag::Version(version)) => PutMode::Update(version.clone()),
             Some(Tag::Digest(_)) => return Err(Error::Internal("a folder's tag".into())),
         };
-        // An answer that was lost on its way is asked for again, and then says no to itself.
-        let swapped = self.put(path, bytes, mode, progress)?;
-        Ok(swapped || self.read(path, progress)?.is_some_and(|(now, _)| now == bytes))
+        let swapped = match self.put(path, bytes, mode, progress) {
+            Ok(true) => return Ok(true),
+            Err(Error::Stopped) => return Err(Error::Stopped),
+            swapped => swapped,
+        };
+        // Its answer may have been lost; asked again, the store says no to what it did before.
+        match self.read(path, progress) {
+            Ok(Some((now, _))) if now == bytes => Ok(true),
+            _ => swapped,
+        }
     }
 
     fn head(&self, path: &str, progress: &dyn Progress) -> Result<Option<Head>> {
@@ -243,23 +252,27 @@ impl Remote for Cloud {
 
     fn list(&self, folder: &str, progress: &dyn Progress) -> Result<Vec<Entry>> {
         let (key, name) = (self.key(folder), self.name(folder));
-        self.wait(progress, async {
-            let entries: Vec<_> = self
-                .store
-                .list(Some(&key))
-                .try_collect()
-                .await
-                .map_err(|e| fault("list", &name, e))?;
-            let mut entries: Vec<Entry> = entries
-                .into_iter()
-                .map(|meta| Entry {
-                    path: self.below(&meta.location),
-                    modified: SystemTime::from(meta.last_modified),
-                })
-                .collect();
-            entries.sort_by(|a, b| a.path.cmp(&b.path));
-            Ok(entries)
-        })
+        let list = async || {
+            let listed = self.store.list(Some(&key)).try_collect::<Vec<_>>().await;
+            listed.map_err(|e| fault("list", &name, e))
+        };
+        let listed = self.wait(progress, async {
+            // Requests are repeated by the store's client, answers that break off are not.
+            for _ in 1..ATTEMPTS {
+                match list().await {
+                    Err(Error::Io { .. }) => tokio::time::sleep(TICK).await,
+                    listed => return listed,
+                }
+            }
+            list().await
+        })?;
+        let entry = |meta: ObjectMeta| Entry {
+            path: self.below(&meta.location),
+            modified: SystemTime::from(meta.last_modified),
+        };
+        let mut entries: Vec<Entry> = listed.into_iter().map(entry).collect();
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(entries)
     }
 
     fn foreign(&self, progress: &dyn Progress) -> Result<Option<String>> {

@@ -33,6 +33,10 @@ pub(super) fn fault(action: &'static str, name: &str, error: object_store::Error
             "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS or \
              AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
         ),
+        _ if said.contains("scheme is not allowed") => data(
+            "its endpoint is http://, which anybody on the way can read and change".into(),
+            "take https://, or set AWS_ALLOW_HTTP=true",
+        ),
         _ => Error::Io { action, path: name.into(), source: io::Error::other(said) },
     }
 }
@@ -43,6 +47,12 @@ pub(super) fn is_no_bucket(error: &object_store::Error) -> bool {
     ["NoSuchBucket", "specified bucket does not exist", "ContainerNotFound"]
         .iter()
         .any(|sign| text.contains(sign))
+}
+
+/// Whether the store understood what was asked and says no.
+pub(super) fn is_refusal(error: &object_store::Error) -> bool {
+    let text = chain(error).join(" ");
+    text.contains("status code: 4") || text.contains("error response:")
 }
 
 /// All messages of an error and its sources.

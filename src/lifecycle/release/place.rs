@@ -93,7 +93,10 @@ fn environment<B, K: std::str::FromStr>(
 
 /// A slow transfer may take long, a silent one not.
 fn options() -> ClientOptions {
-    ClientOptions::new().with_timeout_disabled().with_read_timeout(SILENCE)
+    ClientOptions::new()
+        .with_connect_timeout(Duration::from_secs(3))
+        .with_timeout_disabled()
+        .with_read_timeout(SILENCE)
 }
 
 /// About ten seconds in all: a night's run survives a hiccup, a person sees that a store is away.

@@ -321,7 +321,7 @@ pub(super) fn move_pointer(
     Ok(Outcome::Lost { to })
 }
 
-/// 2026-11-29T19:15:00Z
+/// 2026-11-29T19:15:00.123Z
 pub(super) fn rfc3339(time: SystemTime) -> String {
-    humantime::format_rfc3339_seconds(time).to_string()
+    humantime::format_rfc3339_millis(time).to_string()
 }

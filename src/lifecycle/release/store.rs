@@ -197,21 +197,36 @@ impl Store {
         if target == pointer.release {
             return Ok(RolledBack { release, from, outcome: Outcome::Current });
         }
-        let objects = release.manifest.objects().map(|object| object.path.clone()).collect();
-        let intent = Intent::announce(remote, objects, SystemTime::now(), progress)?;
-        intent.names_release(&target, progress)?;
-        let gone = retire::retiring(remote, progress)?.contains(&release_path(&target));
-        if gone {
-            let file = remote.name(&release_path(&target));
-            return Err(Error::data(file, Place::File, "the release is being retired")
+        let objects = release.manifest.objects().map(|object| object.path.clone());
+        let names = objects.chain([release_path(&target)]).collect();
+        let intent = Intent::announce(remote, names, SystemTime::now(), progress)?;
+        let moved = self.move_back(name, &release, &from, &tag, progress);
+        let done = intent.done(progress);
+        let outcome = moved.and_then(|outcome| done.map(|()| outcome))?;
+        Ok(RolledBack { release, from, outcome })
+    }
+
+    /// Moves a pointer to a release that is announced.
+    fn move_back(
+        &self,
+        name: &str,
+        release: &Release,
+        from: &Option<String>,
+        tag: &Tag,
+        progress: &dyn Progress,
+    ) -> Result<Outcome> {
+        let remote = self.remote();
+        // After the intent: who retires releases now either sees it or is seen. See `retire`.
+        let path = release_path(&release.id);
+        if retire::retiring(remote, progress)?.contains(&path) {
+            return Err(Error::data(remote.name(&path), Place::File, "it is being retired")
                 .hint("give another: `splindex releases DEST` lists them"));
         }
-        publish::check_whole(remote, &release, progress)?;
+        read_release(remote, &release.id, progress)?;
+        publish::check_whole(remote, release, progress)?;
         let time = publish::rfc3339(SystemTime::now());
-        let moved = Pointer::to(&release, from.clone(), time);
-        let outcome = publish::move_pointer(remote, name, &moved, Some(&tag), progress)?;
-        intent.done(progress)?;
-        Ok(RolledBack { release, from, outcome })
+        let pointer = Pointer::to(release, from.clone(), time);
+        publish::move_pointer(remote, name, &pointer, Some(tag), progress)
     }
 
     /// Fetches a release into the folder `dir`, which appears when all of it is there and verified: the

@@ -6,7 +6,6 @@
 //! one with the same file.
 
 use std::fs::File;
-use std::future::Future;
 use std::io::Read;
 use std::path::Path;
 
@@ -16,11 +15,11 @@ use object_store::{Error as Fault, PutMultipartOptions, path::Path as Key};
 use serde::{Deserialize, Serialize};
 
 use super::cloud::{AT_ONCE, Cloud, PIECE, attributes};
-use super::faults::fault;
+use super::faults::{fault, is_no_bucket, is_refusal};
 use super::folder::changed;
 use super::manifest::Object;
-use super::remote::Remote;
-use crate::error::{Error, Result};
+use super::remote::{Head, Remote};
+use crate::error::{Error, Place, Result};
 use crate::progress::{Progress, advance};
 
 /// S3 takes 10,000 parts an object.
@@ -65,23 +64,34 @@ impl<'c> Upload<'c> {
 
     /// Sends what has not arrived.
     pub fn send(&self, local: &Path, progress: &dyn Progress) -> Result<()> {
-        if let Some(begun) = self.begun(progress)? {
-            match self.rest(begun, local, progress) {
-                // The store has forgotten the upload; another publisher may have ended it.
-                Err(Sent::Forgotten) => {}
-                Err(Sent::Failed(error)) => return Err(error),
-                Ok(()) => return self.done(progress),
-            }
+        if let Some(begun) = self.begun(progress)?
+            && self.ended(begun, local, progress)?
+        {
+            return self.done(progress);
         }
         let begun = self.begin(progress)?;
+        let ended = self.ended(begun, local, progress)?;
+        self.done(progress)?;
+        match ended {
+            true => Ok(()),
+            false => {
+                let name = self.cloud.name(&self.object.path);
+                Err(Error::data(name, Place::File, "the store forgot what was sent of it")
+                    .hint("another program may have ended the upload: try again"))
+            }
+        }
+    }
+
+    /// Sends the rest. Whether the object is there: the store may have forgotten the upload, or
+    /// ended it while the answer, or the request of another program, was under way.
+    fn ended(&self, begun: Begun, local: &Path, progress: &dyn Progress) -> Result<bool> {
         match self.rest(begun, local, progress) {
-            Ok(()) => self.done(progress),
+            Ok(()) => Ok(true),
             Err(Sent::Failed(error)) => Err(error),
             Err(Sent::Forgotten) => {
-                self.done(progress)?;
-                let name = self.cloud.name(&self.object.path);
-                Err(Error::data(name, crate::error::Place::File, "the store forgot the upload")
-                    .hint("another program may have ended it: try again"))
+                let there = self.cloud.head(&self.object.path, progress)?;
+                let digest = |head: &Head| head.blake3.as_ref() == Some(&self.object.blake3);
+                Ok(there.is_some_and(|head| head.size == self.object.size && digest(&head)))
             }
         }
     }
@@ -182,20 +192,25 @@ impl<'c> Upload<'c> {
         let ended = self.cloud.wait(progress, async {
             Ok(self.parts.complete_multipart(&self.key, &begun.id, parts).await)
         })?;
+        if let Err(error) = &ended
+            && is_refusal(error)
+        {
+            // A part is not what it should be, as after a proxy that cuts: none of them is kept.
+            self.abort(&begun.id);
+            self.done(progress)?;
+        }
         ended.map(drop).map_err(|e| self.sent(e))
     }
 
-    fn put(
+    async fn put(
         &self,
         id: String,
         number: usize,
         bytes: Vec<u8>,
-    ) -> impl Future<Output = object_store::Result<(PartId, u64)>> {
-        async move {
-            let len = bytes.len() as u64;
-            let part = self.parts.put_part(&self.key, &id, number, bytes.into()).await?;
-            Ok((part, len))
-        }
+    ) -> object_store::Result<(PartId, u64)> {
+        let len = bytes.len() as u64;
+        let part = self.parts.put_part(&self.key, &id, number, bytes.into()).await?;
+        Ok((part, len))
     }
 
     /// Parts of an upload that never ends cost money. What cannot be removed now is left to the bucket's
@@ -214,7 +229,7 @@ impl<'c> Upload<'c> {
 
     fn sent(&self, error: Fault) -> Sent {
         match error {
-            Fault::NotFound { .. } if !super::faults::is_no_bucket(&error) => Sent::Forgotten,
+            Fault::NotFound { .. } if !is_no_bucket(&error) => Sent::Forgotten,
             error => Sent::Failed(self.fault(error)),
         }
     }

@@ -1,5 +1,6 @@
 //! Vectors of earlier stores, found again by the digests of their texts.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -33,8 +34,8 @@ pub struct KnownVectors {
 }
 
 struct KnownStore {
-    /// Part files with their paths.
-    parts: Vec<(File, PathBuf)>,
+    /// Part files.
+    parts: Vec<PathBuf>,
 }
 
 struct Block {
@@ -51,6 +52,8 @@ struct State {
     current: Option<(usize, Cursor)>,
     /// Blocks whose CRC was right.
     sound: Vec<bool>,
+    /// The files opened last, by store and part.
+    files: VecDeque<((u32, u32), File)>,
     /// Ids that were asked for, a bit each.
     seen: Vec<u64>,
     seen_count: u64,
@@ -65,6 +68,8 @@ pub struct PassedOver {
     pub why: String,
 }
 
+/// Files that are open at a time: a large store has hundreds.
+const OPEN_FILES: usize = 64;
 /// Bits of a record's number in its block, and of its notes.
 const RECORD_BITS: u32 = 12;
 const NOTES_BITS: u32 = 8;
@@ -183,12 +188,13 @@ impl KnownVectors {
     fn read(&self, index: usize, number: u32, record: &mut VectorRecord) -> Result<()> {
         let mut state = self.state.lock().expect("nothing panics while it is held");
         let block = &self.blocks[index];
-        let (file, path) = &self.stores[block.store as usize].parts[block.part as usize];
+        let path = &self.stores[block.store as usize].parts[block.part as usize];
         let io = |e| Error::io("read", path, e);
         let bad = |problem| damaged(path, block.at, problem);
         let body_at = block.at + HEADER as u64;
         let in_hand = state.current.as_ref().is_some_and(|(current, _)| *current == index);
         if !in_hand && state.sound[index] {
+            let file = state.open((block.store, block.part), path)?;
             let header = &block.header;
             // Elsewhere in a block that is known to be sound: only what the record needs.
             let mut counts = vec![0; (number as usize + 1) * 4];
@@ -204,12 +210,31 @@ impl KnownVectors {
         }
         if !in_hand {
             let mut body = vec![0; block.header.body_len() as usize];
+            let file = state.open((block.store, block.part), path)?;
             read_at(file, &mut body, body_at).map_err(io)?;
             state.current = Some((index, Cursor::open(&block.header, body).map_err(bad)?));
             state.sound[index] = true;
         }
         let (_, cursor) = state.current.as_mut().expect("just read");
         cursor.read_at(number, record, self.tokens).map_err(bad)
+    }
+}
+
+impl State {
+    /// A part file, opened now or before.
+    fn open(&mut self, part: (u32, u32), path: &Path) -> Result<&File> {
+        let at = match self.files.iter().position(|(open, _)| *open == part) {
+            Some(at) => at,
+            None => {
+                if self.files.len() == OPEN_FILES {
+                    self.files.pop_front();
+                }
+                let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+                self.files.push_back((part, file));
+                self.files.len() - 1
+            }
+        };
+        Ok(&self.files[at].1)
     }
 }
 
@@ -239,8 +264,7 @@ impl Collected {
                 self.add_block(of, &head, &path)?;
                 index += 1;
             }
-            let file = File::open(&path).map_err(|e| Error::io("open", &path, e))?;
-            parts.push((file, path));
+            parts.push(path);
         }
         self.stores.push(KnownStore { parts });
         Ok(())

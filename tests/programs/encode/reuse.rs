@@ -191,11 +191,16 @@ fn rewrite(from: &Path, to: &Path, change: impl Fn(&mut splindex::vectors::store
         .map(|term| reader.tokens().token(term).to_owned())
         .collect();
     let mut writer = StoreWriter::create(to, plan, &TokenTable::from_tokens(tokens)).unwrap();
-    let mut record = VectorRecord::default();
+    let (mut records, mut record) = (Vec::new(), VectorRecord::default());
     while reader.read(&mut record).unwrap() {
-        let input = BlockInput { consumed: 1, ..BlockInput::default() };
-        writer.write_block(std::slice::from_ref(&record), &input).unwrap();
+        records.push(record.clone());
     }
+    // What the one block says of its input.
+    let journal = std::fs::read_to_string(from.join("journal.jsonl")).unwrap();
+    let block: serde_json::Value = serde_json::from_str(journal.lines().nth(1).unwrap()).unwrap();
+    let crc = block["block"]["input_crc"].as_u64().unwrap() as u32;
+    let input = BlockInput { consumed: records.len() as u64, crc, ..BlockInput::default() };
+    writer.write_block(&records, &input).unwrap();
     writer.finish().unwrap();
 }
 

@@ -1,6 +1,8 @@
 //! `splindex-query serve` as a query node runs it.
 
 mod connections;
+#[cfg(feature = "publish")]
+mod follow;
 mod operate;
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -182,7 +182,7 @@ fn of_a_text_of_megabytes_no_more_is_read_than_of_a_short_one() {
 }
 
 /// Two indexes of the same texts, by models that read texts otherwise.
-fn learned(dir: &Path) {
+pub(super) fn learned(dir: &Path) {
     let texts = "d1\tthe blue whale swims\nd2\tred ships sail the sea\n";
     fs::write(dir.join("t.tsv"), texts).unwrap();
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");

@@ -63,6 +63,11 @@ fn of_two_publishers_one_wins_and_the_other_says_so() {
             assert!(other.outcome.is_current());
             let now = current(remote);
             match one.outcome {
+                // The other one came after it, and says so.
+                Outcome::Current if now == content_id(&dir.join("4.spx")) => {
+                    let pointer = store(remote).pointer(CURRENT, &Silent).unwrap().unwrap();
+                    assert_eq!(pointer.previous, Some(one.release.id));
+                }
                 Outcome::Current => assert_eq!(now, content_id(&dir.join("3.spx"))),
                 Outcome::Lost { to } => {
                     assert_eq!(to.as_deref(), Some(&*other.release.id));

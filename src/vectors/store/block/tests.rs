@@ -38,7 +38,7 @@ proptest! {
         let mut bytes = Vec::new();
         let of = |i: usize| TextInfo {
             digest: TextDigest::whole(&format!("text {i}")),
-            truncated: i % 3 == 0,
+            truncated: i.is_multiple_of(3),
             zeros: i as u64 % 2,
         };
         let infos: Vec<TextInfo> = (0..records.len()).filter(|_| texts).map(of).collect();
