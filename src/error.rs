@@ -77,9 +77,6 @@ pub const SETTINGS: &[&str] = &[
     "weights",
 ];
 
-/// The problem of a file that is not there.
-const MISSING: &str = "no such file or directory";
-
 /// Where in a file something was wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
@@ -158,6 +155,8 @@ pub struct DataError {
     pub hint: String,
     /// Whether all that follows is lost, too: see [`Error::ends_input`].
     pub ends_input: bool,
+    /// Whether there is no such file at all: see [`Error::is_missing_file`].
+    pub missing: bool,
 }
 
 struct DataMessage<'a>(&'a DataError);
@@ -236,6 +235,7 @@ impl Error {
             problem: problem.into(),
             hint: String::new(),
             ends_input: false,
+            missing: false,
         }))
     }
 
@@ -244,6 +244,14 @@ impl Error {
     pub fn ends_input(mut self) -> Self {
         if let Error::Data(data) = &mut self {
             data.ends_input = true;
+        }
+        self
+    }
+
+    /// Marks a data error about a file or folder that is not there.
+    pub fn missing(mut self) -> Self {
+        if let Error::Data(data) = &mut self {
+            data.missing = true;
         }
         self
     }
@@ -265,14 +273,14 @@ impl Error {
     pub fn io(action: &'static str, path: impl AsRef<Path>, source: io::Error) -> Self {
         let path = path.as_ref().to_owned();
         if source.kind() == io::ErrorKind::NotFound && matches!(action, "open" | "read" | "map") {
-            return Error::data(path, Place::File, MISSING);
+            return Error::data(path, Place::File, "no such file or directory").missing();
         }
         Error::Io { action, path, source }
     }
 
     /// Whether an input is not there at all: what a binding may have an error of its own for.
     pub fn is_missing_file(&self) -> bool {
-        matches!(self, Error::Data(data) if data.place == Place::File && data.problem == MISSING)
+        matches!(self, Error::Data(data) if data.missing)
     }
 
     /// Exit code: 2 bad input or usage, 3 I/O or internal, 130 stopped. (1 is a check that

@@ -111,7 +111,7 @@ def build_bm25(
     >>> import splindex
     >>> index = splindex.build_bm25([("a", "the blue whale"), ("b", "a red ship")])
     >>> list(index.search("Whales!"))
-    [('a', 8734)]
+    [('a', 9246)]
     """
     settings = _settings(
         order, codec, 8, "auto", skip_data, None, None, memory, tmp, threads,
@@ -221,8 +221,8 @@ def convert(
     Raises:
         splindex.DataError: an input that is damaged or of no known format, an output in the way.
     """
-    one = isinstance(vectors, (str, os.PathLike))
-    paths = [os.fspath(path) for path in ([vectors] if one else vectors)]  # type: ignore[list-item,union-attr]
+    given = [vectors] if isinstance(vectors, (str, os.PathLike)) else vectors
+    paths = [os.fspath(path) for path in given]
     settings = {
         "to": to,
         "ids": ids,

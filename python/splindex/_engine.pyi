@@ -10,6 +10,22 @@ import numpy.typing as npt
 from ._types import Contribution
 from ._vectors import Vectors
 
+__all__ = [
+    "Batch",
+    "Encoder",
+    "Hits",
+    "Ids",
+    "Index",
+    "Parts",
+    "Queries",
+    "build",
+    "compare",
+    "convert",
+    "evaluate",
+    "merge",
+    "run_program",
+]
+
 _StrPath = Union[str, PathLike[str]]
 _Progress = Union[bool, Callable[[str, int, int], object]]
 

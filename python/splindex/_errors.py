@@ -49,6 +49,14 @@ class MissingFileError(DataError, FileNotFoundError):
         self.errno = errno.ENOENT
         self.filename = fields.get("path")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # OSError keeps the file's name where no pickle looks.
+        return _missing, (str(self), vars(self))
+
+
+def _missing(message: str, fields: dict[str, Any]) -> MissingFileError:
+    return MissingFileError(message, **fields)
+
 
 class SettingError(Error):
     """A keyword has a value that it cannot have."""

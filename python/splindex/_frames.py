@@ -25,7 +25,7 @@ def of_batch(batch: Batch) -> Any:
             "qid": np.repeat(np.array(batch.queries, dtype=object), counts),
             "docno": batch.ids,
             "rank": np.arange(len(starts)) - starts,
-            "score": batch.float_scores,
+            "score": batch.falling_scores.astype(float),
             "integer_score": batch.scores,
             "ordinal": batch.ordinals,
         }

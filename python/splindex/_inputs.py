@@ -194,7 +194,9 @@ def _rows(
     indptr = _array("indptr", indptr, "iu")
     indices = _array("indices", indices, "iu")
     data = _array("data", data, "fiu")
-    if columns is None:
+    if columns is None and hasattr(vocabulary, "__len__"):
+        columns = len(vocabulary)
+    elif columns is None:
         columns = int(indices.max()) + 1 if indices.size else 0
     if indices.dtype not in (np.int32, np.int64):
         indices = indices.astype(np.int64)

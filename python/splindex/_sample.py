@@ -35,7 +35,7 @@ def sample() -> Sample:
 
     >>> import splindex
     >>> len(splindex.sample().passages()), splindex.sample().questions()["q001"]
-    (300, 'Why does my stovetop moka pot coffee taste burnt?')
+    (300, 'How long should I let it soak before pushing down the plunger?')
     """
     folder = _DATA / "sample"
     return Sample(

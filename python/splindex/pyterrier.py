@@ -38,7 +38,7 @@ def _questions(index: Index, inp: pd.DataFrame) -> list[Any]:
     toks, text = ("query_toks" in inp.columns), ("query" in inp.columns)
     if len(index.fields) == 2 and toks and text:
         return [Parts(t, q) for t, q in zip(inp["query_toks"], inp["query"])]
-    return inp["query_toks" if toks else "query"].tolist()
+    return list(inp["query_toks" if toks else "query"])
 
 
 def _check(inp: pd.DataFrame, context: pt.Transformer, documents: bool) -> None:

@@ -180,8 +180,8 @@ impl Batch {
         Ok(run)
     }
 
-    /// A pandas frame with a row a hit: `qid`, `docno`, `rank` (from 0), `score` (in the units
-    /// of the weights), `integer_score`, `ordinal`.
+    /// A pandas frame with a row a hit: `qid`, `docno`, `rank` (from 0), `score`
+    /// (`falling_scores`), `integer_score`, `ordinal`.
     fn to_pandas<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         slf.py().import("splindex._frames")?.call_method1("of_batch", (slf,))
     }

@@ -236,6 +236,7 @@ impl Encoder {
         progress: Progressing<'py>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let kind = named_kind(kind).raise(py)?;
+        check_kept(top, min_weight).raise(py)?;
         let encoder: Arc<dyn TextEncoder> = match kind {
             Kind::Document => self.documents(py)?,
             Kind::Query => self.queries(py)?,
@@ -269,8 +270,8 @@ impl Encoder {
             Ok((report, known.map_or_else(Vec::new, |known| known.passed_over().to_vec())))
         })?;
         let (report, passed_over) = report;
-        for PassedOver { dir, why } in passed_over {
-            let warning = format!("reuse: nothing is taken from {}: {why}", dir.display());
+        for PassedOver { store, why } in passed_over {
+            let warning = format!("reuse: nothing is taken from {}: {why}", store.display());
             py.import("warnings")?.call_method1("warn", (warning,))?;
         }
         told(py, &report)
@@ -337,8 +338,19 @@ fn known(
         return Ok(None);
     }
     refuse_inputs(output, reuse)?;
-    let (room, tmp) = (Memory::of_machine().left(0), folder(output));
+    let (room, tmp) = (Memory::of_machine().limit() / 4, folder(output));
     KnownVectors::open(reuse, plan, encoder.tokens(), room, tmp).map(Some)
+}
+
+/// Refuses what keeps nothing or means nothing, before a model is loaded.
+fn check_kept(top: Option<usize>, min_weight: f32) -> Result<()> {
+    if top == Some(0) {
+        return Err(Error::setting("top", "at least 1", 0));
+    }
+    if !(min_weight.is_finite() && min_weight >= 0.0) {
+        return Err(Error::setting("min_weight", "0 or more", min_weight));
+    }
+    Ok(())
 }
 
 fn named_kind(name: &str) -> Result<Kind> {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyIterator, PyMapping, PyString, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyIterator, PyMapping, PyString, PyTuple};
 use splindex::corpus::TextRecord;
 use splindex::error::Place;
 use splindex::vectors::{Documents, TokenTable, VectorRecord};
@@ -208,9 +208,13 @@ fn pair<'py>(
 }
 
 fn id(of: &Bound<'_, PyAny>, source: &str, number: u64) -> PyResult<String> {
-    match of.cast::<PyString>() {
-        Ok(id) => Ok(id.to_str()?.to_owned()),
-        Err(_) => {
+    if let Ok(id) = of.cast::<PyString>() {
+        return Ok(id.to_str()?.to_owned());
+    }
+    // Whole numbers, NumPy's too, are written as such; True is none.
+    match of.extract::<i64>() {
+        Ok(id) if !of.is_instance_of::<PyBool>() => Ok(id.to_string()),
+        _ => {
             let found = type_name(of);
             Err(bad(of, source, number, format!("expected a str as id, found {found}")))
         }

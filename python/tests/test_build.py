@@ -144,7 +144,7 @@ def test_hybrids_from_files_and_memory(tmp_path, sample, store, encoder):
 
 def test_memory_threads_and_orders_never_show_in_answers(made):
     expected = splindex.build(made.vectors(), progress=False)
-    small = splindex.build(made.vectors(), memory="40MiB", threads=1, progress=False)
+    small = splindex.build(made.vectors(), memory="60MiB", threads=1, progress=False)
     assert small.content_id == expected.content_id
     order = list(range(len(made.ids)))[::-1]
     turned = splindex.build(made.vectors(), order=order, progress=False)

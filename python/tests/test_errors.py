@@ -103,7 +103,7 @@ def test_other_settings_that_no_build_has():
     with pytest.raises(splindex.Error, match="`memory` 1MiB is too small|`memory`"):
         build([("a", {"x": 1.0})], memory="1MiB")
     with pytest.raises(splindex.Error, match="`vocabulary` must have a token a column, 3, found 2"):
-        build(arrays(), ids=IDS, vocabulary=["a", "b"])
+        build(splindex.Vectors(*arrays(), TOKENS), ids=IDS, vocabulary=["a", "b"])
     with pytest.raises(splindex.Error, match="stands there twice"):
         build(arrays(), ids=IDS, vocabulary=["a", "b", "a"])
     with pytest.raises(splindex.Error, match="`ids` does not go with"):

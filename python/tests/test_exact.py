@@ -123,4 +123,5 @@ def test_the_program_gives_the_same_run(sample, splade, tmp_path):
     assert columns[0] == columns[1] and len(columns[0]) > 5000
     run = batch.to_run()
     assert [[q, "Q0", d] for q, docs in run.items() for d in docs] == [c[:3] for c in columns[0]]
-    assert [s for docs in run.values() for s in docs.values()] == [float(c[4]) for c in columns[0]]
+    scores = [score for documents in run.values() for score in documents.values()]
+    assert scores == [float(np.float32(column[4])) for column in columns[0]]

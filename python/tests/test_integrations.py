@@ -87,10 +87,10 @@ def test_pyterrier_indexes_what_pipelines_give(pt, sample, encoder, splade, bm25
     records = [{"docno": name, "text": text} for name, text in passages.items()]
     assert sp.Indexer(progress=False).index(records).content_id == bm25.content_id
 
-    def toks(frame):
-        return encoder.encode_documents(frame["text"], progress=False).to_dicts()
+    def toks(row):
+        return encoder.encode_documents([row["text"]], progress=False)[0]
 
-    pipeline = pt.apply.toks(toks, batch_size=100, drop=False) >> sp.Indexer(
+    pipeline = pt.apply.toks(toks) >> sp.Indexer(
         tmp_path / "x.spx", progress=False
     )
     index = pipeline.index(iter(records))

@@ -133,8 +133,8 @@ def test_the_programs_are_in_the_package_and_keep_their_exit_codes(tmp_path, sam
     built = run("splindex", "build", "--bm25", "--input", sample.collection,
                 "--output", tmp_path / "x.spx", "--json")  # fmt: skip
     assert built.returncode == 0 and built.stdout.startswith("{")
-    asked = run("splindex-query", "search", tmp_path / "x.spx", "blue whale", "--json")
-    assert asked.returncode == 0
+    asked = run("splindex-query", "search", tmp_path / "x.spx", "coffee", "--k", "2")
+    assert asked.returncode == 0 and len(asked.stdout.splitlines()) == 2
     demo = run("splindex", "demo", "--help")
     assert demo.returncode == 0
 

@@ -45,4 +45,4 @@ def test_users_types_are_checked(tmp_path):
         [sys.executable, "-m", "mypy", "use.py"], capture_output=True, text=True, cwd=tmp_path
     )
     assert 'Argument "k" to "search" of "Index" has incompatible type "str"' in done.stdout
-    assert "int64" in done.stdout and done.stdout.count("error:") == 1
+    assert "signedinteger" in done.stdout and done.stdout.count("error:") == 1

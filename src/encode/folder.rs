@@ -112,8 +112,11 @@ struct StaticConfig {
 pub(super) fn side(dir: &Path, kind: Kind) -> Result<Side> {
     if !dir.is_dir() {
         let problem = "expected a model directory, found none";
-        return Err(Error::data(dir, Place::File, problem)
-            .hint("give a directory with config.json, tokenizer.json and model.safetensors"));
+        let error = Error::data(dir, Place::File, problem);
+        let error = if dir.exists() { error } else { error.missing() };
+        return Err(
+            error.hint("give a directory with config.json, tokenizer.json and model.safetensors")
+        );
     }
     let mut reader = Reader { settings: Vec::new() };
     let modules = dir.join("modules.json");
