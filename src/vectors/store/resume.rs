@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::journal::{BlockEntry, Journal};
+#[cfg(feature = "encode")]
+use super::journal::BlockEntry;
+use super::journal::Journal;
 use super::manifest::{InputDigest, Plan};
 use super::reader::OpenPart;
 use super::{JOURNAL, TOKENS, part_name};
