@@ -47,7 +47,7 @@
 //! | answer one query, or many | [`Searcher`], [`Index::search_batch`] |
 //! | encode texts (feature `encode`) | [`encode::Encoder`](crate::encode) |
 //! | measure runs | [`eval`] |
-//! | publish and fetch releases (feature `publish`) | [`lifecycle::release`](crate::lifecycle::release) |
+//! | publish and fetch releases (feature `publish`) | [`lifecycle::release`] |
 //! | join indexes of parts | [`merge()`] |
 //! | match on what went wrong | [`Error`] |
 //!
