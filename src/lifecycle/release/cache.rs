@@ -205,11 +205,12 @@ impl Cache {
         }
     }
 
-    /// Releases that lack files, by whose hand ever, and that nobody uses.
+    /// Releases that lack files, whoever removed them: they make way for whole ones. Who uses one
+    /// keeps the files that it has open.
     fn remove_damaged(&self) -> Result<()> {
         for id in self.ids()? {
             if self.hold(&id).ok().flatten().is_none() {
-                self.evict(&id)?;
+                self.remove(&id)?;
             }
         }
         Ok(())
@@ -308,7 +309,11 @@ impl Cache {
         if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
             return Ok(());
         }
-        let away = self.dir.join(format!("{EVICTED}{id}"));
+        self.remove(id)
+    }
+
+    fn remove(&self, id: &str) -> Result<()> {
+        let (dir, away) = (self.release_dir(id), self.dir.join(format!("{EVICTED}{id}")));
         std::fs::rename(&dir, &away).map_err(|e| Error::io("evict", &dir, e))?;
         std::fs::remove_dir_all(&away).map_err(|e| Error::io("remove", &away, e))
     }
