@@ -18,7 +18,7 @@ use object_store::{
 };
 use tokio::runtime::{Builder, Runtime};
 
-use super::faults::{fault, is_no_bucket};
+use super::faults::{fault, is_no_bucket, is_refusal};
 use super::folder::{changed, other_size};
 use super::manifest::Object;
 use super::remote::{Entry, Head, Remote, Sink, TOP, Tag};
@@ -152,10 +152,26 @@ impl Cloud {
 /// Asks again where an answer broke off: the store's client repeats requests, but not those. A store
 /// that is away took that client's patience already.
 async fn again<T>(ask: impl AsyncFn() -> Result<T>) -> Result<T> {
+    again_if(|error| matches!(error, Error::Io { .. }), ask).await
+}
+
+/// The same of a request whose faults its caller looks at.
+pub(super) async fn again_unless_refused<T>(
+    ask: impl AsyncFn() -> object_store::Result<T>,
+) -> object_store::Result<T> {
+    again_if(|fault| matches!(fault, Fault::Generic { .. }) && !is_refusal(fault), ask).await
+}
+
+async fn again_if<T, E>(
+    broke_off: impl Fn(&E) -> bool,
+    ask: impl AsyncFn() -> Result<T, E>,
+) -> Result<T, E> {
     let started = Instant::now();
     loop {
         match ask().await {
-            Err(Error::Io { .. }) if started.elapsed() < PATIENCE => tokio::time::sleep(TICK).await,
+            Err(error) if broke_off(&error) && started.elapsed() < PATIENCE => {
+                tokio::time::sleep(TICK).await;
+            }
             answer => return answer,
         }
     }

@@ -14,7 +14,7 @@ use object_store::multipart::{MultipartStore, PartId};
 use object_store::{Error as Fault, PutMultipartOptions, path::Path as Key};
 use serde::{Deserialize, Serialize};
 
-use super::cloud::{AT_ONCE, Cloud, PIECE, attributes};
+use super::cloud::{AT_ONCE, Cloud, PIECE, again_unless_refused, attributes};
 use super::faults::{fault, is_no_bucket, is_refusal};
 use super::folder::changed;
 use super::manifest::Object;
@@ -88,12 +88,19 @@ impl<'c> Upload<'c> {
         match self.rest(begun, local, progress) {
             Ok(()) => Ok(true),
             Err(Sent::Failed(error)) => Err(error),
-            Err(Sent::Forgotten) => {
-                let there = self.cloud.head(&self.object.path, progress)?;
-                let digest = |head: &Head| head.blake3.as_ref() == Some(&self.object.blake3);
-                Ok(there.is_some_and(|head| head.size == self.object.size && digest(&head)))
-            }
+            Err(Sent::Forgotten) => self.is_there(progress),
+            // Some stores refuse what they have done before, whose answer was lost.
+            Err(Sent::Refused(error)) => match self.is_there(progress) {
+                Ok(true) => Ok(true),
+                _ => Err(error),
+            },
         }
+    }
+
+    fn is_there(&self, progress: &dyn Progress) -> Result<bool> {
+        let there = self.cloud.head(&self.object.path, progress)?;
+        let digest = |head: &Head| head.blake3.as_ref() == Some(&self.object.blake3);
+        Ok(there.is_some_and(|head| head.size == self.object.size && digest(&head)))
     }
 
     /// What an earlier attempt left, if it was of this object.
@@ -114,15 +121,14 @@ impl<'c> Upload<'c> {
 
     fn begin(&self, progress: &dyn Progress) -> Result<Begun> {
         let options =
-            PutMultipartOptions { attributes: attributes(self.object), ..Default::default() };
-        let id = self.cloud.wait(progress, async {
-            let begun = self.parts.create_multipart_opts(&self.key, options).await;
+            || PutMultipartOptions { attributes: attributes(self.object), ..Default::default() };
+        let create = async || match self.parts.create_multipart_opts(&self.key, options()).await {
             // Azure takes what stands beside an object with its last request only.
-            let begun = match begun {
-                Err(Fault::NotSupported { .. }) => self.parts.create_multipart(&self.key).await,
-                begun => begun,
-            };
-            begun.map_err(|e| self.fault(e))
+            Err(Fault::NotSupported { .. }) => self.parts.create_multipart(&self.key).await,
+            begun => begun,
+        };
+        let id = self.cloud.wait(progress, async {
+            again_unless_refused(create).await.map_err(|e| self.fault(e))
         })?;
         let begun = Begun {
             paths: [self.object.path.clone()],
@@ -188,18 +194,26 @@ impl<'c> Upload<'c> {
             self.done(progress)?;
             return Err(changed(local).into());
         }
-        let parts = begun.arrived.into_iter().map(|content_id| PartId { content_id }).collect();
-        let ended = self.cloud.wait(progress, async {
-            Ok(self.parts.complete_multipart(&self.key, &begun.id, parts).await)
-        })?;
-        if let Err(error) = &ended
-            && is_refusal(error)
-        {
-            // A part is not what it should be, as after a proxy that cuts: none of them is kept.
-            self.abort(&begun.id);
-            self.done(progress)?;
+        let parts: Vec<PartId> =
+            begun.arrived.into_iter().map(|content_id| PartId { content_id }).collect();
+        // Asked again after an answer that broke off, the store may say that it knows no such upload.
+        let complete =
+            async || self.parts.complete_multipart(&self.key, &begun.id, parts.clone()).await;
+        let ended =
+            self.cloud.wait(progress, async { Ok(again_unless_refused(complete).await) })?;
+        match ended {
+            Ok(_) => Ok(()),
+            Err(error) if is_refusal(&error) => {
+                // A part is not what it should be, as after a proxy that cuts: none of them is kept.
+                self.abort(&begun.id);
+                self.done(progress)?;
+                Err(match self.sent(error) {
+                    Sent::Failed(error) => Sent::Refused(error),
+                    sent => sent,
+                })
+            }
+            Err(error) => Err(self.sent(error)),
         }
-        ended.map(drop).map_err(|e| self.sent(e))
     }
 
     async fn put(
@@ -245,6 +259,8 @@ fn next(file: &mut File, part: u64, local: &Path) -> Result<Vec<u8>> {
 /// Why an upload did not end.
 enum Sent {
     Forgotten,
+    /// At its end; it may have ended before.
+    Refused(Error),
     Failed(Error),
 }
 
