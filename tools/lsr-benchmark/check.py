@@ -10,7 +10,8 @@ numbers up to 255), which both engines add up exactly, so scores and, but for ti
 documents must be the same. With --model also the float weights as encoded go through both: how
 much of the naive top k is ours shows what 8 bits cost.
 
-Packages come from PyPI into target/lsr-venv; where no registry gives them: SKIPPED, exit 0.
+Packages come from PyPI into target/lsr-venv; where no registry gives them: SKIPPED, exit 0. Our
+package is the wheel in target/wheels, as `scripts/wheel` left it.
 """
 
 import argparse
@@ -44,6 +45,12 @@ def prepare():
     if subprocess.run(there, **quiet).returncode != 0:
         print("SKIPPED: lsr-benchmark is not installed and no registry gives it")
         sys.exit(0)
+    wheels = sorted((ROOT / "target" / "wheels").glob("splindex-*.whl"))
+    if not wheels:
+        sys.exit("no wheel in target/wheels: run scripts/wheel first")
+    # Without its dependencies: NumPy is there, in the version that the others want.
+    install = [python, "-m", "pip", "install", "-q", "--force-reinstall", "--no-deps", str(wheels[-1])]
+    subprocess.run(install, check=True)
     os.execv(python, [str(python), __file__, *sys.argv[1:]])
 
 
