@@ -103,7 +103,10 @@ def building(args, folder):
             check=True, stdout=subprocess.PIPE, encoding="utf-8",
         ).stdout.split()
         best["package"] = min(best["package"], (float(out[0]), int(out[1]), int(out[2])))
-    assert (folder / "a.spx").read_bytes() == (folder / "b.spx").read_bytes()
+    # Files name their inputs, so that their bytes differ.
+    import splindex
+
+    assert splindex.Index.open(folder / "a.spx").content_id == splindex.Index.open(folder / "b.spx").content_id
     return best
 
 

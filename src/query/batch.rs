@@ -1,10 +1,15 @@
 //! Many queries at once.
 
+use std::sync::{Mutex, PoisonError};
+
 use rayon::prelude::*;
 
 use super::{Algorithm, Approximation, Hit, Query, Searcher, SimdLevel};
 use crate::error::{Error, Result};
 use crate::index::Index;
+
+/// Queries that a thread answers before it looks for more.
+const MOST_OF_A_PART: usize = 16;
 
 /// How a batch is answered.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -88,29 +93,50 @@ impl Index {
         queries: &[Q],
         options: &BatchOptions,
     ) -> Result<Batch> {
-        let BatchOptions { k, algorithm, approximation, simd, threads } = *options;
-        let searcher = || Searcher::with_simd(self, simd).approximating(approximation);
-        let ask = |searcher: &mut Searcher, query: &Q| {
-            searcher.search(query.as_ref(), k, algorithm).map(<[Hit]>::to_vec)
-        };
-        // A searcher's buffers are worth some queries.
-        let answer = || -> Result<Vec<Vec<Hit>>> {
-            queries.par_iter().with_min_len(16).map_init(searcher, ask).collect()
-        };
-        let lists = match threads {
-            None => answer(),
+        let parts = match options.threads {
+            None => answer(self, queries, options),
             Some(threads) => rayon::ThreadPoolBuilder::new()
                 .num_threads(threads)
                 .build()
                 .map_err(|e| Error::Internal(format!("cannot start threads: {e}")))?
-                .install(answer),
-        }?;
+                .install(|| answer(self, queries, options)),
+        };
         let mut batch = Batch { hits: Vec::new(), offsets: vec![0] };
-        batch.hits.reserve_exact(lists.iter().map(Vec::len).sum());
-        for list in lists {
-            batch.hits.extend(list);
-            batch.offsets.push(batch.hits.len());
+        let parts = parts.into_iter().collect::<Result<Vec<Batch>>>()?;
+        batch.hits.reserve_exact(parts.iter().map(|part| part.hits.len()).sum());
+        batch.offsets.reserve_exact(queries.len());
+        for part in parts {
+            let before = batch.hits.len();
+            batch.hits.extend(part.hits);
+            batch.offsets.extend(part.offsets[1..].iter().map(|end| before + end));
         }
         Ok(batch)
     }
+}
+
+/// The answers in parts, in the queries' order, by the threads of the pool that this runs in.
+fn answer<Q: AsRef<Query> + Sync>(
+    index: &Index,
+    queries: &[Q],
+    options: &BatchOptions,
+) -> Vec<Result<Batch>> {
+    let BatchOptions { k, algorithm, approximation, simd, .. } = *options;
+    // Small enough that no thread is left with a long last part.
+    let part = (queries.len() / (4 * rayon::current_num_threads())).clamp(1, MOST_OF_A_PART);
+    // As many searchers as threads: their buffers are worth many queries.
+    let idle = Mutex::new(Vec::new());
+    let searchers = || idle.lock().unwrap_or_else(PoisonError::into_inner);
+    let answer = |queries: &[Q]| {
+        let taken = searchers().pop();
+        let mut searcher =
+            taken.unwrap_or_else(|| Searcher::with_simd(index, simd).approximating(approximation));
+        let mut batch = Batch { hits: Vec::new(), offsets: vec![0] };
+        for query in queries {
+            batch.hits.extend_from_slice(searcher.search(query.as_ref(), k, algorithm)?);
+            batch.offsets.push(batch.hits.len());
+        }
+        searchers().push(searcher);
+        Ok(batch)
+    };
+    queries.par_chunks(part).map(answer).collect()
 }
