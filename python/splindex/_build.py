@@ -266,5 +266,6 @@ def _settings(
         "memory": memory,
         "tmp": tmp,
         "bm25": bm25,
+        "shard": None,
         "threads": threads,
     }

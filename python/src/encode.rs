@@ -13,7 +13,7 @@ use splindex::encode::{
 use splindex::output::{folder, refuse_inputs};
 use splindex::progress::Progress;
 use splindex::vectors::store::{
-    Encoding, Kind, KnownVectors, PassedOver, Plan, StoreWriter, WeightFormat,
+    Encoding, Kind, KnownVectors, PassedOver, Plan, Shard, StoreWriter, WeightFormat,
 };
 use splindex::{Error, Memory, Result};
 
@@ -207,17 +207,20 @@ impl Encoder {
     /// terms of a text, `min_weight` drops lighter ones, `weights` is "f32" or "f16". Vectors of
     /// texts that the finished stores of `reuse` have, made alike, are taken over. Gives counts:
     /// `documents`, `resumed`, `empty`, `truncated`, `postings`, `largest_weight`, and with `reuse`
-    /// `kept`, `renamed`, `changed`, `new`, `removed`.
+    /// `kept`, `renamed`, `changed`, `new`, `removed`. `shard`, `(number, shards, documents before)`,
+    /// says that the texts are one of several consecutive parts of a collection, which may be empty:
+    /// `build` takes the stores of all of them.
     ///
     /// Raises `splindex.DataError` where `path` is there already, `splindex.UsageError` where the
     /// texts are not those of the unfinished store. The stores of `reuse` that nothing is taken from
     /// are named by a warning.
     #[pyo3(
         signature = (texts, path, *, ids=None, resume=false, kind="document", top=None,
-            min_weight=0.0, weights="f32", fields=None, reuse=Vec::new(),
+            min_weight=0.0, weights="f32", fields=None, reuse=Vec::new(), shard=None,
             progress=Progressing::Shown(true)),
         text_signature = "($self, texts, path, *, ids=None, resume=False, kind='document', \
-            top=None, min_weight=0.0, weights='f32', fields=None, reuse=(), progress=True)"
+            top=None, min_weight=0.0, weights='f32', fields=None, reuse=(), shard=None, \
+            progress=True)"
     )]
     #[expect(clippy::too_many_arguments)]
     fn encode_to_store<'py>(
@@ -233,6 +236,7 @@ impl Encoder {
         weights: &str,
         fields: Option<String>,
         reuse: Vec<PathBuf>,
+        shard: Option<(u64, u64, u64)>,
         progress: Progressing<'py>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let kind = named_kind(kind).raise(py)?;
@@ -246,7 +250,11 @@ impl Encoder {
         let normal = inputs.call_method1("text_records", (texts, ids, &fields))?;
         let mut work = Work::new();
         let texts = TextSource::new(&mut work, normal.extract()?);
-        let plan = plan(&*encoder, kind, weights, (top, min_weight, fields)).raise(py)?;
+        let mut plan = plan(&*encoder, kind, weights, (top, min_weight, fields)).raise(py)?;
+        if let Some((index, count, before)) = shard {
+            plan.shard = Some(shard_of((index, count)).raise(py)?);
+            plan.doc_base = before;
+        }
         let report = work.run(&progress.of(py)?, self.threads, |watched| {
             watched.begin("encode", total);
             let known = known(&reuse, &path, &plan, &*encoder)?;
@@ -259,7 +267,7 @@ impl Encoder {
                 top,
                 min_weight,
                 skip_bad: false,
-                range: None,
+                range: shard.map(|_| 0..u64::MAX),
                 known: known.as_ref(),
                 progress: &|texts| {
                     watched.advance(texts);
@@ -351,6 +359,14 @@ fn check_kept(top: Option<usize>, min_weight: f32) -> Result<()> {
         return Err(Error::setting("min_weight", "0 or more", min_weight));
     }
     Ok(())
+}
+
+/// One of several parts.
+pub fn shard_of((index, count): (u64, u64)) -> Result<Shard> {
+    match index < count {
+        true => Ok(Shard { index, count }),
+        false => Err(Error::setting("shard", "a number below that of shards", index)),
+    }
 }
 
 fn named_kind(name: &str) -> Result<Kind> {

@@ -1,5 +1,6 @@
 //! An open index.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +10,9 @@ use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyDict, PyIterator, PyList, PyString, PyTuple};
 use splindex::builder::BuildReport;
 use splindex::error::Place;
+use splindex::queries::Tokens;
 use splindex::queries::file::{QueryFile, QueryInput, QueryKind, read_queries};
+use splindex::query::partial::Partial;
 use splindex::query::{Approximation, Explainer};
 use splindex::{Algorithm, BatchOptions, Error, Hit, Load, QueryBuilder, Result, Searcher};
 
@@ -42,7 +45,7 @@ impl Opened {
     }
 
     /// Does something with a searcher, which is kept for the next if nothing went wrong.
-    fn with_searcher<T>(
+    pub fn with_searcher<T>(
         &self,
         approximation: Approximation,
         ask: impl FnOnce(&mut Searcher) -> Result<T>,
@@ -546,6 +549,31 @@ impl Index {
             dict.call_method1("update", (report_dict(py, report)?,))?;
         }
         Ok(dict)
+    }
+
+    /// As a part of a collection, whose first document here is number `first`: the answers to
+    /// queries of a `Collection`, each as bytes for `merge_answers`.
+    fn _answer(
+        &self,
+        py: Python<'_>,
+        queries: Vec<Vec<u8>>,
+        k: Vec<usize>,
+        algorithms: Vec<String>,
+        first: u64,
+    ) -> PyResult<Vec<Cow<'static, [u8]>>> {
+        let opened = self.opened(py)?;
+        let answers = py.detach(|| {
+            opened.with_searcher(Approximation::EXACT, |searcher| {
+                let asked = queries.iter().zip(k).zip(&algorithms);
+                let answer = |((query, k), algorithm): ((&Vec<u8>, usize), &String)| {
+                    let query = Tokens::decode(query)?.query(&opened.index)?;
+                    let hits = searcher.search(&query, k, algorithm.parse()?)?;
+                    Ok(Cow::Owned(Partial::encode(&opened.index, first, hits)))
+                };
+                asked.map(answer).collect()
+            })
+        });
+        answers.raise(py)
     }
 
     /// 32 hexadecimal digits, equal for equal indexes.

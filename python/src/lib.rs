@@ -13,9 +13,11 @@ mod evaluate;
 mod feed;
 mod hits;
 mod index;
+mod parts;
 mod pool;
 mod programs;
 mod query;
+mod release;
 mod settings;
 mod work;
 
@@ -37,7 +39,11 @@ mod _engine {
     #[pymodule_export]
     use super::index::{Ids, Index};
     #[pymodule_export]
+    use super::parts::{Collection, count_tokens, merge_answers, write_store};
+    #[pymodule_export]
     use super::programs::run_program;
     #[pymodule_export]
     use super::query::Parts;
+    #[pymodule_export]
+    use super::release::{fetch_files, publish, release};
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::encode::shard_of;
 use pyo3::prelude::*;
 use splindex::bm25::{AvgDl, Bm25Params, Stemmer, StopWords};
 use splindex::corpus::Fields;
@@ -39,13 +40,15 @@ pub struct BuildSettings {
     memory: Option<Named<u64>>,
     pub tmp: Option<PathBuf>,
     bm25: Option<Bm25Settings>,
+    /// One of so many equal parts of stores.
+    shard: Option<(u64, u64)>,
     pub threads: Option<usize>,
 }
 
 /// Settings of BM25.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-struct Bm25Settings {
+pub struct Bm25Settings {
     k1: f64,
     b: f64,
     avgdl: Named<f64>,
@@ -132,12 +135,19 @@ impl BuildSettings {
         if let Some(bm25) = self.bm25 {
             builder = builder.bm25(bm25.params()?);
         }
+        if let Some(shard) = self.shard {
+            builder = builder.shard(shard_of(shard)?).texts_of_shard();
+        }
         Ok(builder)
     }
 }
 
 impl Bm25Settings {
-    fn params(self) -> Result<Bm25Params> {
+    /// BM25's parameters.
+    ///
+    /// # Errors
+    /// Those outside their ranges.
+    pub fn params(self) -> Result<Bm25Params> {
         let avgdl = match self.avgdl {
             Named::Number(length) => AvgDl::Fixed(length),
             Named::Name(name) => name.parse()?,

@@ -15,10 +15,12 @@
 
 mod analyzer;
 mod chunk;
+mod length;
 mod params;
 mod source;
 
 pub use analyzer::{Analyzer, word_start};
+pub use length::total_length;
 pub use params::{AvgDl, Bm25Params, Stemmer, StopWords};
 pub use source::Bm25Source;
 

@@ -18,6 +18,7 @@ use crate::output;
 use crate::progress::{Progress, Silent};
 use crate::vectors::inputs::open_documents;
 use crate::vectors::sparse::Sidecars;
+use crate::vectors::store::Shard;
 use crate::vectors::{Documents, Rows, Slice, VectorSource};
 
 /// Document order of an index. It changes sizes and speed, never an answer.
@@ -70,6 +71,8 @@ pub struct Builder {
     options: BuildOptions,
     order: Order,
     bm25: Bm25Params,
+    shard: Option<Shard>,
+    texts_of_shard: bool,
     tmp: Option<PathBuf>,
     progress: Arc<dyn Progress + Send>,
 }
@@ -88,6 +91,8 @@ impl Builder {
             options: BuildOptions { memory: Memory::of_machine(), ..BuildOptions::default() },
             order: Order::Input,
             bm25: Bm25Params::default(),
+            shard: None,
+            texts_of_shard: false,
             tmp: None,
             progress: Arc::new(Silent),
         }
@@ -144,6 +149,20 @@ impl Builder {
     /// Resident memory that the build may use; never shows in the result.
     pub fn memory(mut self, memory: Memory) -> Self {
         self.options.memory = memory;
+        self
+    }
+
+    /// Builds one of `count` equal parts of the stores that [`open`](Self::open) is given, as `splindex
+    /// build --shard` does.
+    pub fn shard(mut self, shard: Shard) -> Self {
+        self.shard = Some(shard);
+        self
+    }
+
+    /// The texts of [`hybrid_sources`](Self::hybrid_sources) are those of the shard alone, not of the
+    /// whole collection: their mean length must be given then ([`bm25`](Self::bm25)).
+    pub fn texts_of_shard(mut self) -> Self {
+        self.texts_of_shard = true;
         self
     }
 
@@ -238,7 +257,10 @@ impl Builder {
         paths: &[PathBuf],
         sidecars: &Sidecars,
     ) -> Result<(Self, Vec<Box<dyn VectorSource + 's>>)> {
-        let opened = open_documents(paths, sidecars)?;
+        let mut opened = open_documents(paths, sidecars)?;
+        if let Some(shard) = self.shard {
+            opened = opened.cut(shard)?;
+        }
         if let Some(first) = paths.first() {
             check_shard(first, &opened, self.options.scale)?;
         }
@@ -323,7 +345,11 @@ impl Builder {
         let (source, kind) = self.analysed(texts, &tmp)?;
         self.options.hybrid = Some(kind);
         let shard = &self.options.shard;
-        let mut source = Slice::new(Box::new(source), shard.doc_base, texts_of(sources, shard));
+        let (before, texts) = match self.texts_of_shard {
+            true => (0, u64::MAX),
+            false => (shard.doc_base, texts_of(sources, shard)),
+        };
+        let mut source = Slice::new(Box::new(source), before, texts);
         let second: (&Path, &mut dyn VectorSource) = (Path::new(TEXTS), &mut source);
         let (options, progress) = (&self.options, &*self.progress);
         let collection = Collection::read_hybrid(sources, second, options, &tmp, progress)?;

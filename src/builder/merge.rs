@@ -147,7 +147,7 @@ fn concatenated(indexes: &[Index]) -> Option<Vec<u32>> {
     Some(order)
 }
 
-fn meta(indexes: &[Index], terms: u64, reordered: bool) -> Meta {
+pub(super) fn meta(indexes: &[Index], terms: u64, reordered: bool) -> Meta {
     let sum = |count: fn(&Meta) -> u64| indexes.iter().map(|index| count(index.meta())).sum();
     let mut fields = indexes[0].meta().fields.clone();
     for (f, field) in fields.iter_mut().enumerate() {
@@ -169,7 +169,7 @@ fn meta(indexes: &[Index], terms: u64, reordered: bool) -> Meta {
     }
 }
 
-fn provenance(indexes: &[Index]) -> Provenance {
+pub(super) fn provenance(indexes: &[Index]) -> Provenance {
     let mut inputs: Vec<String> = Vec::new();
     for input in indexes.iter().flat_map(|index| index.provenance().inputs) {
         if !inputs.contains(&input) {
@@ -180,7 +180,7 @@ fn provenance(indexes: &[Index]) -> Provenance {
 }
 
 /// All lists of all parts, in the lexicon order of their union.
-struct Union<'a> {
+pub(super) struct Union<'a> {
     indexes: &'a [Index],
     /// Documents before each part.
     bases: Vec<u32>,
@@ -204,7 +204,20 @@ impl<'a> Union<'a> {
         self.frequencies.iter().filter(|&&df| df > 1).count()
     }
 
-    fn new(indexes: &'a [Index], documents: u32) -> Self {
+    /// Field byte and token of each term.
+    pub(super) fn keys(&self) -> &[(u8, &'a [u8])] {
+        &self.keys
+    }
+
+    /// The largest impact of a term in any part.
+    pub(super) fn max_impact(&self, term: usize) -> u8 {
+        let parts = self.indexes.iter().zip(&self.terms);
+        let known = parts.filter(|(_, terms)| terms[term] != ABSENT);
+        known.map(|(index, terms)| index.term(terms[term]).max_impact).max().unwrap_or(0)
+    }
+
+    /// The union of the terms of parts with so many documents.
+    pub(super) fn new(indexes: &'a [Index], documents: u32) -> Self {
         let bases = indexes.iter().scan(0, |base, index| {
             *base += index.documents();
             Some(*base - index.documents())

@@ -24,6 +24,7 @@ mod pack;
 pub(crate) mod parts;
 mod renumber;
 mod spool;
+mod summary;
 mod texts;
 
 pub use bisected::{Bisected, check_earlier};
@@ -32,6 +33,7 @@ pub use front::{Builder, Loaded, Order};
 pub use inputs::check_output;
 pub use memory::Memory;
 pub use merge::{MergeOrder, MergeReport, merge};
+pub use summary::write_summary;
 pub(crate) use texts::analysed;
 
 #[cfg(feature = "cli")]

@@ -52,7 +52,7 @@ pub fn run(args: &FetchArgs, common: &Common) -> Result<ExitCode> {
 }
 
 fn print(fetched: &Fetched, args: &FetchArgs, common: &Common, seconds: f64) -> Result<()> {
-    let Fetched { release, dir, parts, query_model, received, kept } = fetched;
+    let Fetched { release, dir, parts, query_model, received, kept, .. } = fetched;
     if common.json {
         let json = serde_json::json!({
             "dest": args.dest, "release": release.id, "output": dir, "parts": parts,

@@ -27,7 +27,7 @@ pub struct Header {
     pub minor: U16,
     /// [`ENDIAN_TAG`].
     pub endian: U32,
-    /// Features without which the file cannot be read: 0 or [`SKIP_DATA`].
+    /// Features without which the file cannot be read: [`SKIP_DATA`], [`SUMMARY`].
     pub required: U32,
     /// Features that a reader may ignore; none are defined yet.
     pub optional: U32,
@@ -46,6 +46,10 @@ pub struct Header {
 /// Bit of [`Header::required`]: frequent terms have skip data, and lists that earlier readers
 /// do not know.
 pub const SKIP_DATA: u32 = 1;
+
+/// Bit of [`Header::required`]: the file is no index but what the parts of one collection have in
+/// common: META, TERMS (df and largest impact), LEXICON and PROVENANCE.
+pub const SUMMARY: u32 = 16;
 
 /// Bytes of [`Header`].
 pub const HEADER_LEN: usize = 64;

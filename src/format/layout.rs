@@ -6,8 +6,8 @@ use std::path::Path;
 use zerocopy::FromBytes;
 
 use super::header::{
-    ALIGN, ENDIAN_TAG, HEADER_LEN, Header, MAGIC, MAJOR, MINOR, SECTION_LEN, SKIP_DATA, Section,
-    SectionKind, TRAILER_LEN, Trailer,
+    ALIGN, ENDIAN_TAG, HEADER_LEN, Header, MAGIC, MAJOR, MINOR, SECTION_LEN, SKIP_DATA, SUMMARY,
+    Section, SectionKind, TRAILER_LEN, Trailer,
 };
 use crate::error::{Error, Place, Result};
 
@@ -94,7 +94,7 @@ fn parse_header(path: &Path, bytes: &[u8]) -> Result<Header> {
             .hint("this is no .spx file; `splindex build` makes one"));
     }
     let (major, minor) = (header.major.get(), header.minor.get());
-    let required = header.required.get() & !SKIP_DATA;
+    let required = header.required.get() & !(SKIP_DATA | SUMMARY);
     if major != MAJOR || required != 0 {
         let features = match required {
             0 => String::new(),

@@ -9,10 +9,12 @@
 
 mod source;
 mod statistics;
+mod summary;
 mod verify;
 
 pub use source::Load;
 pub use statistics::{ListStatistics, Statistics};
+pub use summary::Summary;
 pub use verify::VerifyReport;
 
 use std::path::{Path, PathBuf};
@@ -22,7 +24,7 @@ use zerocopy::FromBytes;
 
 use crate::corpus::sniff;
 use crate::error::{Error, Place, Result};
-use crate::format::header::{MAGIC, Section, hex};
+use crate::format::header::{MAGIC, SUMMARY, Section, hex};
 use crate::format::layout::{self, corrupt};
 use crate::format::lexicon::Lexicon;
 use crate::format::names::Names;
@@ -77,6 +79,16 @@ impl Index {
     }
 
     fn of_source(path: &Path, source: Source) -> Result<Self> {
+        let index = Self::framed(path, source)?;
+        if index.is_summary() {
+            let problem = "expected an index, found the summary of the parts of one";
+            return Err(Error::data(path, Place::File, problem).hint("give the parts"));
+        }
+        Ok(index)
+    }
+
+    /// As [`of_source`](Self::of_source), of a summary too.
+    fn framed(path: &Path, source: Source) -> Result<Self> {
         let bytes = source.bytes();
         if !bytes.starts_with(&MAGIC)
             && let Some((found, hint)) = sniff::instead_of_index(bytes)
@@ -94,10 +106,17 @@ impl Index {
         Ok(index)
     }
 
+    /// Whether it has no lists and no ids: a [`Summary`].
+    fn is_summary(&self) -> bool {
+        self.opened.layout.header.required.get() & SUMMARY != 0
+    }
+
     /// Every accessor below relies on what is checked here.
     fn check_lengths(&self) -> Result<()> {
         use SectionKind::*;
-        for kind in [Postings, BlockLast, BlockOffset, BlockMax, Windows, Terms, Lexicon, Names] {
+        let all = [Terms, Lexicon, Postings, BlockLast, BlockOffset, BlockMax, Windows, Names];
+        let kinds = if self.is_summary() { &all[..2] } else { &all[..] };
+        for &kind in kinds {
             self.opened.layout.required(&self.opened.path, kind)?;
         }
         let expect = |kind: SectionKind, expected: u64| {
@@ -129,6 +148,9 @@ impl Index {
             at(Lexicon) as u64,
             self.opened.meta.terms,
         )?;
+        if self.is_summary() {
+            return Ok(());
+        }
         crate::format::names::Names::parse(
             &self.opened.path,
             self.section(Names),

@@ -8,6 +8,7 @@ pub mod file;
 mod fit;
 mod hybrid;
 mod limits;
+mod tokens;
 
 use std::path::Path;
 #[cfg(feature = "tokenize")]
@@ -21,7 +22,7 @@ use crate::bm25::{self, Analyzer, AvgDl, Bm25Params};
 use crate::encode::QueryEncoder;
 use crate::error::{Error, Place, Result};
 use crate::format::FieldKind;
-use crate::index::Index;
+use crate::index::{Index, Summary};
 use crate::queries::file::{
     QueryBody, QueryFile, QueryInput, broken_list, integer_terms, weight_scale,
 };
@@ -32,6 +33,7 @@ use hybrid::HybridParts;
 pub use fit::Rounding;
 pub use hybrid::DEFAULT_HYBRID_WEIGHT;
 pub use limits::TextLimits;
+pub use tokens::Tokens;
 
 /// A query ready for a [`Searcher`](crate::query::Searcher).
 #[derive(Debug, Clone)]
@@ -172,6 +174,20 @@ impl QueryBuilder {
             Some(h) => side.weighing(h),
             None => Ok(side),
         }
+    }
+
+    /// As [`load_within`](Self::load_within), for a collection in parts: [`Tokens`] carry its queries
+    /// to them.
+    ///
+    /// # Errors
+    /// As [`load_within`](Self::load_within).
+    pub fn of_summary(
+        summary: &Summary,
+        model: Option<&Path>,
+        hybrid_weight: Option<f64>,
+        limits: Option<TextLimits>,
+    ) -> Result<Self> {
+        Self::load_within(summary.terms(), model, hybrid_weight, limits)
     }
 
     /// Whether texts are asked of `index` without a query model: of a BM25 index.

@@ -16,6 +16,7 @@ mod exhaustive;
 mod explain;
 mod kernels;
 mod maxscore;
+pub mod partial;
 mod pruned;
 mod rescore;
 mod score;

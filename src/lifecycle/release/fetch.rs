@@ -18,6 +18,9 @@ pub const MANIFEST_FILE: &str = "manifest.json";
 /// The folder of the query model in that of a fetched release: what `--query-model` takes.
 pub const QUERY_MODEL_FOLDER: &str = "query-model";
 
+/// The summary of the parts in the folder of a fetched release.
+pub const SUMMARY_FILE: &str = "summary.spx";
+
 /// A release in a folder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fetched {
@@ -27,6 +30,8 @@ pub struct Fetched {
     pub dir: PathBuf,
     /// Its indexes, in the order of their documents.
     pub parts: Vec<PathBuf>,
+    /// What its parts have in common, if they are several.
+    pub summary: Option<PathBuf>,
     /// The folder of its query model.
     pub query_model: Option<PathBuf>,
     /// Bytes that came from the store.
@@ -43,6 +48,7 @@ impl Fetched {
         let query_model = release.manifest.query_model.as_ref();
         Fetched {
             parts: parts.collect(),
+            summary: release.manifest.summary.as_ref().map(|_| dir.join(SUMMARY_FILE)),
             query_model: query_model.map(|_| dir.join(QUERY_MODEL_FOLDER)),
             dir: dir.to_owned(),
             release,
@@ -61,7 +67,11 @@ pub(super) fn names(release: &Release) -> Vec<String> {
     };
     let parts = (0..manifest.parts.len()).map(part);
     let files = manifest.query_model.iter().flat_map(|model| &model.files);
-    parts.chain(files.map(|file| format!("{QUERY_MODEL_FOLDER}/{}", file.name))).collect()
+    let summary = manifest.summary.iter().map(|_| SUMMARY_FILE.to_owned());
+    parts
+        .chain(summary)
+        .chain(files.map(|file| format!("{QUERY_MODEL_FOLDER}/{}", file.name)))
+        .collect()
 }
 
 /// As [`Store::fetch`](super::Store::fetch).
@@ -243,7 +253,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Makes `path` hold `object`; gives the bytes that had to come from the store.
-fn one(
+pub(super) fn one(
     remote: &dyn Remote,
     object: &Object,
     path: &Path,

@@ -111,6 +111,9 @@ pub struct Manifest {
     pub postings: u64,
     /// In the order of their documents.
     pub parts: Vec<Part>,
+    /// What the parts have in common, for who makes queries of all of them; none for one part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<Object>,
     /// None where queries need no model, or where it is elsewhere.
     pub query_model: Option<QueryModel>,
     /// None without a BM25 field.
@@ -128,22 +131,24 @@ impl Manifest {
             documents: parts.iter().map(|part| part.documents).sum(),
             postings: parts.iter().map(|part| part.postings).sum(),
             parts,
+            summary: None,
             query_model: None,
             bm25: None,
         }
     }
 
-    /// All objects, parts first; one that two files share stands twice.
+    /// All objects: parts, summary, files of the model; one that two files share stands twice.
     pub fn objects(&self) -> impl Iterator<Item = &Object> {
         let files = self.query_model.iter().flat_map(|model| &model.files);
-        self.parts.iter().map(|part| &part.object).chain(files.map(|file| &file.object))
+        let parts = self.parts.iter().map(|part| &part.object);
+        parts.chain(&self.summary).chain(files.map(|file| &file.object))
     }
 
     /// As [`objects`](Self::objects), to give them their paths.
     pub(super) fn objects_mut(&mut self) -> impl Iterator<Item = &mut Object> {
         let files = self.query_model.iter_mut().flat_map(|model| &mut model.files);
         let parts = self.parts.iter_mut().map(|part| &mut part.object);
-        parts.chain(files.map(|file| &mut file.object))
+        parts.chain(&mut self.summary).chain(files.map(|file| &mut file.object))
     }
 
     /// What does not hold, if anything: later code trusts paths, names and sums.

@@ -43,6 +43,7 @@ mod faults;
 mod fetch;
 mod folder;
 mod manifest;
+mod pick;
 mod place;
 mod pointer;
 mod prepare;
@@ -55,7 +56,7 @@ mod tests;
 mod upload;
 
 pub use cache::{Cache, Cached};
-pub use fetch::{Fetched, MANIFEST_FILE, QUERY_MODEL_FOLDER};
+pub use fetch::{Fetched, MANIFEST_FILE, QUERY_MODEL_FOLDER, SUMMARY_FILE};
 pub use manifest::{GlobalBm25, Manifest, ModelFile, Object, Part, QueryModel, Release};
 pub use pointer::Pointer;
 pub use publish::{Outcome, PublishOptions, Published};

@@ -5,10 +5,12 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use tempfile::TempDir;
 
+use super::fetch::{SUMMARY_FILE, Uncounted};
 use super::manifest::{GlobalBm25, Manifest, Object, Part};
 use super::publish::PublishOptions;
-use crate::builder::parts;
+use crate::builder::{parts, write_summary};
 use crate::error::{Error, Place, Result};
 use crate::format::FieldKind;
 use crate::index::Index;
@@ -23,6 +25,8 @@ pub(super) struct Prepared {
     pub files: Vec<PathBuf>,
     /// What a person should know.
     pub notes: Vec<String>,
+    /// Has the summary, if there is one.
+    _folder: Option<TempDir>,
 }
 
 /// Verifies the indexes, computes the digests of all files and checks that they belong together.
@@ -44,6 +48,10 @@ pub(super) fn prepare(
     }
     let mut manifest = Manifest::new(time, options.note.clone(), parts);
     manifest.bm25 = bm25(&indexes[0], manifest.documents);
+    let folder = match indexes.len() {
+        1 => None,
+        _ => Some(summary(&indexes, &mut manifest, &mut files, progress)?),
+    };
     let mut notes = Vec::new();
     match &options.query_model {
         Some(_) if QueryBuilder::needs_no_model(&indexes[0]) => {
@@ -61,7 +69,24 @@ pub(super) fn prepare(
                 .into(),
         ),
     }
-    Ok(Prepared { manifest, files, notes })
+    Ok(Prepared { manifest, files, notes, _folder: folder })
+}
+
+/// Writes the summary of the parts to a temporary folder, which is given back.
+fn summary(
+    indexes: &[Index],
+    manifest: &mut Manifest,
+    files: &mut Vec<PathBuf>,
+    progress: &dyn Progress,
+) -> Result<TempDir> {
+    let folder = tempfile::tempdir().map_err(|e| Error::io("create", std::env::temp_dir(), e))?;
+    let path = folder.path().join(SUMMARY_FILE);
+    write_summary(indexes.to_vec(), &path)?;
+    let (size, blake3) = digest(&path, &Uncounted(progress))?;
+    let name = format!("objects/{blake3}.{SUMMARY_FILE}");
+    manifest.summary = Some(Object { path: name, size, blake3 });
+    files.push(path);
+    Ok(folder)
 }
 
 /// Opens and verifies the parts, in the order of their documents.

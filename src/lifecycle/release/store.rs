@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use super::fetch::{self, Fetched};
 use super::manifest::{self, Release};
+use super::pick;
 use super::pointer::{self, Pointer};
 use super::publish::{self, Outcome, PublishOptions, Published};
 use super::remote::{Remote, Tag};
@@ -239,6 +240,22 @@ impl Store {
     /// the store and the disk.
     pub fn fetch(&self, release: &Release, dir: &Path, progress: &dyn Progress) -> Result<Fetched> {
         fetch::fetch(self.remote(), release, dir, progress)
+    }
+
+    /// Fetches some files of a release into the folder `dir`, under the names that [`fetch`](Self::fetch)
+    /// gives them: each appears when it is complete and verified; one that is there is kept. Any number
+    /// of programs may fill one folder, those on a node that serve different parts.
+    ///
+    /// # Errors
+    /// A name that the release does not have; as [`fetch`](Self::fetch).
+    pub fn fetch_files(
+        &self,
+        release: &Release,
+        wanted: &[&str],
+        dir: &Path,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        pick::fetch_files(self.remote(), release, wanted, dir, progress)
     }
 
     fn no_pointer(&self, name: &str) -> Error {

@@ -13,6 +13,7 @@
 //! Nothing in it names a time, a machine or a path, so the same work gives the same bytes.
 
 mod block;
+mod copy;
 mod journal;
 mod known;
 mod manifest;
@@ -21,6 +22,7 @@ mod resume;
 mod texts;
 mod writer;
 
+pub use copy::write_source;
 pub use journal::BlockEntry;
 pub use known::{KnownVectors, PassedOver};
 pub use manifest::{

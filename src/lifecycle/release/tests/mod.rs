@@ -17,6 +17,7 @@ use super::folder::Folder;
 use super::remote::Remote;
 use super::{CURRENT, PublishOptions, Published, Store, publish};
 use crate::error::Result;
+use crate::index::Summary;
 use crate::progress::Silent;
 use crate::{Builder, Index, Scale};
 
@@ -167,7 +168,22 @@ fn parts_stand_in_the_order_of_their_documents() {
         let names: Vec<_> = fetched.parts.iter().map(|part| part.file_name().unwrap()).collect();
         assert_eq!(names, ["part-0000.spx", "part-0001.spx"]);
         assert_eq!(content_id(&fetched.parts[1]), content_id(&one));
-        std::fs::remove_dir_all(target).unwrap();
+        let summary = Summary::open(&fetched.summary.unwrap()).unwrap();
+        assert_eq!(summary.documents(), 6);
+        std::fs::remove_dir_all(&target).unwrap();
+        // A node that serves one part fetches that, and again what was damaged on its way.
+        let pick = |names: &[&str]| {
+            store(&remote).fetch_files(&published.release, names, &target, &Silent)
+        };
+        pick(&["part-0001.spx"]).unwrap();
+        assert_eq!(content_id(&target.join("part-0001.spx")), content_id(&one));
+        assert!(!target.join("part-0000.spx").exists());
+        std::fs::write(target.join(".summary.spx.partial"), "x").unwrap();
+        pick(&["summary.spx", "part-0001.spx"]).unwrap();
+        Summary::open(&target.join("summary.spx")).unwrap();
+        let e = pick(&["part-0002.spx"]).unwrap_err().to_string();
+        assert!(e.contains("part-0002.spx"), "{e}");
+        std::fs::remove_dir_all(&target).unwrap();
     }
     let remote = &remotes(dir.path())[0];
     let e = at(remote, &options(&[&one, &one]), 2).unwrap_err().to_string();
