@@ -12,6 +12,7 @@ from ._vectors import Vectors
 
 __all__ = [
     "Batch",
+    "Collection",
     "Encoder",
     "Hits",
     "Ids",
@@ -21,9 +22,15 @@ __all__ = [
     "build",
     "compare",
     "convert",
+    "count_tokens",
     "evaluate",
+    "fetch_files",
     "merge",
+    "merge_answers",
+    "publish",
+    "release",
     "run_program",
+    "write_store",
 ]
 
 _StrPath = Union[str, PathLike[str]]
@@ -54,6 +61,25 @@ class Batch:
     def __getitem__(self, key: str | int, /) -> Hits: ...
     def __iter__(self) -> Iterator[tuple[str, Hits]]: ...
 
+_Made = tuple[str, bytes, float, int, bool, Union[int, None], Union[str, None]]
+
+@final
+class Collection:
+    @staticmethod
+    def open(
+        path: _StrPath,
+        *,
+        query_model: _StrPath | None = None,
+        hybrid_weight: float | None = None,
+        max_query_length: int | None = None,
+    ) -> Collection: ...
+    def query(self, query: Any) -> _Made: ...
+    def request(self, body: str | bytes, kind: str | None = None) -> list[_Made]: ...
+    @property
+    def documents(self) -> int: ...
+    @property
+    def texts(self) -> bool: ...
+
 @final
 class Encoder:
     def __new__(
@@ -74,6 +100,7 @@ class Encoder:
         weights: str = "f32",
         fields: str | None = None,
         reuse: Sequence[_StrPath] = (),
+        shard: tuple[int, int, int] | None = None,
         progress: _Progress = True,
     ) -> dict[str, Any]: ...
     @property
@@ -170,6 +197,13 @@ class Index:
     def score(self, query: Any, ids: Any) -> Hits: ...
     def vector(self, id: str, *, field: str | None = None) -> dict[str, int]: ...
     def explain(self, query: Any, id: str) -> list[Contribution]: ...
+    def _answer(
+        self,
+        queries: Sequence[bytes],
+        k: Sequence[int],
+        algorithms: Sequence[str],
+        first: int,
+    ) -> list[bytes]: ...
     def document_frequency(self, token: str, *, field: str | None = None) -> int: ...
     def ordinal(self, id: str) -> int: ...
     @property
@@ -223,4 +257,22 @@ def compare(
     trials: int,
     seed: int,
 ) -> list[tuple[str, int, float, float, int, int, int, float]]: ...
+def merge_answers(
+    answers: Sequence[bytes], k: int
+) -> tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.int64]]: ...
+def count_tokens(texts: Any, bm25: Any) -> tuple[int, int]: ...
+def write_store(matrix: Any, path: _StrPath, shard: tuple[int, int, int]) -> None: ...
+def publish(
+    indexes: Any,
+    dest: str,
+    query_model: _StrPath | None,
+    pointer: str,
+    keep: int | None,
+    note: str,
+    progress: Any,
+) -> dict[str, Any]: ...
+def release(dest: str, pointer: str, name: str | None = None) -> tuple[str, str]: ...
+def fetch_files(
+    dest: str, name: str, files: Sequence[str], folder: _StrPath
+) -> None: ...
 def run_program(program: str, arguments: list[str]) -> int: ...

@@ -258,11 +258,11 @@ impl Builder {
         sidecars: &Sidecars,
     ) -> Result<(Self, Vec<Box<dyn VectorSource + 's>>)> {
         let mut opened = open_documents(paths, sidecars)?;
-        if let Some(shard) = self.shard {
-            opened = opened.cut(shard)?;
-        }
         if let Some(first) = paths.first() {
             check_shard(first, &opened, self.options.scale)?;
+        }
+        if let Some(shard) = self.shard {
+            opened = opened.cut(shard)?;
         }
         self.options.shard = shard_meta(opened.shard)?;
         let (inputs, model) = (input_names(paths), opened.model);
