@@ -11,7 +11,10 @@ use splindex::{Error, Result};
 const MAX_THREADS: usize = 1024;
 
 /// Pools by process and number of threads; 0 is one a core.
-static POOLS: Mutex<Option<HashMap<(u32, usize), Arc<ThreadPool>>>> = Mutex::new(None);
+static POOLS: Mutex<Option<Pools>> = Mutex::new(None);
+
+/// By process and number of threads.
+type Pools = HashMap<(u32, usize), Arc<ThreadPool>>;
 
 /// A pool of `threads` threads, by default one a core.
 ///

@@ -44,11 +44,14 @@ impl Parts {
         Ok(format!("Parts({}, {})", repr(&self.learned)?, repr(&self.bm25)?))
     }
 
-    fn __reduce__(&self, py: Python<'_>) -> PyResult<(Py<PyAny>, (Py<PyAny>, Py<PyAny>))> {
+    fn __reduce__(&self, py: Python<'_>) -> PyResult<Reduced> {
         let class = py.get_type::<Parts>().into_any().unbind();
         Ok((class, (self.learned.clone_ref(py), self.bm25.clone_ref(py))))
     }
 }
+
+/// A class, and what it is called with.
+type Reduced = (Py<PyAny>, (Py<PyAny>, Py<PyAny>));
 
 /// What a query asks of the learned field, or of the only one; and of BM25 beside it.
 pub type Asked = (QueryBody, Option<QueryBody>);
