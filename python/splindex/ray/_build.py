@@ -80,7 +80,7 @@ def build(
     retries: int = 3,
     progress: Progress = True,
 ) -> Built:
-    """Builds the index of `stores` (what `encode` gave, or its folder), of `texts` (a Ray Dataset, for
+    """Builds the index of `stores` (what `encode` gave, its folder, or that of one store), of `texts` (a Ray Dataset, for
     BM25), or of both (the same documents in the same order), below `output`, a folder that all nodes
     share.
 
@@ -224,7 +224,9 @@ def _key(encoded: Encoded | None, read: _Read | None, settings: dict[str, Any], 
     """All that decides the bytes of the parts."""
     free = ("memory", "threads", "tmp")
     told = {name: value for name, value in settings.items() if name not in free}
-    stores = encoded.stores if encoded else None
+    # A journal has a checksum of every block's texts.
+    paths = encoded.paths() if encoded else []
+    stores = [hashed(path.name + (path / "journal.jsonl").read_text()) for path in paths]
     return hashed(json.dumps([stores, read.digests if read else None, told, count], sort_keys=True))
 
 

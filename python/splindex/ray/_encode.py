@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
 import uuid
@@ -54,8 +53,12 @@ class Encoded:
 
     @staticmethod
     def read(output: StrPath) -> Encoded:
-        """What an earlier call wrote to `output`."""
+        """What an earlier call wrote to `output`, or a store that one machine made there."""
         path = Path(output, COLLECTION)
+        if not path.exists() and Path(output, "manifest.json").exists():
+            folder = Path(output).absolute()
+            told = _told(folder.parent, [folder.name], 0, True)
+            return Encoded(output=str(folder.parent), **told)
         if not path.exists():
             raise DataError(
                 f"{output}: expected the stores of splindex.ray.encode, found no {COLLECTION}",
@@ -371,23 +374,31 @@ def _pass(
 def _actors(work: _Work, pool: tuple[int | None, int, float, int], shards: int) -> list[Any]:
     """Actors, each twice: one block is on its way while the other is encoded."""
     actors, threads, gpus, retries = pool
-    have = ray.cluster_resources()
-    cpus = max(1, int(have.get("CPU", 1)))
-    if actors is None:
-        actors = int(have.get("GPU", 0) / gpus) if gpus else max(1, cpus // threads)
-    actors = max(1, min(actors, shards))
-    # What reads the dataset needs a CPU, too: actors leave one of all free.
-    share: float = threads
-    if gpus:
-        share = 0
-    elif threads == 1:
-        share = math.floor(10_000 * max(0.1, (cpus - 1) / cpus)) / 10_000
-    elif actors * threads >= cpus:
-        share = max(1, threads - 1)
-    options: dict[str, Any] = {"num_cpus": share, "num_gpus": gpus, "max_restarts": -1}
     actor: Any = _Actor
-    made = [actor.options(max_task_retries=retries, **options).remote(work) for _ in range(actors)]
+    # What reads the dataset is short work, and must find a CPU on every node: actors ask for none of
+    # them, and are put where there are cores.
+    options: dict[str, Any] = {"num_cpus": 0, "num_gpus": gpus, "max_restarts": -1}
+    options["max_task_retries"] = retries
+    if gpus:
+        most = max(1, int(ray.cluster_resources().get("GPU", 0) / gpus))
+        places: list[Any] = ["DEFAULT"] * min(actors or most, shards)
+    else:
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        counts = {n["NodeID"]: max(1, int(n["Resources"].get("CPU", 0)) // threads) for n in nodes}
+        # A first actor on every node, then a second.
+        rounds = range(max(counts.values()))
+        free = [name for turn in rounds for name, count in counts.items() if turn < count]
+        count = min(actors or len(free), shards)
+        places = [_near(free[number % len(free)]) for number in range(count)]
+    made = [actor.options(scheduling_strategy=place, **options).remote(work) for place in places]
     return 2 * made
+
+
+def _near(node: str) -> Any:
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    # Where the node dies, another one does.
+    return NodeAffinitySchedulingStrategy(node, soft=True)
 
 
 def _different(levels: list[str]) -> Error:
