@@ -1,5 +1,6 @@
 //! Releases of a store as what is served: the one that a pointer names.
 
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -52,6 +53,11 @@ impl Releases {
     fn current(&self, serving: Option<&str>) -> Result<Option<Cached>> {
         let Some(pointer) = self.store.pointer(&self.pointer, &Silent)? else {
             let (dest, pointer) = (self.store.dest(), &self.pointer);
+            if serving.is_some() {
+                // It was there: the store is away, of which a release is not guilty.
+                let gone = format!("the pointer {pointer}, which named what is served, is gone");
+                return Err(Error::io("follow", dest, io::Error::new(ErrorKind::NotFound, gone)));
+            }
             let problem = format!("expected a release that {pointer} names, found none");
             return Err(
                 Error::data(dest, Place::File, problem).hint("splindex publish makes the first")
