@@ -8,20 +8,28 @@ compile_error!(
     "splindex maps little-endian sections as they are; big-endian targets are unsupported"
 );
 
+// Byte layouts, for tests and benchmarks of this package: no promise is made of them.
+#[doc(hidden)]
 pub mod header;
+#[doc(hidden)]
 pub mod layout;
 pub mod lexicon;
 pub mod meta;
 pub mod names;
+#[doc(hidden)]
 pub mod postings;
+#[doc(hidden)]
 pub mod skip;
 pub mod terms;
+#[doc(hidden)]
 pub mod writer;
 
 pub use header::{Section, SectionKind};
+#[doc(hidden)]
 pub use layout::Layout;
 pub use meta::{Codec, FieldKind, FieldMeta, HYBRID_IDF, Meta, Provenance, Pruning, ShardMeta};
 pub use terms::TermRecord;
+#[doc(hidden)]
 pub use writer::{IndexWriter, Output};
 
 /// Documents in one window of the `fast` codec: the accumulators of a window (32 KiB of

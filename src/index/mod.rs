@@ -316,6 +316,7 @@ impl Index {
     ///
     /// # Errors
     /// The record points outside its sections or contradicts itself.
+    #[doc(hidden)]
     pub fn list(&self, term: TermId) -> Result<List<'_>> {
         self.checked_list(term).ok_or_else(|| self.damaged(term))
     }
@@ -383,6 +384,7 @@ impl Index {
     }
 
     /// The error for a list whose bytes contradict the format.
+    #[doc(hidden)]
     pub fn damaged(&self, term: TermId) -> Error {
         let start = self.opened.layout.range(SectionKind::Postings).map_or(0, |r| r.start as u64);
         // A damaged record may say any offset; one that no file has is not worth an answer.
