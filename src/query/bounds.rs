@@ -25,9 +25,13 @@ impl Bound {
 
     /// Makes `block` hold for `docid`, which must not decrease from call to call.
     #[inline]
-    pub(super) fn move_to(&mut self, docid: u32, cursor: &mut Cursor<'_>) {
+    pub(super) fn move_to<'c, 'l: 'c>(
+        &mut self,
+        docid: u32,
+        cursor: impl FnOnce() -> &'c mut Cursor<'l>,
+    ) {
         if self.until <= docid {
-            let (block, last) = cursor.block_bound(docid);
+            let (block, last) = cursor().block_bound(docid);
             (self.block, self.until) = (block, last.saturating_add(1));
         }
     }

@@ -137,7 +137,7 @@ impl<'a> MaxScore<'a> {
         if BLOCK_MAX {
             for i in (0..essential).rev() {
                 let bound = &mut self.bounds[i];
-                bound.move_to(docid, &mut cursors[i]);
+                bound.move_to(docid, || &mut cursors[i]);
                 rest -= bound.list - bound.block;
                 if score.wrapping_add(rest) < enter {
                     return Ok(None);

@@ -20,8 +20,17 @@ use crate::format::postings::Damaged;
 /// Buffers of the walk, reused from query to query.
 #[derive(Default)]
 pub(super) struct Wand {
-    order: DocidOrder,
-    bounds: Vec<Bound>,
+    lists: ByDocid,
+}
+
+/// A list where its cursor stands: all that choosing a pivot reads, side by side, so that it
+/// touches neither cursors nor blocks.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    docid: u32,
+    bound: Bound,
+    /// Index of the cursor.
+    cursor: u32,
 }
 
 impl Wand {
@@ -31,28 +40,44 @@ impl Wand {
         top: &mut TopK<'_>,
         count: &mut C,
     ) -> Result<(), Damaged> {
-        self.order.reset(cursors);
-        self.bounds.clear();
-        self.bounds.extend(cursors.iter().map(Bound::of));
+        let lists = &mut self.lists;
+        lists.reset(cursors);
         // No document before this one can enter, wherever cursors stand.
         let mut floor = 0;
-        while let Some((pivot, docid, mut bound)) = self.pivot(floor, top.enter()) {
+        while let Some((pivot, docid, mut bound)) = lists.pivot(floor, top.enter()) {
             if BLOCK_MAX {
                 let until;
-                (bound, until) = self.block_bound(cursors, pivot, docid);
+                (bound, until) = lists.block_bound(cursors, pivot, docid);
                 if bound < top.enter() {
-                    let target = self.beyond(cursors, pivot, bound, until, top.enter());
+                    let target = lists.beyond(cursors, pivot, bound, until, top.enter());
                     // Of a damaged file a bound may end before it begins.
                     floor = target.max(docid + 1);
-                    self.skip(cursors, pivot, floor, count)?;
+                    lists.skip(cursors, pivot, floor, count)?;
                     continue;
                 }
             }
-            self.settle::<BLOCK_MAX, C>(cursors, pivot, docid, bound, top, count)?;
-            self.order.restore(pivot);
+            lists.settle::<BLOCK_MAX, C>(cursors, pivot, docid, bound, top, count)?;
+            lists.restore(pivot);
             floor = docid + 1;
         }
         Ok(())
+    }
+}
+
+/// Lists by the docids at which their cursors stand.
+#[derive(Default)]
+struct ByDocid(Vec<Standing>);
+
+impl ByDocid {
+    fn reset(&mut self, cursors: &[Cursor<'_>]) {
+        let standing = |(i, cursor): (usize, &Cursor<'_>)| Standing {
+            docid: cursor.docid,
+            bound: Bound::of(cursor),
+            cursor: i as u32,
+        };
+        self.0.clear();
+        self.0.extend(cursors.iter().enumerate().map(standing));
+        self.0.sort_unstable_by_key(|list| (list.docid, list.cursor));
     }
 
     /// First position at which the list maxima reach `enter`; the first document from
@@ -60,20 +85,20 @@ impl Wand {
     /// the sum of the maxima up to there. `None` if no document can enter.
     #[inline]
     fn pivot(&self, floor: u32, enter: u32) -> Option<(usize, u32, u32)> {
-        let words = &self.order.0;
         let mut bound = 0;
-        for (position, &word) in words.iter().enumerate() {
-            bound += self.bounds[cursor_of(word)].list;
+        for (position, list) in self.0.iter().enumerate() {
+            bound += list.bound.list;
             if bound >= enter {
-                let (docid, mut pivot) = (docid_of(word).max(floor), position);
+                let (docid, mut pivot) = (list.docid.max(floor), position);
                 if docid == END {
                     return None;
                 }
-                while let Some(&next) = words.get(pivot + 1)
-                    && docid_of(next) <= docid
-                {
+                for next in &self.0[pivot + 1..] {
+                    if next.docid > docid {
+                        break;
+                    }
                     pivot += 1;
-                    bound += self.bounds[cursor_of(next)].list;
+                    bound += next.bound.list;
                 }
                 return Some((pivot, docid, bound));
             }
@@ -86,9 +111,8 @@ impl Wand {
     #[inline]
     fn block_bound(&mut self, cursors: &mut [Cursor<'_>], pivot: usize, docid: u32) -> (u32, u32) {
         let (mut sum, mut until) = (0, END);
-        for &word in &self.order.0[..=pivot] {
-            let bound = &mut self.bounds[cursor_of(word)];
-            bound.move_to(docid, &mut cursors[cursor_of(word)]);
+        for Standing { bound, cursor, .. } in &mut self.0[..=pivot] {
+            bound.move_to(docid, || &mut cursors[*cursor as usize]);
             sum += bound.block;
             until = until.min(bound.until);
         }
@@ -106,17 +130,15 @@ impl Wand {
         mut until: u32,
         enter: u32,
     ) -> u32 {
-        for &word in &self.order.0[pivot + 1..] {
-            let docid = docid_of(word);
-            if docid >= until {
+        for Standing { docid, bound, cursor } in &mut self.0[pivot + 1..] {
+            if *docid >= until {
                 break;
             }
-            let bound = &mut self.bounds[cursor_of(word)];
             // The list has nothing before its cursor, so that is where its bound counts.
-            bound.move_to(docid, &mut cursors[cursor_of(word)]);
+            bound.move_to(*docid, || &mut cursors[*cursor as usize]);
             sum += bound.block;
             if sum >= enter {
-                return docid;
+                return *docid;
             }
             until = until.min(bound.until);
         }
@@ -136,18 +158,17 @@ impl Wand {
         count: &mut C,
     ) -> Result<(), Damaged> {
         // From the pivot down: those on the document first, they need no search.
-        for word in self.order.0[..=pivot].iter_mut().rev() {
-            let i = cursor_of(*word);
-            let (cursor, most) = (&mut cursors[i], &self.bounds[i]);
+        for list in self.0[..=pivot].iter_mut().rev() {
+            let cursor = &mut cursors[list.cursor as usize];
             // A sum that a damaged file's impacts made wrap wraps back.
-            bound = bound.wrapping_sub(if BLOCK_MAX { most.block } else { most.list });
+            bound = bound.wrapping_sub(if BLOCK_MAX { list.bound.block } else { list.bound.list });
             cursor.next_geq(docid, count)?;
             if cursor.docid == docid {
                 bound = bound.wrapping_add(cursor.score());
                 count.postings(1);
                 cursor.next(count)?;
             }
-            *word = word_of(cursor.docid, i);
+            list.docid = cursor.docid;
             if bound < top.enter() {
                 return Ok(());
             }
@@ -158,6 +179,7 @@ impl Wand {
 
     /// Moves the cursor with the largest maximum to `target`: its list is likely the
     /// shortest and skips furthest. No document before `target` can enter.
+    #[inline]
     fn skip<C: Count>(
         &mut self,
         cursors: &mut [Cursor<'_>],
@@ -165,27 +187,18 @@ impl Wand {
         target: u32,
         count: &mut C,
     ) -> Result<(), Damaged> {
-        let list = |&p: &usize| self.bounds[cursor_of(self.order.0[p])].list;
-        if let Some(position) = (0..=pivot).max_by_key(list) {
-            let i = cursor_of(self.order.0[position]);
-            cursors[i].next_geq(target, count)?;
-            self.order.0[position] = word_of(cursors[i].docid, i);
-            self.order.sink(position);
+        let (mut position, mut most) = (0, 0);
+        for (i, list) in self.0[..=pivot].iter().enumerate() {
+            if list.bound.list >= most {
+                (position, most) = (i, list.bound.list);
+            }
         }
+        let list = &mut self.0[position];
+        let cursor = &mut cursors[list.cursor as usize];
+        cursor.next_geq(target, count)?;
+        list.docid = cursor.docid;
+        self.sink(position);
         Ok(())
-    }
-}
-
-/// Cursors by docid: (docid, index of the cursor) in one word each, so that keeping them
-/// sorted touches neither cursors nor blocks.
-#[derive(Default)]
-struct DocidOrder(Vec<u64>);
-
-impl DocidOrder {
-    fn reset(&mut self, cursors: &[Cursor<'_>]) {
-        self.0.clear();
-        self.0.extend(cursors.iter().enumerate().map(|(i, c)| word_of(c.docid, i)));
-        self.0.sort_unstable();
     }
 
     /// Sorts after docids up to `last` grew: insertion, from the back.
@@ -196,31 +209,16 @@ impl DocidOrder {
         }
     }
 
-    /// Moves the word at `position` to its place among the sorted ones behind it.
+    /// Moves the list at `position` to its place among the sorted ones behind it.
     #[inline]
-    fn sink(&mut self, mut position: usize) {
-        let moved = self.0[position];
-        while let Some(&next) = self.0.get(position + 1)
-            && next < moved
-        {
-            self.0[position] = next;
-            position += 1;
+    fn sink(&mut self, position: usize) {
+        let rest = &mut self.0[position..];
+        let moved = rest[0];
+        let mut at = 0;
+        while at + 1 < rest.len() && rest[at + 1].docid < moved.docid {
+            rest[at] = rest[at + 1];
+            at += 1;
         }
-        self.0[position] = moved;
+        rest[at] = moved;
     }
-}
-
-#[inline]
-fn word_of(docid: u32, cursor: usize) -> u64 {
-    u64::from(docid) << 32 | cursor as u64
-}
-
-#[inline]
-fn docid_of(word: u64) -> u32 {
-    (word >> 32) as u32
-}
-
-#[inline]
-fn cursor_of(word: u64) -> usize {
-    word as u32 as usize
 }
