@@ -5,6 +5,7 @@
     proof.py passages DIR TSV [--count 20000] [--kills 6] [--nodes 2]
     proof.py made DIR [--count 3000000]      a made collection (splindex synth): half an hour
     proof.py latency DIR                     of what `passages` left in DIR: index, handle, HTTP
+    proof.py merge DIR                       of 50 partitions' lists
 
 Every step leaves its result in DIR/results.json and is not done again: a run that was stopped goes on.
 `--kills` kills one of its own workers (an actor, a task) now and then, at random moments, by SIGKILL, while
@@ -18,6 +19,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.parse
@@ -264,9 +266,8 @@ def latency(work, queries):
         url = f"http://127.0.0.1:{PORT}/search?q={urllib.parse.quote(text)}&k=10"
         urllib.request.urlopen(url, timeout=60).read()
 
-    rows = []
     for name, ask in [
-        ("Index.search", lambda text: index.search(text, 10)),
+        ("index", lambda text: index.search(text, 10)),
         ("handle", lambda text: search(text, 10)),
         ("HTTP", http),
     ]:
@@ -276,10 +277,29 @@ def latency(work, queries):
             ask(text)
             times.append(time.perf_counter() - began)
         p50, p99 = np.percentile(times[50:], [50, 99]) * 1e3
-        rows.append((name, p50, p99))
         print(f"{name}: p50 {p50:.2f} ms, p99 {p99:.2f} ms", flush=True)
-    np.save(work / "latency.npy", np.array(times[50:]))
+        np.save(work / f"{name}.npy", np.array(times[50:]))
     search.close()
+
+
+def merge(_, partitions=50):
+    """What a root merges: lists of so many partitions."""
+    from splindex import _engine
+
+    rng = random.Random(3)
+    rows = [(f"document-{at:07}", {"x": rng.randint(1, 255), "y": 1}) for at in range(1000)]
+    with tempfile.TemporaryDirectory() as folder:
+        index = splindex.build(rows, Path(folder, "x.spx"), progress=False)
+        terms = _engine.Collection.open(Path(folder, "x.spx")).query({"x": 3, "y": 1})[1]
+    for k in (10, 100, 1000):
+        answers = [index._answer([terms], [k], ["auto"], 1000 * part)[0] for part in range(partitions)]
+        times = []
+        for _ in range(200):
+            began = time.perf_counter()
+            _engine.merge_answers(answers, k)
+            times.append(time.perf_counter() - began)
+        size = sum(map(len, answers))
+        print(f"k {k}: {partitions} lists, {size:,} bytes, {np.median(times) * 1e6:.0f} µs")
 
 
 def tsv(path, count):
@@ -299,7 +319,7 @@ def tsv(path, count):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=["sample", "passages", "made", "latency"])
+    parser.add_argument("what", choices=["sample", "passages", "made", "latency", "merge"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("tsv", nargs="?")
     parser.add_argument("--count", type=int)
@@ -318,6 +338,8 @@ def main():
         collection(work, passages, questions[:50] + asked, 2_000, args)
     elif args.what == "latency":
         latency(work, questions)
+    elif args.what == "merge":
+        merge(work)
     else:
         args.count = args.count or 3_000_000
         made(work, args)
