@@ -60,6 +60,11 @@ impl Hasher for DigestBits {
     }
 }
 
+/// An id without the blanks that pad it, as every reader of ids takes it.
+pub(crate) fn trim_id(id: &str) -> &str {
+    id.trim_matches(' ')
+}
+
 /// What is wrong with `id` as a document or query id, if anything. Ids are columns of run
 /// files, so they hold no tab or line end; spaces are left to the run's format. Nor do they
 /// hold characters that no one sees: such an id is never equal to what looks the same in
@@ -85,21 +90,49 @@ pub(crate) fn check_id(id: &str) -> Result<(), String> {
 
 /// The first character of an id that cannot be seen.
 fn unseen(id: &str) -> Option<char> {
-    let anywhere = |c: char| {
-        matches!(
-            c,
-            // Soft hyphen, zero width space, byte order mark; marks of direction; separators,
-            // joiners and operators without width; annotation marks.
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
-                | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-        )
-    };
-    // Between letters these have a meaning (titles in Persian, emoji), at an end they have none.
-    let at_an_end =
-        |c: &char| matches!(c, '\u{200c}' | '\u{200d}') || (c.is_whitespace() && !c.is_ascii());
-    let ends = id.chars().next().into_iter().chain(id.chars().next_back());
-    id.chars().find(|&c| anywhere(c)).or_else(|| ends.into_iter().find(at_an_end))
+    let mut before = None;
+    let mut characters = id.chars().peekable();
+    while let Some(c) = characters.next() {
+        let at_an_end = before.is_none() || characters.peek().is_none();
+        let unseen = match c {
+            _ if never_seen(c) => true,
+            _ if joins(c) => before.is_none_or(|b: char| b.is_ascii()) || at_an_end,
+            // A digit, one of these and U+20E3 are one sign.
+            _ if varies(c) => {
+                before.is_none_or(|b: char| b.is_ascii()) && characters.peek() != Some(&'\u{20e3}')
+            }
+            _ => at_an_end && c.is_whitespace() && !c.is_ascii(),
+        };
+        if unseen {
+            return Some(c);
+        }
+        before = Some(c);
+    }
+    None
+}
+
+/// Characters without width: of Unicode's format characters (Cf) and those that it calls
+/// default ignorable, all but [those](joins) that have a [meaning](varies) behind some letters.
+fn never_seen(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e00ff}' | '\u{e01f0}'..='\u{e0fff}'
+    )
+}
+
+/// Joiners have a meaning between letters (titles in Persian, emoji), not behind ASCII, nor at an end.
+fn joins(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}')
+}
+
+/// Selectors of a variant have a meaning behind letters and emoji, not behind ASCII.
+fn varies(c: char) -> bool {
+    matches!(c, '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{fe00}'..='\u{fe0f}'
+        | '\u{e0100}'..='\u{e01ef}')
 }
 
 #[cfg(test)]
@@ -126,9 +159,15 @@ mod tests {
 
     #[test]
     fn an_id_can_be_seen() {
-        for good in ["é", "دانش\u{200c}نامه", "👩\u{200d}🚀", "❤\u{fe0f}", "a\u{a0}b"]
+        let keycap = "1\u{fe0f}\u{20e3}";
+        let heart = "❤\u{fe0f}";
+        for good in ["é", "دانش\u{200c}نامه", "👩\u{200d}🚀", heart, keycap, "a\u{a0}b"]
         {
             assert_eq!(check_id(good), Ok(()), "{good:?}");
+        }
+        for bad in ["d1\u{fe0f}", "d\u{34f}1", "d\u{e0100}", "d\u{3164}", "\u{fe0f}❤", "d\u{200d}1"]
+        {
+            assert!(check_id(bad).is_err(), "{bad:?}");
         }
         for bad in ["\u{feff}d2", "d\u{200b}1", "d1\u{200e}", "d\u{ad}1", "d1\u{a0}", "\u{200c}d"] {
             assert!(check_id(bad).unwrap_err().contains("visible characters, found U+"), "{bad:?}");

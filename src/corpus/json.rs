@@ -6,6 +6,8 @@ use serde::de::{self, Deserialize, DeserializeSeed, IgnoredAny, MapAccess, SeqAc
 use serde_json::Deserializer;
 use serde_json::de::StrRead;
 
+use super::ids::trim_id;
+
 /// Names under which a record's id is looked for, best first.
 pub(crate) const ID_NAMES: [&str; 3] = ["id", "_id", "docid"];
 
@@ -104,6 +106,8 @@ pub(crate) fn pick(line: &str, names: &[&str]) -> Result<Vec<Option<Scalar>>, St
 pub(crate) enum Scalar {
     Text(String),
     Integer(String),
+    /// A whole number of which only the first digits are kept.
+    Huge(String),
     Fraction(String),
     Null,
     Other(&'static str),
@@ -114,6 +118,7 @@ impl Scalar {
         match self {
             Scalar::Text(_) => "a string",
             Scalar::Integer(_) => "a number",
+            Scalar::Huge(_) => "a number of more than 64 bits",
             Scalar::Fraction(_) => "a fractional number",
             Scalar::Null => "null",
             Scalar::Other(kind) => kind,
@@ -124,7 +129,9 @@ impl Scalar {
     pub(crate) fn shown(&self) -> String {
         match self {
             Scalar::Text(text) => format!("{text:?}"),
-            Scalar::Integer(number) | Scalar::Fraction(number) => number.clone(),
+            Scalar::Integer(number) | Scalar::Huge(number) | Scalar::Fraction(number) => {
+                number.clone()
+            }
             other => other.kind().to_owned(),
         }
     }
@@ -132,16 +139,25 @@ impl Scalar {
     /// The text of field `name`; null is an empty text, a number (a title that is a year) its digits.
     pub(crate) fn into_text(self, name: &str) -> Result<String, String> {
         match self {
-            Scalar::Text(text) | Scalar::Integer(text) | Scalar::Fraction(text) => Ok(text),
+            Scalar::Text(text)
+            | Scalar::Integer(text)
+            | Scalar::Huge(text)
+            | Scalar::Fraction(text) => Ok(text),
             Scalar::Null => Ok(String::new()),
             other => Err(format!("expected a string in field {name:?}, found {}", other.kind())),
         }
     }
 
-    /// The value as an id: a string or an integer.
+    /// The value as an id: a string, without blanks around it, or an integer.
     pub(crate) fn into_id(self) -> Result<String, String> {
         match self {
-            Scalar::Text(id) | Scalar::Integer(id) => Ok(id),
+            Scalar::Text(id) | Scalar::Integer(id) => Ok(match trim_id(&id) {
+                trimmed if trimmed.len() == id.len() => id,
+                trimmed => trimmed.to_owned(),
+            }),
+            Scalar::Huge(_) => Err("expected an id (string or integer), found a number of more \
+                                    than 64 bits; put it between quotes"
+                .into()),
             other => Err(format!("expected an id (string or integer), found {}", other.kind())),
         }
     }
@@ -266,7 +282,9 @@ impl<'de> Visitor<'de> for ScalarVisitor {
     }
 
     fn visit_f64<E>(self, n: f64) -> Result<Scalar, E> {
-        Ok(Scalar::Fraction(serde_json::Value::from(n).to_string()))
+        let digits = serde_json::Value::from(n).to_string();
+        let huge = n.fract() == 0.0 && n.abs() >= u64::MAX as f64;
+        Ok(if huge { Scalar::Huge(digits) } else { Scalar::Fraction(digits) })
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Scalar, E> {

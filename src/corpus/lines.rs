@@ -68,7 +68,11 @@ impl Lines {
                 let problem = "expected a text line, found one of more than 256 MiB";
                 return Err(self.error(problem).ends_input());
             }
+            let whole = bytes.ends_with(b"\n");
             strip(&mut bytes);
+            if let Some(problem) = nuls(&bytes, whole, self.line) {
+                return Err(self.error(problem).hint(NULS));
+            }
             self.text = String::from_utf8(bytes).map_err(|e| {
                 let at = e.utf8_error().valid_up_to();
                 let byte = e.as_bytes()[at];
@@ -145,6 +149,25 @@ impl Lines {
 const OLD_LINE_ENDS: &str = "if carriage returns are its line ends, turn them into line feeds: \
                              tr '\\r' '\\n' <FILE";
 
+const NULS: &str = "a file that was not written to its end has them: make it again, or take them out \
+                    (tr -d '\\0' <FILE)";
+
+/// What is wrong with a line that is padded with zero bytes: text that was never written. Within a
+/// text they may stand, and at the end of a line that is `whole`.
+fn nuls(bytes: &[u8], whole: bool, line: u64) -> Option<String> {
+    let zeros = |&&byte: &&u8| byte == 0;
+    let before = bytes.iter().take_while(zeros).count();
+    let after = bytes.iter().rev().take_while(zeros).count();
+    let (n, where_) = match (before, after) {
+        (n, _) if n == bytes.len() && n > 0 => (n, if line > 1 { " after the text" } else { "" }),
+        (n @ 1.., _) => (n, " before the text"),
+        (_, n @ 1..) if !whole => (n, " after the text"),
+        _ => return None,
+    };
+    let s = if n == 1 { "" } else { "s" };
+    Some(format!("expected text, found {n} NUL byte{s}{where_}"))
+}
+
 fn strip(bytes: &mut Vec<u8>) {
     const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
     if bytes.last() == Some(&b'\n') {
@@ -190,6 +213,30 @@ mod tests {
         );
         assert!(l.advance().unwrap());
         assert_eq!(l.text(), "end");
+    }
+
+    #[test]
+    fn zero_bytes_around_a_text_are_counted() {
+        let says = |bytes: &[u8]| {
+            let mut l = lines(bytes);
+            loop {
+                match l.advance() {
+                    Ok(true) => (),
+                    Ok(false) => return String::new(),
+                    Err(e) => return e.to_string(),
+                }
+            }
+        };
+        let padded = [&b"a\tb\n"[..], &[0; 4096]].concat();
+        for (bytes, expected) in [
+            (&padded[..], "x:2: expected text, found 4096 NUL bytes after the text; "),
+            (&padded[4..], "x:1: expected text, found 4096 NUL bytes; "),
+            (b"a\tb\0\0", "x:1: expected text, found 2 NUL bytes after the text; "),
+            (b"a\tb\n\0c\td\n", "x:2: expected text, found 1 NUL byte before the text; "),
+        ] {
+            assert!(says(bytes).starts_with(expected), "{}", says(bytes));
+        }
+        assert_eq!(says(b"a\tb\0c\nd\te\0\n"), "", "they may stand in a text");
     }
 
     #[test]

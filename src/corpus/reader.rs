@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::fields::Fields;
 use super::header::is_header;
-use super::ids::{IdSet, check_id};
+use super::ids::{IdSet, check_id, trim_id};
 use super::input::{BytesRead, check_inputs, total_bytes};
 use super::json::{ID_NAMES, Scalar, first_id, first_value, pick};
 use super::lines::Lines;
@@ -220,7 +220,7 @@ fn parse_tsv(lines: &Lines, fields: Option<&Fields>, notes: &Notes) -> Result<(S
         });
     };
     // Numbers of `cat -n` are padded.
-    let id = id.trim_matches(' ').to_owned();
+    let id = trim_id(id).to_owned();
     let Some(Fields::Columns(wanted)) = fields else {
         // Empty columns at the end hold nothing.
         let text = text.trim_end_matches('\t');

@@ -11,12 +11,18 @@ pub(crate) const HEAD: usize = 512;
 /// A format that is no text of ours, and what to do with it.
 type Foreign = (&'static str, &'static str);
 
-const TABLE: &str = "write it as JSON Lines first, in Python: import pandas; \
-                     pandas.read_FORMAT(FILE).to_json(OUT, orient=\"records\", lines=True)";
 const PARQUET: &str = "write it as JSON Lines first, in Python: import pandas; \
                        pandas.read_parquet(FILE).to_json(OUT, orient=\"records\", lines=True)";
 const FEATHER: &str = "write it as JSON Lines first, in Python: import pandas; \
                        pandas.read_feather(FILE).to_json(OUT, orient=\"records\", lines=True)";
+const STREAM: &str = "write it as JSON Lines first, in Python: import pyarrow as pa; \
+                      pa.ipc.open_stream(FILE).read_pandas().to_json(OUT, orient=\"records\", \
+                      lines=True)";
+const HDF: &str = "write it as JSON Lines first, in Python: import pandas; \
+                   pandas.read_hdf(FILE).to_json(OUT, orient=\"records\", lines=True)";
+const ORC: &str = "write it as JSON Lines first, in Python: import pandas; \
+                   pandas.read_orc(FILE).to_json(OUT, orient=\"records\", lines=True)";
+const AVRO: &str = "write it as JSON Lines first: avro-tools tojson FILE";
 const MATRIX: &str = "a matrix of weights is read as SciPy's .npz (scipy.sparse.save_npz), by build \
                       and convert; convert to X.jsonl makes lines of it";
 const ARCHIVE: &str = "unpack it and give the files inside";
@@ -48,10 +54,10 @@ const BINARY: &[(&[u8], Foreign)] = &[
     (b"\x89LZO", ("a file packed by lzop", PACKED)),
     (b"7z\xbc\xaf\x27\x1c", ("a 7z archive", ARCHIVE)),
     (b"Rar!\x1a\x07", ("a rar archive", ARCHIVE)),
-    (b"\x89HDF\r\n\x1a\n", ("an HDF5 file", TABLE)),
+    (b"\x89HDF\r\n\x1a\n", ("an HDF5 file", HDF)),
     (b"SQLite format 3\0", ("an SQLite database", SQLITE)),
-    (b"Obj\x01", ("an Avro file", TABLE)),
-    (b"\xff\xff\xff\xff", ("an Arrow stream", FEATHER)),
+    (b"Obj\x01", ("an Avro file", AVRO)),
+    (b"\xff\xff\xff\xff", ("an Arrow stream", STREAM)),
     (b"\x89PNG\r\n\x1a\n", ("a PNG picture", PICTURE)),
     (b"\xff\xd8\xff", ("a JPEG picture", PICTURE)),
     (b"\x7fELF", ("a program", PICTURE)),
@@ -67,7 +73,7 @@ const LETTERS: &[(&[u8], Foreign)] = &[
     (b"PAR1", ("a Parquet file", PARQUET)),
     (b"ARROW1", ("an Arrow file (Feather)", FEATHER)),
     (b"FEA1", ("a Feather file", FEATHER)),
-    (b"ORC", ("an ORC file", TABLE)),
+    (b"ORC", ("an ORC file", ORC)),
     (b"BZh", ("a file packed by bzip2", PACKED)),
     (b"GIF8", ("a GIF picture", PICTURE)),
     (b"MATLAB", ("a MATLAB file", MATRIX)),
@@ -169,7 +175,7 @@ fn binary(head: &[u8]) -> bool {
 
 /// Formats known by more than their first bytes.
 fn others(head: &[u8]) -> Option<Foreign> {
-    if head.get(257..262) == Some(b"ustar") {
+    if is_tar(head) {
         return Some(("a tar archive", "unpack it (tar -xf FILE) and give the files inside"));
     }
     if let [0x80, 2..=5, ..] = head {
@@ -179,9 +185,26 @@ fn others(head: &[u8]) -> Option<Foreign> {
     if let [_, _, _, _, _, 0, 0, 0, b'{', b'"', ..] = head {
         return Some(("safetensors", "weights of a model go to `model`, with their folder"));
     }
+    if utf_32(head) {
+        return Some(("UTF-32 text", UTF_32));
+    }
     utf_16(head).then_some(("UTF-16 text", UTF_16))
 }
+
+/// Whether `head` is of a tar archive, which may begin with the name of any file.
+pub(crate) fn is_tar(head: &[u8]) -> bool {
+    head.get(257..262) == Some(b"ustar")
+}
+
 const PICKLE: &str = "write what is in it as JSON Lines, one json.dumps(…) a line";
+
+/// Letters of UTF-32 without its mark: of four bytes three are zero.
+fn utf_32(head: &[u8]) -> bool {
+    let (units, _) = head[..head.len().min(64)].as_chunks::<4>();
+    let little = |unit: &[u8; 4]| unit[0] != 0 && unit[1..] == [0; 3];
+    let big = |unit: &[u8; 4]| unit[3] != 0 && unit[..3] == [0; 3];
+    units.len() >= 2 && (units.iter().all(little) || units.iter().all(big))
+}
 
 /// Letters of UTF-16 without its mark: every second byte is zero.
 fn utf_16(head: &[u8]) -> bool {

@@ -69,7 +69,30 @@ enum State<R> {
     Gzip(GzDecoder<Peeked<R>>),
     Zstd(Peeked<R>, Frame<'static>),
     Trailing(Trailing),
+    Failed(Failure),
     Ended,
+}
+
+/// What a decoder or the system said: it says so once, and the end of the input after that.
+#[derive(Debug, Clone)]
+struct Failure {
+    kind: io::ErrorKind,
+    number: Option<i32>,
+    message: String,
+}
+
+impl Failure {
+    fn of(error: &io::Error) -> Self {
+        let (kind, number) = (error.kind(), error.raw_os_error());
+        Failure { kind, number, message: error.to_string() }
+    }
+
+    fn again(&self) -> io::Error {
+        match self.number {
+            Some(number) => io::Error::from_raw_os_error(number),
+            None => io::Error::new(self.kind, self.message.clone()),
+        }
+    }
 }
 
 impl<R: BufRead> Unpacker<R> {
@@ -123,9 +146,23 @@ impl<R: BufRead> Read for Unpacker<R> {
         if out.is_empty() {
             return Ok(0);
         }
+        let outcome = self.step(out);
+        if let Err(error) = &outcome
+            && error.kind() != io::ErrorKind::Interrupted
+            && !matches!(self.state, State::Trailing(_) | State::Failed(_))
+        {
+            self.state = State::Failed(Failure::of(error));
+        }
+        outcome
+    }
+}
+
+impl<R: BufRead> Unpacker<R> {
+    fn step(&mut self, out: &mut [u8]) -> io::Result<usize> {
         loop {
             match &mut self.state {
                 State::Ended => return Ok(0),
+                State::Failed(failure) => return Err(failure.again()),
                 State::Trailing(trailing) => {
                     return Err(io::Error::new(io::ErrorKind::InvalidData, *trailing));
                 }
@@ -331,9 +368,20 @@ mod tests {
     #[test]
     fn a_member_that_is_cut_off_is_an_error_at_every_byte() {
         let text = b"some text that is long enough to be cut somewhere".repeat(3);
-        for packed in [gzip(&text), zstd(&text)] {
+        let mut named = flate2::GzBuilder::new()
+            .filename("docs.tsv")
+            .comment("a comment")
+            .extra(*b"extra")
+            .write(Vec::new(), flate2::Compression::fast());
+        named.write_all(&text).unwrap();
+        for packed in [gzip(&text), named.finish().unwrap(), zstd(&text)] {
             for end in 4..packed.len() {
                 assert!(unpacked(&packed[..end]).is_err(), "cut at {end} of {}", packed.len());
+                let (raw, packing) = (Peeked::new(&packed[..end]), Packing::of(&packed));
+                let mut unpacker = Unpacker::new(raw, packing).unwrap();
+                let first = io::copy(&mut unpacker, &mut io::sink()).unwrap_err();
+                let again = unpacker.read(&mut [0; 8]).unwrap_err();
+                assert_eq!(first.to_string(), again.to_string(), "cut at {end}");
             }
             let twice = [&packed[..], &packed[..packed.len() - 1]].concat();
             assert!(unpacked(&twice).is_err());

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use crate::corpus::{BytesRead, Lines, check_id, is_header};
+use crate::corpus::{BytesRead, Lines, check_id, is_header, trim_id};
 use crate::error::{Error, Place, Result};
 
 /// Grade of a document without a judgement: below every level of relevance.
@@ -135,7 +135,7 @@ impl Shape {
             Shape::Trec => (4, "four columns (query 0 document grade)"),
             Shape::Beir => (3, "three columns (query document grade), as before"),
         };
-        let between_tabs: Vec<&str> = line.split('\t').map(str::trim).collect();
+        let between_tabs: Vec<&str> = line.split('\t').map(trim_id).collect();
         if between_tabs.len() == columns && between_tabs.iter().all(|column| !column.is_empty()) {
             return Ok(between_tabs);
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::corpus::json::{Scalar, parse_line};
-use crate::corpus::{BytesRead, Lines, check_id, is_header};
+use crate::corpus::{BytesRead, Lines, check_id, is_header, trim_id};
 use crate::error::{Error, Place, Result};
 
 /// What errors call a run that comes from no file.
@@ -217,7 +217,7 @@ impl Format {
 /// Splits at tabs where there are five of them: such ids may hold spaces.
 fn parse_trec(line: &str) -> Result<Parsed<'_>, String> {
     let between_tabs: Option<[&str; 6]> = match line.bytes().filter(|&b| b == b'\t').count() {
-        5 => collect(&mut line.split('\t').map(str::trim)),
+        5 => collect(&mut line.split('\t').map(trim_id)),
         _ => None,
     };
     let fields = between_tabs.filter(|fields| fields.iter().all(|field| !field.is_empty()));
@@ -241,7 +241,7 @@ fn parse_trec(line: &str) -> Result<Parsed<'_>, String> {
 fn parse_msmarco(line: &str) -> Result<Parsed<'_>, String> {
     let tabs = line.bytes().filter(|&b| b == b'\t').count();
     let fields: Option<[&str; 3]> = match tabs {
-        2 => collect(&mut line.split('\t')),
+        2 => collect(&mut line.split('\t').map(trim_id)),
         _ => collect(&mut line.split_ascii_whitespace())
             .filter(|_: &[&str; 3]| line.split_ascii_whitespace().count() == 3),
     };

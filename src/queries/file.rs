@@ -6,14 +6,17 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::corpus::{BytesRead, IdSet, Lines, Notes, check_id, is_header};
+use crate::corpus::{BytesRead, IdSet, Lines, Notes, check_id};
 use crate::error::{Error, Place, Result};
 use crate::query::{Algorithm, MAX_QUERY_WEIGHT};
 use crate::vectors::VectorSource;
 use crate::vectors::inputs::{Queries, open_queries};
 
 mod json;
+mod line;
 mod vectors;
+
+use line::{Separator, begins_array};
 
 pub use crate::vectors::sparse::Sidecars;
 
@@ -206,7 +209,7 @@ pub fn parse_queries(name: &Path, bytes: Vec<u8>, kind: QueryKind) -> Result<Que
 /// given here in the order of the queries, and keys that are not known are errors.
 ///
 /// # Errors
-/// Also a JSON array; errors of JSON show the shape of a line.
+/// Also a row of column names; errors of JSON show the shape of a line.
 pub fn parse_request(
     name: &Path,
     bytes: Vec<u8>,
@@ -216,12 +219,6 @@ pub fn parse_request(
     let mut wishes = Vec::new();
     let file = parse_any(name, lines, kind, Some(&mut wishes))?;
     Ok((file, wishes))
-}
-
-/// Whether a line begins a JSON array; the id of a text query may begin with a bracket, too.
-fn begins_array(line: &str) -> bool {
-    let behind = line.trim_start().strip_prefix('[').map(str::trim_start);
-    behind.is_some_and(|rest| rest.is_empty() || rest.starts_with(['{', '"', '[', ']']))
 }
 
 fn parse_lines(path: &Path, lines: Lines, kind: QueryKind) -> Result<QueryFile> {
@@ -237,16 +234,22 @@ fn parse_any(
 ) -> Result<QueryFile> {
     let mut raw = Vec::new();
     let mut ids = IdSet::default();
-    let mut is_json = None;
+    let (mut is_json, mut separator) = (None, None);
     let (notes, tabs) = (Notes::default(), Notes::default());
     while lines.advance()? {
         let line = lines.text();
-        if wishes.is_some() && is_json.is_none() && begins_array(line) {
-            let problem = "expected one JSON object a line, found a JSON array";
-            return Err(lines.error(problem).hint(json::SHAPE));
+        if is_json.is_none() && begins_array(line) {
+            let problem = "expected one query a line, found a JSON array";
+            let hint = if wishes.is_some() { json::SHAPE } else { json::LINES };
+            return Err(lines.error(problem).hint(hint).ends_input());
         }
         let is_json = *is_json.get_or_insert(line.trim_start().starts_with('{'));
-        if !is_json && is_header(line.split('\t')) {
+        let separator = *separator.get_or_insert(Separator::of_line(line));
+        if !is_json && separator.is_header(line) {
+            if wishes.is_some() {
+                let problem = "expected queries, found names of columns";
+                return Err(lines.error(problem).hint("leave the header row out"));
+            }
             notes.header(&lines);
             continue;
         }
@@ -258,8 +261,9 @@ fn parse_any(
         } else if is_json {
             json::parse(line, kind)
         } else {
-            lines.refuse_old_line_ends(Some(if line.contains('\t') { '\t' } else { ':' }))?;
-            split_line(line).map(|(id, body)| (id, QueryBody::Text(body.to_owned()), None))
+            lines.refuse_old_line_ends(Some(separator.char()))?;
+            let split = separator.split(line);
+            split.map(|(id, body)| (id.to_owned(), QueryBody::Text(body.to_owned()), None))
         };
         let (id, body, bm25) = query.map_err(|problem| lines.error(problem))?;
         check_id(&id).map_err(|problem| lines.error(problem))?;
@@ -290,20 +294,6 @@ fn parse_any(
         file.notes.extend(tabs.all());
     }
     Ok(file)
-}
-
-/// Splits a text line into id and rest: at the tab, else at the first colon (PISA). Empty
-/// columns at its end hold nothing.
-fn split_line(line: &str) -> Result<(String, &str), String> {
-    let (id, rest) = match line.split_once('\t') {
-        // Numbers of `cat -n` are padded.
-        Some((id, rest)) => (id.trim_matches(' '), rest.trim_end_matches('\t')),
-        None => line
-            .split_once(':')
-            .filter(|(id, _)| !id.contains(' '))
-            .ok_or("expected qid<TAB>query (or qid:query), found neither tab nor colon")?,
-    };
-    Ok((id.to_owned(), rest))
 }
 
 /// Turns the rests of all lines into what `kind` says they are; gives the kind, guessed if

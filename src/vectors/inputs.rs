@@ -307,8 +307,10 @@ fn recognise(path: &Path, head: &[u8], expected: &str) -> Result<Format> {
         let bytes = head.get(at..at + 8)?;
         Some(u64::from_le_bytes(std::array::from_fn(|i| bytes[i])))
     };
-    // Three counts far below 2^48, where text and protobuf have no zero bytes.
-    let counts = [0, 8, 16].map(|at| number(at).filter(|&n| n < 1 << 48));
+    // Rows and columns below 2^32, entries far below 2^48: text and protobuf have no zero bytes
+    // there, UTF-32 and tar archives have others.
+    let counts =
+        [(0, 32), (8, 32), (16, 48)].map(|(at, bits)| number(at).filter(|&n| n < 1 << bits));
     // A header of up to 16,383 bytes that begins with version 1.
     let ciff = |at: usize| head.get(at..at + 3) == Some(&[0x08, 0x01, 0x10]);
     let start = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
@@ -318,8 +320,9 @@ fn recognise(path: &Path, head: &[u8], expected: &str) -> Result<Format> {
         Format::Npz
     } else if head.starts_with(b"\x93NUMPY") {
         Format::Npy
-    } else if let [Some(rows), Some(_), Some(nnz)] = counts
+    } else if let [Some(rows @ 1..), Some(_), Some(nnz)] = counts
         && csr_len(rows, nnz).is_some()
+        && !sniff::is_tar(head)
     {
         Format::Csr
     } else if ciff(1) || ciff(2) {
@@ -367,6 +370,15 @@ mod tests {
         ] {
             assert_eq!(told("x", head), format);
             assert_eq!(told("x.ciff", head), format);
+        }
+        // A name says nothing of a file that is known.
+        let mut tar = b"d.tsv".to_vec();
+        tar.resize(512, 0);
+        tar[257..262].copy_from_slice(b"ustar");
+        let utf_32: Vec<u8> = "d1\tblue".chars().flat_map(|c| u32::from(c).to_le_bytes()).collect();
+        for (head, what) in [(&tar, "a tar archive"), (&utf_32, "UTF-32 text")] {
+            let error = recognise(Path::new("x.csr"), head, "vectors").unwrap_err().to_string();
+            assert!(error.contains(&format!("found {what}")), "{error}");
         }
         assert_eq!(told("x.ciff.gz", b""), Format::Ciff);
         assert_eq!(told("a.b/x.csr.zst", b"short"), Format::Csr);

@@ -22,6 +22,9 @@ const WISHES: [&str; 2] = ["k", "algorithm"];
 pub(super) const SHAPE: &str =
     r#"a line is {"id": "q1", "text": "blue whale", "k": 10}, or has {"vector": {"whale": 1.3}}"#;
 
+/// How a file has queries in JSON, to be shown where it has them otherwise.
+pub(super) const LINES: &str = r#"a line is {"id": "q1", "text": "blue whale"} or {"id": "q1", "vector": {"whale": 1.3}}; of an array of such objects, jq -c '.[]' FILE makes lines"#;
+
 /// Id, what is asked, and what is asked of the BM25 field if that is something else.
 type Parsed = (String, QueryBody, Option<QueryBody>);
 

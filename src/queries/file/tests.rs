@@ -53,6 +53,51 @@ fn what_is_read_otherwise_than_it_may_be_meant_is_noted() {
 }
 
 #[test]
+fn an_array_a_piece_of_text_and_names_of_columns_are_no_queries() {
+    let fails = |text: &str| read("q", text, QueryKind::Auto).unwrap_err();
+    for array in [
+        "[{\"id\": 1, \"text\": \"a\"}]",
+        "[\n  {\"id\": 1}\n]",
+        "[\n\t{\"id\": 1}\n]",
+        "[[\"q1\", \"a\"]]",
+        "[1, 2]",
+    ] {
+        let message = fails(array);
+        let expected = "q:1: expected one query a line, found a JSON array; a line is {\"id\": ";
+        assert!(message.starts_with(expected) && message.contains("jq -c"), "{message}");
+    }
+    for text in [
+        "http://example.org/a",
+        "what is this: a text",
+        "\"q1\": \"a\"",
+        "q1,\"what: now\"",
+        "say \u{201c}no\u{201d}: now",
+    ] {
+        assert!(
+            fails(text).starts_with("q:1: expected qid<TAB>query (or qid:query), found a text")
+        );
+    }
+    // A line that lost its tab.
+    assert!(fails("q1\ta\nq2:b\n").starts_with("q:2: expected qid<TAB>query as in the first line"));
+    assert_eq!(bodies("q:1\ta\n", QueryKind::Auto), [text("q:1", "a")]);
+    assert_eq!(bodies("[1]\ta\n", QueryKind::Auto), [text("[1]", "a")]);
+    assert_eq!(bodies(" q1 \ta\n", QueryKind::Auto), [text("q1", "a")]);
+    let padded = "{\"id\":\" q1 \",\"text\":\"a\"}\n";
+    assert_eq!(bodies(padded, QueryKind::Auto), [text("q1", "a")]);
+    for header in ["qid:query", "query_id: query", "qid\tquery"] {
+        let line = if header.contains(':') { "q1:a" } else { "q1\ta" };
+        let both = format!("{header}\n{line}\n");
+        assert_eq!(bodies(&both, QueryKind::Auto), [text("q1", "a")]);
+        let asked = parse_request(Path::new("q"), both.into_bytes(), QueryKind::Auto);
+        let message = asked.unwrap_err().to_string();
+        assert!(
+            message.starts_with("q:1: expected queries, found names of columns; "),
+            "{message}"
+        );
+    }
+}
+
+#[test]
 fn old_line_ends_and_unseen_characters_are_refused() {
     for lines in ["q1\tcold water\rq2\twarm air\r", "q1:a\rq2:b\r"] {
         let message = read("q", lines, QueryKind::Auto).unwrap_err();

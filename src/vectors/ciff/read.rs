@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::wire::{CiffFields, Messages};
-use crate::corpus::check_id;
+use crate::corpus::{check_id, trim_id};
 use crate::error::{Error, Result};
 use crate::vectors::reread::Rereadable;
 use crate::vectors::transpose::{DocumentTable, Inverted};
@@ -329,7 +329,7 @@ fn document(message: &[u8]) -> Result<(i32, &str), String> {
     while let Some((field, value)) = fields.next()? {
         match field {
             1 => docid = value.int32("a docid")?,
-            2 => name = value.string("a document id")?,
+            2 => name = trim_id(value.string("a document id")?),
             3 => length = value.int32("a document length")?,
             _ => (),
         }

@@ -6,7 +6,7 @@
 use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
-use crate::corpus::{BytesRead, Lines, check_id, open_input, sniff, unreadable};
+use crate::corpus::{BytesRead, Lines, check_id, open_input, sniff, trim_id, unreadable};
 use crate::error::{Error, Place, Result};
 use crate::vectors::TokenTable;
 
@@ -88,7 +88,11 @@ pub(crate) fn read_vocabulary(path: &Path) -> Result<TokenTable> {
         && serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
     let tokens: Vec<String> = if json {
         serde_json::from_str(&text).map_err(|_| {
-            bad("expected a line a token, or one JSON list of strings, found other JSON")
+            let other = "expected a line a token, or one JSON list of strings, found other JSON";
+            bad(other).hint(
+                "of a vocab.json, {token: column}, jq -r 'to_entries | sort_by(.value)[].key' FILE \
+                 makes lines",
+            )
         })?
     } else {
         lines(&text).map(str::to_owned).collect()
@@ -124,7 +128,7 @@ impl IdList {
         let mut list = IdList { path: path.to_owned(), ids: String::new(), ends: Vec::new() };
         while lines.advance()? {
             lines.refuse_old_line_ends(None)?;
-            let id = lines.text();
+            let id = trim_id(lines.text());
             check_id(id).map_err(|problem| lines.error(problem))?;
             list.ids.push_str(id);
             list.ends.push(list.ids.len() as u64);
