@@ -5,6 +5,7 @@ use std::path::Path;
 use super::closed::on_core;
 use crate::error::Result;
 use crate::index::Index;
+use crate::progress::Progress;
 use crate::queries::QueryBuilder;
 use crate::queries::file::QueryFile;
 use crate::query::Query;
@@ -43,8 +44,15 @@ pub struct QuerySide<'a> {
     pub cpu: Option<usize>,
 }
 
+impl QuerySide<'_> {
+    /// How many queries of `file` are prepared, over all passes.
+    pub fn steps(&self, file: &QueryFile) -> u64 {
+        (file.queries.len() * (self.runs + 1)) as u64
+    }
+}
+
 impl<'a> Subject<'a> {
-    /// Prepares all queries of `file` on one thread, each text as often as `how` says, and keeps
+    /// Prepares all queries of `file`, [`steps`](QuerySide::steps) of `progress`, on one thread, each text as often as `how` says, and keeps
     /// its best time.
     ///
     /// # Errors
@@ -54,17 +62,19 @@ impl<'a> Subject<'a> {
         index: &'a Index,
         file: &QueryFile,
         how: &QuerySide<'_>,
+        progress: &dyn Progress,
     ) -> Result<Self> {
         let side = QueryBuilder::load(index, how.model, how.hybrid_weight)?;
         let (prepared, encoding) = on_core(how.cpu, || {
-            let prepared = side.prepare(file, how.scale)?;
+            let pass = || side.prepare_counted(file, how.scale, || progress.advance(1));
+            let prepared = pass()?;
             if prepared.iter().all(|p| p.encoding.is_zero()) {
                 let encoding = vec![0; prepared.len()];
                 return Ok((prepared, encoding));
             }
             let mut best = vec![u64::MAX; prepared.len()];
             for _ in 0..how.runs {
-                for (best, again) in best.iter_mut().zip(side.prepare(file, how.scale)?) {
+                for (best, again) in best.iter_mut().zip(pass()?) {
                     *best = (*best).min(again.encoding.as_nanos() as u64);
                 }
             }

@@ -158,7 +158,6 @@ fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Comm
         model_not_needed(&indexes[0]);
     }
     let bars = Bars::new(common);
-    bars.begin("encoding", indexes.len() as u64);
     let (mut subjects, mut warnings) = (Vec::with_capacity(indexes.len()), Vec::new());
     for (name, index) in names(&args.indexes).into_iter().zip(&indexes) {
         let how = QuerySide {
@@ -169,18 +168,16 @@ fn run_bench(args: &BenchArgs, queries: &Path, cpu: Option<usize>, common: &Comm
             runs: args.runs,
             cpu,
         };
-        let subject = Subject::encode(name, index, &file, &how)?;
+        bars.begin("encoding", how.steps(&file));
+        let subject = Subject::encode(name, index, &file, &how, &bars)?;
         warnings.extend(subject.warning.clone());
         subjects.push(subject);
-        bars.advance(1);
     }
-    if !common.quiet {
-        unique(warnings).iter().for_each(|warning| crate::cli::tell!("warning: {warning}"));
-    }
+    bars.warn(&unique(warnings));
     let measured = measure(&subjects, &plan, &bars)?;
     let table = qrels.map(|qrels| suite::of_bench(&measured, &subjects, &plan, &qrels));
     bars.finish();
-    bars.notes(&file.notes);
+    bars.warn(&file.notes);
     if let Some(dir) = &args.report {
         report::write(&measured, dir)?;
     }
@@ -229,7 +226,7 @@ fn run_suite(suite: &Suite, cpu: Option<usize>, args: &BenchArgs, common: &Commo
     let (bars, mut inputs) = (Bars::new(common), Inputs::default());
     let measured = suite::run(suite, &mut inputs, cpu, &bars)?;
     bars.finish();
-    bars.notes(&inputs.notes());
+    bars.warn(&inputs.notes());
     show_table(&measured, args, common)?;
     told_where(args, common);
     Ok(())

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 use crate::error::{Error, Result};
+use crate::eval::Qrels;
 use crate::index::Index;
 use crate::vectors::store::Shard;
 
@@ -14,7 +15,7 @@ pub struct Common {
     /// Worker threads [default: all cores; search answers on one]
     #[arg(long, value_name = "N", global = true, display_order = 901)]
     pub threads: Option<usize>,
-    /// No progress and no summary
+    /// No progress and no summary; warnings and errors only
     #[arg(long, global = true, display_order = 902)]
     pub quiet: bool,
     /// Machine-readable result on standard output
@@ -71,6 +72,13 @@ pub(crate) fn model_not_needed(index: &Index) {
     crate::cli::tell!("{index}: BM25 analyses texts itself, --query-model is not needed");
 }
 
+/// What is to be said of judgements of which several are of one document.
+pub(crate) fn regraded(qrels: &Qrels) -> Option<String> {
+    let (file, n) = (qrels.path().display(), qrels.regraded());
+    let changes = count(n as u64, "judgement changes", "judgements change");
+    (n > 0).then(|| format!("{file}: {changes} an earlier grade; the last one counts"))
+}
+
 /// The values of a list, each once, in the order of their first appearance.
 pub(crate) fn unique<T: PartialEq>(values: Vec<T>) -> Vec<T> {
     let mut unique = Vec::with_capacity(values.len());
@@ -106,11 +114,10 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Says on standard error what is to be said of an input that was read to its end.
-pub fn notes(common: &Common, notes: &[String]) {
-    if !common.quiet {
-        notes.iter().for_each(|note| crate::cli::tell!("note: {note}"));
-    }
+/// Says on standard error what may not be as it was meant, such as lines that were read otherwise;
+/// also who wants no summary should know.
+pub fn warn(warnings: &[String]) {
+    warnings.iter().for_each(|warning| crate::cli::tell!("warning: {warning}"));
 }
 
 /// Says a line on standard error. Where that cannot be written (`2>&1 | head` has gone, a full

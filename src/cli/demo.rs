@@ -63,7 +63,7 @@ pub fn run(args: &DemoArgs, common: &Common) -> Result<ExitCode> {
     let mut inputs = Inputs::default();
     let mut report = suite::run(&places.suite(), &mut inputs, default_cpu(), &bars)?;
     bars.finish();
-    bars.notes(&inputs.notes());
+    bars.warn(&inputs.notes());
     // The query side of the others is their name.
     if let Some(splade) = report.rows.iter_mut().find(|row| row.name == SPLADE) {
         splade.name = format!("{}, {}", splade.name, splade.query_side);

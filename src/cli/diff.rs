@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::common::unique;
+use super::common::{regraded, unique};
 use super::progress::Bars;
 use super::{Common, columns, out, print};
 use crate::error::{Error, Result};
@@ -103,7 +103,7 @@ pub fn run(args: &DiffArgs, common: &Common) -> Result<ExitCode> {
     let bars = Bars::new(common);
     let mut diff = compare(&old, &new, &bars)?;
     if let Some(file) = &file {
-        let answers = args.answers([&old, &new], file, &ks, qrels.is_some(), &bars, common)?;
+        let answers = args.answers([&old, &new], file, &ks, qrels.is_some(), &bars)?;
         if let Some(qrels) = &qrels {
             diff.measures = compare_quality(&answers, qrels, &measures, TRIALS, SEED)?;
         }
@@ -111,6 +111,8 @@ pub fn run(args: &DiffArgs, common: &Common) -> Result<ExitCode> {
     }
     bars.finish();
     let failed = gate.map_or_else(Vec::new, |gate| gate.failed(&diff.values()));
+    super::warn(file.as_ref().map_or(&[], |file| &file.notes));
+    super::warn(qrels.as_ref().and_then(regraded).as_slice());
     show(args, &diff, &failed, file.as_ref(), html, common)?;
     for failed in &failed {
         crate::cli::tell!("failed: {failed}");
@@ -142,15 +144,14 @@ impl DiffArgs {
         ks: &[usize],
         rankings: bool,
         bars: &Bars<'_>,
-        common: &Common,
     ) -> Result<Answers> {
         let mut queries = Vec::with_capacity(2);
         for (side, index) in indexes.into_iter().enumerate() {
             let model = self.query_model.get(side).or(self.query_model.last());
             let builder =
                 QueryBuilder::load(index, model.map(PathBuf::as_path), self.hybrid_weight)?;
-            if let Some(warning) = builder.other_model_warning().filter(|_| !common.quiet) {
-                crate::cli::tell!("warning: {}: {warning}", index.path().display());
+            if let Some(warning) = builder.other_model_warning() {
+                bars.warn(&[format!("{}: {warning}", index.path().display())]);
             }
             queries.push(builder.prepare(file, self.query_scale)?);
         }

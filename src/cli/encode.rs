@@ -157,7 +157,7 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
         return Ok(stop.exit_code());
     }
     let report = report?;
-    super::notes(common, &notes.all());
+    super::warn(&notes.all());
     print(&report, started.elapsed(), args, common)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -313,14 +313,14 @@ fn print(
         });
         out!("{json}");
     }
-    if common.quiet {
-        return Ok(());
-    }
     if totals.empty == totals.documents && totals.documents > 0 {
         crate::cli::tell!(
             "warning: every document is empty: no text has a term with a weight above 0 or \
              --min-weight; are these weights (and texts) the right ones?"
         );
+    }
+    if common.quiet {
+        return Ok(());
     }
     for error in &report.skipped {
         crate::cli::tell!("skipped: {}", super::said(error));

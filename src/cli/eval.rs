@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
+use super::common::regraded;
 use super::{Common, count};
 use crate::error::Error;
 use crate::error::Result;
@@ -95,12 +96,8 @@ pub fn run(args: &EvalArgs, common: &Common) -> Result<ExitCode> {
         as_text(&results, &measures, args.per_query) + &comparisons_text(&compared)
     };
     super::print(&text)?;
+    super::warn(regraded(&qrels).as_slice());
     if !common.quiet {
-        if qrels.regraded() > 0 {
-            let (file, n) = (args.qrels.display(), qrels.regraded());
-            let changes = count(n as u64, "judgement changes", "judgements change");
-            crate::cli::tell!("{file}: {changes} an earlier grade; the last one counts");
-        }
         results.iter().for_each(|(name, result)| warn(name, result, args.complete));
     }
     Ok(ExitCode::SUCCESS)

@@ -34,6 +34,6 @@ mod stop;
 pub mod synth;
 pub mod verify;
 
-pub use common::{Common, exit, human_bytes, notes, parse, print, say};
+pub use common::{Common, exit, human_bytes, parse, print, say, warn};
 pub(crate) use common::{columns, count, model_not_needed, out, said, tell};
 pub use progress::{Bar, progress, waiting};

@@ -172,7 +172,7 @@ fn steps(phase: &str) -> &'static str {
         | "writing" => " documents",
         "merging" => " lists",
         "packing" => " terms",
-        "measuring" | "searching" => " queries",
+        "encoding" | "measuring" | "searching" => " queries",
         _ => "",
     }
 }
@@ -232,11 +232,11 @@ impl<'a> Bars<'a> {
         *lock(&self.bar) = Bar::Hidden;
     }
 
-    /// Says what is to be said of lines that were read otherwise than they may be meant.
-    pub fn notes(&self, notes: &[String]) {
+    /// Warns, beside the bar.
+    pub fn warn(&self, warnings: &[String]) {
         match &*lock(&self.bar) {
-            Bar::Drawn(bar) => bar.suspend(|| super::notes(self.common, notes)),
-            Bar::Hidden | Bar::Lines(_) => super::notes(self.common, notes),
+            Bar::Drawn(bar) => bar.suspend(|| super::warn(warnings)),
+            Bar::Hidden | Bar::Lines(_) => super::warn(warnings),
         }
     }
 }
@@ -279,6 +279,8 @@ mod tests {
         ] {
             assert_eq!(line("encode", done, len, at(elapsed), rate), expected);
         }
+        let encoding = line("encoding", 60, 600, at(30), 2.0);
+        assert_eq!(encoding, "encoding: 60 of 600 queries, 2.0/s, 5 min left");
         assert_eq!(line("verifying", 0, 0, at(90), 0.0), "verifying: 90 s so far");
         let sending = line("sending", 3 << 20, 4 << 30, at(30), (2 << 20) as f64);
         assert_eq!(sending, "sending: 3.00 MiB of 4.00 GiB, 2.00 MiB/s, 34 min left");

@@ -88,7 +88,9 @@ fn pool(paths: &[PathBuf]) -> Result<Pool> {
 }
 
 fn weighted_queries(path: &Path) -> Result<Vec<Vec<(String, u32)>>> {
-    let queries = integer_weights(&read_queries(path, QueryKind::Auto)?, 100.0)?;
+    let file = read_queries(path, QueryKind::Auto)?;
+    let queries = integer_weights(&file, 100.0)?;
+    super::warn(&file.notes);
     if queries.iter().all(|q| q.terms.is_empty()) {
         return Err(Error::data(path, Place::File, "expected queries, found none"));
     }

@@ -285,12 +285,18 @@ fn parse_any(
     if raw.is_empty() {
         return Err(Error::data(path, Place::File, "expected at least one query, found none"));
     }
+    let asked = wishes.is_some();
     if let Some(wishes) = wishes {
         wishes.resize(raw.len(), Wishes::default());
     }
     let (path, notes) = (path.to_owned(), notes.all());
     let mut file = QueryFile { path, queries: raw, vectors: false, notes };
     if is_json == Some(false) && interpret(&mut file, kind)? == QueryKind::Text {
+        if asked && let Some(line) = line::with_tabs(&file.queries) {
+            let problem = "expected qid<TAB>query, found more tabs behind the first";
+            return Err(Error::data(&file.path, Place::Line(line), problem)
+                .hint("write spaces for those that are part of the text"));
+        }
         file.notes.extend(tabs.all());
     }
     Ok(file)

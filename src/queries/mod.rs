@@ -328,8 +328,21 @@ impl QueryBuilder {
 
     /// Prepares every query of a file, one after another, each encoding timed.
     pub fn prepare(&self, file: &QueryFile, scale: f64) -> Result<Vec<Prepared>> {
+        self.prepare_counted(file, scale, || {})
+    }
+
+    /// As [`prepare`](Self::prepare), with a call of `done` behind each query.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub fn prepare_counted(
+        &self,
+        file: &QueryFile,
+        scale: f64,
+        done: impl Fn(),
+    ) -> Result<Vec<Prepared>> {
         let prepare = self.preparing(file, scale)?;
-        file.queries.iter().map(prepare).collect()
+        file.queries.iter().map(|query| prepare(query).inspect(|_| done())).collect()
     }
 
     /// As [`prepare`](Self::prepare), on the threads of the caller's pool: encoding takes the

@@ -37,7 +37,6 @@ pub fn run(
     let indexes =
         suite.rows.iter().map(|row| Index::open(&row.index)).collect::<Result<Vec<_>>>()?;
     let files = suite.rows.iter().map(|row| Files::of(row, inputs)).collect::<Result<Vec<_>>>()?;
-    progress.begin("encoding", suite.rows.len() as u64);
     let mut systems = Vec::with_capacity(suite.rows.len());
     for ((row, index), Files { queries, qrels }) in suite.rows.iter().zip(&indexes).zip(files) {
         let how = QuerySide {
@@ -47,9 +46,9 @@ pub fn run(
             runs: suite.runs,
             cpu,
         };
-        let subject = Subject::encode(row.name.clone(), index, &queries, &how)?;
+        progress.begin("encoding", how.steps(&queries));
+        let subject = Subject::encode(row.name.clone(), index, &queries, &how, progress)?;
         systems.push((subject, row, qrels));
-        progress.advance(1);
     }
     let cases: Vec<Case<'_>> = systems
         .iter()

@@ -76,7 +76,7 @@ fn open_texts(
     let vectors = vectors.unwrap_or_default();
     let (notes, params) = (texts.notes().clone(), args.bm25_args.params());
     let (source, kind) = analysed(texts, params, &vectors, options, tmp, CorpusReader::done)?;
-    bars.notes(&notes.all());
+    bars.warn(&notes.all());
     Ok((Box::new(source), kind))
 }
 

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use super::progress::Bar;
-use super::{Common, progress, waiting};
+use super::{Common, progress};
 use crate::error::{Error, Result};
 use crate::eval::RunWriter;
 use crate::index::Index;
@@ -54,14 +54,12 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
         (None, Some(question)) => asked(&index, &side, &question, args.query_kind)?,
         (file, _) => file.ok_or_else(|| Error::Internal("nothing is asked".into()))?,
     };
-    if !common.quiet {
-        notes(&index, &side, args);
-    }
+    notes(&index, &side, args, common);
     let bar = match file.queries.len() {
         1 => Bar::Hidden,
-        _ => waiting(common, "encoding"),
+        n => progress(common, "encoding", n as u64),
     };
-    let queries = side.prepare(&file, args.query_scale)?;
+    let queries = side.prepare_counted(&file, args.query_scale, || bar.inc(1))?;
     bar.finish();
 
     // Results that scroll past show enough.
@@ -90,7 +88,10 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
         Ok(())
     })?;
     bar.finish();
-    super::notes(common, &file.notes);
+    super::warn(&file.notes);
+    if let Some(texts) = &texts {
+        super::warn(texts.notes());
+    }
     let asked = queries.iter().map(|q| &q.query);
     let answered = Answered {
         picked: args.algorithm.picked(&index, asked, args.k(), &approximation),
@@ -136,11 +137,9 @@ fn asked(index: &Index, side: &QueryBuilder, question: &str, kind: QueryKind) ->
 }
 
 /// What is good to know before the answers.
-fn notes(index: &Index, side: &QueryBuilder, args: &SearchArgs) {
-    if let Some(note) = side.other_model_warning() {
-        crate::cli::tell!("warning: {note}");
-    }
-    if args.query_model.is_some() && QueryBuilder::needs_no_model(index) {
+fn notes(index: &Index, side: &QueryBuilder, args: &SearchArgs, common: &Common) {
+    super::warn(side.other_model_warning().as_slice());
+    if !common.quiet && args.query_model.is_some() && QueryBuilder::needs_no_model(index) {
         super::model_not_needed(index);
     }
 }

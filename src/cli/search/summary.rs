@@ -60,11 +60,11 @@ pub(super) fn print(
     if common.json {
         out!("{}", json(args, answered, &totals, queries.len()));
     }
-    if common.quiet {
-        return Ok(());
-    }
     for warning in [&answered.no_terms, &answered.no_texts].into_iter().flatten() {
         crate::cli::tell!("warning: {warning}");
+    }
+    if common.quiet {
+        return Ok(());
     }
     crate::cli::tell!(
         "{}: {} ({}), {}{} at k = {}: {:.1} µs a query, {:.1} µs to encode; {}, {} of weight 0",

@@ -16,12 +16,14 @@ pub(super) struct Texts {
     found: HashMap<String, String>,
     asked: usize,
     missing: usize,
+    /// Of the longest reading, and its records.
+    notes: (u64, Vec<String>),
 }
 
 impl Texts {
     pub(super) fn of(path: &Path, fields: Option<&Fields>) -> Self {
         let (path, fields) = (path.to_owned(), fields.cloned());
-        Texts { path, fields, found: HashMap::new(), asked: 0, missing: 0 }
+        Texts { path, fields, found: HashMap::new(), asked: 0, missing: 0, notes: (0, Vec::new()) }
     }
 
     /// Looks up the texts of these documents, in place of those before: memory is that of
@@ -40,12 +42,20 @@ impl Texts {
             }
         }
         self.missing += wanted.len();
+        if records.records() > self.notes.0 {
+            self.notes = (records.records(), records.notes().all());
+        }
         Ok(())
     }
 
     /// The text of a document, as one line.
     pub(super) fn get(&self, id: &str) -> &str {
         self.found.get(id).map_or("(no text of this id)", |text| text)
+    }
+
+    /// What is to be said of lines that were read.
+    pub(super) fn notes(&self) -> &[String] {
+        &self.notes.1
     }
 
     /// What to tell about documents that the collection does not have.

@@ -1,5 +1,6 @@
 //! A query file's lines of text: `qid<TAB>query`, or PISA's `qid:query`.
 
+use super::{QueryBody, QueryInput};
 use crate::corpus::{is_header, trim_id};
 
 /// What stands between a query's id and the query; the first line of a file decides, as a line
@@ -54,6 +55,14 @@ impl Separator {
 fn is_no_id(id: &str) -> bool {
     let odd = |c: char| c.is_whitespace() || "\"'`“”„«»()[]{}<>,;!?".contains(c);
     id.contains(odd)
+}
+
+/// The line of the first text that has tabs in it: nobody reads what else could be said of it where a
+/// request is answered.
+pub(super) fn with_tabs(queries: &[QueryInput]) -> Option<u64> {
+    let tabs =
+        |query: &&QueryInput| matches!(&query.body, QueryBody::Text(text) if text.contains('\t'));
+    queries.iter().find(tabs).map(|query| query.line)
 }
 
 /// Whether a first line begins a JSON array; the id of a text query may begin with a bracket, too.

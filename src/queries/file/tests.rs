@@ -98,6 +98,17 @@ fn an_array_a_piece_of_text_and_names_of_columns_are_no_queries() {
 }
 
 #[test]
+fn more_tabs_are_noted_in_a_file_and_refused_in_a_request() {
+    let lines = "q1\ta\nq2\tb\tc\n";
+    assert!(read("q", lines, QueryKind::Auto).unwrap().notes[0].contains("q:2: more than one tab"));
+    let asked = |text: &str, kind| parse_request(Path::new("q"), text.into(), kind);
+    let message = asked(lines, QueryKind::Auto).unwrap_err().to_string();
+    assert!(message.starts_with("q:2: expected qid<TAB>query, found more tabs"), "{message}");
+    assert!(asked("q1\ta:1\tb:2\n", QueryKind::Auto).is_ok(), "between weighted tokens");
+    assert!(asked("{\"id\":1,\"text\":\"a\\tb\"}", QueryKind::Auto).is_ok());
+}
+
+#[test]
 fn old_line_ends_and_unseen_characters_are_refused() {
     for lines in ["q1\tcold water\rq2\twarm air\r", "q1:a\rq2:b\r"] {
         let message = read("q", lines, QueryKind::Auto).unwrap_err();

@@ -76,16 +76,16 @@ fn padding_behind_a_packed_file_is_none_of_it_and_other_bytes_are_counted() {
 }
 
 #[test]
-fn header_rows_and_tabs_in_texts_are_noted_once_and_nothing_is_lost() {
+fn header_rows_and_tabs_in_texts_are_said_once_also_when_quiet_and_nothing_is_lost() {
     let shop = Folder::new();
     shop.file("t.tsv", "id\ttext\nd1\tthe manual says: \tpress the walrus key\n\u{feff}d2\tred\n");
     let (_, said) = shop.succeeds("build --bm25 --input t.tsv --output out.spx");
-    let notes: Vec<&str> = said.lines().filter(|line| line.starts_with("note: ")).collect();
+    let warnings: Vec<&str> = said.lines().filter(|line| line.starts_with("warning: ")).collect();
     assert_eq!(
-        notes,
+        warnings,
         [
-            "note: t.tsv:1: taken for a header row (names of columns) and left out",
-            "note: t.tsv:2: more than one tab; all behind the first tab is text, tabs counting as \
+            "warning: t.tsv:1: taken for a header row (names of columns) and left out",
+            "warning: t.tsv:2: more than one tab; all behind the first tab is text, tabs counting as \
              spaces",
         ]
     );
@@ -94,9 +94,13 @@ fn header_rows_and_tabs_in_texts_are_noted_once_and_nothing_is_lost() {
     let output = shop.run(QUERY, search);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "q1\td1\t1\n");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(said.matches("note: ").count(), 2, "{said}");
+    assert_eq!(said.matches("warning: ").count(), 2, "{said}");
     let quiet = shop.run(QUERY, &format!("{search} --quiet"));
-    assert_eq!(String::from_utf8_lossy(&quiet.stderr), "");
+    let warnings: Vec<&str> = said.lines().filter(|line| line.starts_with("warning: ")).collect();
+    let quiet = String::from_utf8_lossy(&quiet.stderr).into_owned();
+    assert_eq!(quiet.lines().collect::<Vec<_>>(), warnings, "warnings are no summary");
+    let (_, said) = shop.succeeds("diff out.spx out.spx --queries q.tsv --quiet");
+    assert_eq!(said, quiet);
     shop.file("mac.tsv", "d1\tcold water\rd2\twarm air\r");
     let build = "build --bm25 --input mac.tsv --output mac.spx";
     shop.refuses(SPLINDEX, build, &["mac.tsv:1: expected one record a line", "tr '\\r' '\\n'"]);
