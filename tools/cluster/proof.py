@@ -9,11 +9,14 @@
 
 Every step leaves its result in DIR/results.json and is not done again: a run that was stopped goes on.
 `--kills` kills one of its own workers (an actor, a task) now and then, at random moments, by SIGKILL, while
-Ray encodes and builds. Needs splindex and ray[data,serve]; loopback only, no dashboard, no telemetry.
+Ray encodes and builds. Needs splindex and ray[data,serve]. No dashboard, no telemetry; loopback, but for several nodes, which Ray
+puts at the machine's own address behind a token.
 """
 
 import argparse
+import atexit
 import json
+import logging
 import os
 import random
 import signal
@@ -60,18 +63,21 @@ class Steps:
 
 def start(nodes):
     """A cluster: one node, or several with processes of their own, that share the CPUs of this machine."""
+    logging.getLogger("ray").setLevel(logging.ERROR)
     quiet = {"include_dashboard": False, "object_store_memory": 400 << 20}
     if nodes == 1:
-        ray.init(logging_level="error", log_to_driver=False, _node_ip_address="127.0.0.1", **quiet)
+        ray.init("local", logging_level="error", log_to_driver=False, _node_ip_address="127.0.0.1", **quiet)
     else:
         from ray.cluster_utils import Cluster
 
         cpus = max(1, (os.cpu_count() or 1) // nodes)
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": cpus, **quiet})
+        node = {"num_cpus": cpus, "object_store_memory": 400 << 20}
+        cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **node})
         for _ in range(nodes - 1):
-            cluster.add_node(num_cpus=cpus, object_store_memory=400 << 20)
+            cluster.add_node(**node)
         ray.init(address=cluster.address, logging_level="error", log_to_driver=False)
         cluster.wait_for_nodes()
+        atexit.register(cluster.shutdown)
     ray.data.DataContext.get_current().enable_progress_bars = False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -113,6 +114,12 @@ def blocks(
 def _entry(entry: Any) -> tuple[Any, Any]:
     # A pair up to Ray 2.5x, an object with names since.
     return (entry.ref, entry.metadata) if hasattr(entry, "ref") else (entry[0], entry[1])
+
+
+def anywhere(place: Any) -> str:
+    """A path as other nodes find it; hub ids and URLs stay."""
+    path: str = os.fspath(place)
+    return os.path.abspath(path) if os.path.exists(path) or path.startswith((".", "/")) else path
 
 
 def unwrapped(error: BaseException) -> BaseException:

@@ -16,7 +16,7 @@ from .. import _engine, _progress
 from .._build import StrPath, _bm25, _settings
 from .._errors import DataError, SettingError
 from .._progress import Progress
-from ._blocks import Columns, bad_row, blocks, digest, in_order, unwrapped
+from ._blocks import Columns, anywhere, bad_row, blocks, digest, in_order, unwrapped
 from ._encode import Encoded, _most, _write, hashed
 from ._points import reached
 
@@ -131,12 +131,17 @@ def build(
         release = None
         if publish is not None:
             paths = [str(folder / name) for name in names]
-            model = None if query_model is None else os.fspath(query_model)
-            release = tasks.publish(paths, publish, model, pointer, keep, note)
+            model = None if query_model is None else anywhere(query_model)
+            release = tasks.publish(paths, _place(publish), model, pointer, keep, note)
     finally:
         _progress.close(show)
     avgdl = read.avgdl if read else None
     return Built(str(folder), names, documents, content_id, avgdl, release, built, count - built)
+
+
+def _place(uri: str) -> str:
+    """A store of releases, as other nodes find it."""
+    return uri if "://" in uri else os.path.abspath(uri)
 
 
 def _parts(parts: int | None, documents: int) -> int:

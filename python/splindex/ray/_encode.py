@@ -18,7 +18,7 @@ from .. import _engine, _inputs, _progress
 from .._build import StrPath
 from .._errors import DataError, Error, SettingError
 from .._progress import Progress
-from ._blocks import Columns, bad_row, blocks, digest, in_order, unwrapped
+from ._blocks import Columns, anywhere, bad_row, blocks, digest, in_order, unwrapped
 from ._points import reached
 
 #: What `encode` writes when all shards are there.
@@ -144,6 +144,7 @@ def encode(
             "gives the vectors that are stored",
             setting="encoder",
         )
+    model = anywhere(model)
     folder = Path(output).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     _plan(folder, _settings(model, encoder, columns, rows, max_length, top, min_weight, weights))
@@ -151,7 +152,7 @@ def encode(
     try:
         shards, skipped = _survey(dataset, rows, columns, show)
         store: dict[str, Any] = {"top": top, "min_weight": min_weight, "weights": weights}
-        store["reuse"] = [os.fspath(path) for path in reuse]
+        store["reuse"] = [anywhere(path) for path in reuse]
         work = _Work(folder, model, encoder, threads, max_length, store, columns)
         missing = [shard for shard in shards if not (folder / shard.name).exists()]
         made, passes = 0, 0

@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from ._points import reached
 
 #: Releases that a node keeps: the one that is served, the one before, and the next.
 KEPT = 3
+#: Seconds after which another one goes.
+UNUSED = 3600
 
 
 def cache_folder(uri: str, cache: str | None) -> Path:
@@ -34,11 +37,17 @@ def fetched(uri: str, release: str, names: list[str], cache: str | None) -> Path
     folder = cache_folder(uri, cache) / release
     folder.mkdir(parents=True, exist_ok=True)
     _engine.fetch_files(uri, release, names, folder)
-    # Their names begin with their times. Who has mapped one that goes keeps it.
-    for old in sorted(folder.parent.iterdir())[:-KEPT]:
-        if old.name != release:
-            shutil.rmtree(old, ignore_errors=True)
+    os.utime(folder)
+    _forget(folder.parent)
     return folder
+
+
+def _forget(cache: Path) -> None:
+    """Removes releases that were not opened for long. Who has mapped one keeps what it has mapped."""
+    used = sorted((folder.stat().st_mtime, folder) for folder in cache.iterdir())
+    for opened, folder in used[:-KEPT]:
+        if opened < time.time() - UNUSED:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def part_names(manifest: dict[str, Any]) -> list[str]:

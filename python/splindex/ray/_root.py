@@ -122,7 +122,6 @@ class Root:
         self.replica = serve.get_replica_context().replica_id.unique_id
         self.rolling = asyncio.Lock()
         self.failure: str | None = None
-        self.changed = False
         if settings.follow:
             self.following = asyncio.get_running_loop().create_task(self._follow(settings.follow))
         from ._http import Http
@@ -220,17 +219,17 @@ class Root:
             loop = asyncio.get_running_loop()
             read = lambda: _engine.release(self.settings.uri, self.settings.pointer)[0]  # noqa: E731
             release = await loop.run_in_executor(self.pool, read)
-            await self.take(release)
+            swapped = await self.take(release)
             if self.settings.roots > 1:
                 own: Any = serve.get_deployment_handle("root", self.settings.name)
                 await _everyone(own.adopt, release, self.settings.roots, self.settings.load_time)
-            return ("swapped" if self.changed else "unchanged"), release
+            return ("swapped" if swapped else "unchanged"), release
 
-    async def take(self, release: str) -> None:
-        """Serves a release as soon as every replica of every partition has it."""
-        self.changed = release != self.generation.release
-        if not self.changed:
-            return
+    async def take(self, release: str) -> bool:
+        """Serves a release as soon as every replica of every partition has it; whether it is another."""
+        if release == self.generation.release:
+            self.failure = None
+            return False
         loop = asyncio.get_running_loop()
         try:
             # What cannot be opened here moves nobody.
@@ -245,6 +244,7 @@ class Root:
             self.failure = str(error)
             raise
         self.generation, self.failure = generation, None
+        return True
 
     async def adopt(self, release: str) -> tuple[str, bool, str | None]:
         """As `Partition.prepare`, of a root."""

@@ -13,6 +13,7 @@ from ray import serve as _serve
 from .. import _engine
 from .._errors import SettingError
 from ._blocks import unwrapped
+from ._build import _place
 from ._partition import Partition
 from ._root import Answer, PartitionError, Root, Settings
 
@@ -69,6 +70,7 @@ def serve(
     for setting, value in {"replicas": replicas, "roots": roots, "threads": threads}.items():
         if value < 1:
             raise SettingError(f"`{setting}` must be 1 or more, found {value}", setting=setting)
+    uri = _place(uri)
     parts = len(json.loads(_engine.release(uri, pointer)[1])["parts"])
     groups = partitions or parts
     settings = Settings(

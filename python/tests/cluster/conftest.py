@@ -76,7 +76,8 @@ def at(points):
 def start(**options):
     # Ray warns of what it will do in later versions.
     warnings.simplefilter("ignore")
-    ray.init(include_dashboard=False, logging_level="error", log_to_driver=False,
+    # Never one that somebody else has started.
+    ray.init("local", include_dashboard=False, logging_level="error", log_to_driver=False,
              object_store_memory=150 << 20, **options)  # fmt: skip
     ray.data.DataContext.get_current().enable_progress_bars = False
 

@@ -1,4 +1,7 @@
-"""Two nodes, each with processes of its own: raylet, workers, object store."""
+"""Two nodes, each with processes of its own: raylet, workers, object store.
+
+Ray lets nodes find each other at the machine's own address, not on loopback; its token keeps others out.
+"""
 
 import threading
 import time
@@ -16,9 +19,9 @@ import splindex.ray
 def nodes(points):
     """A cluster of two nodes of one CPU each."""
     memory = 120 << 20
-    head = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": memory}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    second = cluster.add_node(num_cpus=1, object_store_memory=memory)
+    node = {"num_cpus": 1, "object_store_memory": memory}
+    cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **node})
+    second = cluster.add_node(**node)
     ray.init(address=cluster.address, logging_level="error", log_to_driver=False)
     cluster.wait_for_nodes()
     ray.data.DataContext.get_current().enable_progress_bars = False
