@@ -13,6 +13,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Settings that messages name, sorted: as methods and fields of the library, flags of the
 /// programs (with `-` for `_`) and keywords of bindings are called.
 pub const SETTINGS: &[&str] = &[
+    "attribute_fields",
+    "attributes",
     "avgdl",
     "b",
     "bits",

@@ -96,6 +96,7 @@ pub mod synth;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod table;
+mod timestamp;
 mod varint;
 pub mod vectors;
 

@@ -23,6 +23,8 @@ pub(super) struct Assembly<'a> {
     /// NAMES up to the ids, and the ids.
     pub(super) names: [&'a [u8]; 2],
     pub(super) order: Option<&'a [u32]>,
+    /// ATTRIBUTES; empty if there is none.
+    pub(super) attributes: &'a [u8],
     pub(super) provenance: Provenance,
 }
 
@@ -66,7 +68,7 @@ fn write_to<L: PostingLists>(
     held: u64,
     progress: &dyn Progress,
 ) -> Result<Written> {
-    let Assembly { meta, keys, names, order, provenance } = assembly;
+    let Assembly { meta, keys, names, order, attributes, provenance } = assembly;
     let mut writer = IndexWriter::new(out, name)?;
     let documents = meta.documents as u32;
     let packed = pack::write_lists(&mut writer, &mut lists, options, documents, held, progress)?;
@@ -92,6 +94,9 @@ fn write_to<L: PostingLists>(
     writer.end()?;
     if let Some(order) = order {
         writer.section(SectionKind::Order, order.as_bytes())?;
+    }
+    if !attributes.is_empty() {
+        writer.section(SectionKind::Attributes, attributes)?;
     }
     writer.section(SectionKind::Meta, &meta.encode()?)?;
     let provenance =

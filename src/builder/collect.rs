@@ -7,7 +7,7 @@ use super::estimate::{Estimate, Growth, READ_BUFFERS, admit};
 use super::impacts::{FieldImpacts, Impacts};
 use super::joined::{Interned, Second, key};
 use super::spool::Spool;
-use super::{BuildOptions, Scale, pack};
+use super::{AttributeReport, BuildOptions, Scale, pack};
 use crate::error::{Error, Result};
 use crate::format::Pruning;
 use crate::format::names::NameTable;
@@ -28,6 +28,8 @@ pub struct Collection {
     /// Postings before pruning.
     postings: u64,
     growth: Growth,
+    /// The section ATTRIBUTES, and what was read for it.
+    attributes: (Vec<u8>, AttributeReport),
 }
 
 /// Weights are kept as they are until the scale is known.
@@ -52,6 +54,7 @@ impl Collection {
             zero_weights: 0,
             postings: 0,
             growth: Growth::default(),
+            attributes: Default::default(),
         }
     }
 
@@ -337,7 +340,21 @@ impl Collection {
 
     /// Bytes that stay until the build ends; see [`Estimate::held`].
     pub(super) fn held(&self) -> u64 {
-        self.estimate(0).held()
+        self.estimate(0).held() + self.attributes.0.len() as u64
+    }
+
+    pub(super) fn set_attributes(&mut self, section: Vec<u8>, report: AttributeReport) {
+        self.attributes = (section, report);
+    }
+
+    /// The section ATTRIBUTES; empty if there is none.
+    pub(super) fn attributes(&self) -> &[u8] {
+        &self.attributes.0
+    }
+
+    /// What [`read_attributes`](Self::read_attributes) found.
+    pub fn attribute_report(&self) -> &AttributeReport {
+        &self.attributes.1
     }
 
     /// What has been read, or all there is. The longest list is not known before the end.

@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use super::assemble::Target;
 use super::inputs::{check_shard, input_names, shard_meta, texts_of};
-use super::{BuildOptions, BuildReport, Collection, Memory, Scale, analysed, build_to};
+use super::{
+    AttributeSource, BuildOptions, BuildReport, Collection, Memory, Scale, analysed, build_to,
+};
 use crate::bm25::{Bm25Params, Bm25Source};
-use crate::corpus::TextRecord;
+use crate::corpus::{AttributeRecord, AttributeValue, TextRecord};
 use crate::error::{Error, Place, Result};
 use crate::format::{Codec, FieldKind, Provenance, Pruning};
 use crate::index::Index;
@@ -74,6 +76,7 @@ pub struct Builder {
     shard: Option<Shard>,
     texts_of_shard: bool,
     tmp: Option<PathBuf>,
+    attributes: Vec<AttributeSource>,
     progress: Arc<dyn Progress + Send>,
 }
 
@@ -94,6 +97,7 @@ impl Builder {
             shard: None,
             texts_of_shard: false,
             tmp: None,
+            attributes: Vec::new(),
             progress: Arc::new(Silent),
         }
     }
@@ -173,6 +177,42 @@ impl Builder {
         self
     }
 
+    /// Attributes of documents, which filters ask for: an id and its values by key
+    /// (docs/filters.md). Ids that no document has are counted and left out.
+    ///
+    /// ```
+    /// # use splindex::Builder;
+    /// let index = Builder::new()
+    ///     .attributes([("d1", [("lang", "en")]), ("d2", [("lang", "de")])])
+    ///     .vectors([("d1", [("whale", 2.0)]), ("d2", [("whale", 1.2)])])?
+    ///     .index()?;
+    /// assert_eq!(index.attributes().unwrap().find("lang").unwrap().values, 2);
+    /// # Ok::<(), splindex::Error>(())
+    /// ```
+    pub fn attributes<Id, Key, Value, Values>(
+        self,
+        records: impl IntoIterator<Item = (Id, Values)>,
+    ) -> Self
+    where
+        Id: Into<String>,
+        Key: Into<String>,
+        Value: Into<AttributeValue>,
+        Values: IntoIterator<Item = (Key, Value)>,
+    {
+        let record = |(id, values): (Id, Values)| AttributeRecord {
+            id: id.into(),
+            values: values.into_iter().map(|(k, v)| (k.into(), v.into())).collect(),
+        };
+        let records = records.into_iter().map(record).collect();
+        self.attribute_sources([AttributeSource::Records(Arc::new(records))])
+    }
+
+    /// As [`attributes`](Self::attributes), of files or of fields of the documents' own.
+    pub fn attribute_sources(mut self, more: impl IntoIterator<Item = AttributeSource>) -> Self {
+        self.attributes.extend(more);
+        self
+    }
+
     /// What to record of the origin.
     pub fn provenance(mut self, provenance: Provenance) -> Self {
         self.options.provenance = provenance;
@@ -243,7 +283,7 @@ impl Builder {
     ) -> Result<Loaded> {
         let tmp = self.tmp_or_default()?;
         let collection = Collection::read(sources, &self.options, &tmp, &*self.progress)?;
-        Ok(Loaded { builder: self, collection })
+        self.loaded(collection)
     }
 
     /// Opens files of vectors, or stores, as `splindex build --input` does, and notes what an
@@ -353,6 +393,11 @@ impl Builder {
         let second: (&Path, &mut dyn VectorSource) = (Path::new(TEXTS), &mut source);
         let (options, progress) = (&self.options, &*self.progress);
         let collection = Collection::read_hybrid(sources, second, options, &tmp, progress)?;
+        self.loaded(collection)
+    }
+
+    fn loaded(self, mut collection: Collection) -> Result<Loaded> {
+        collection.read_attributes(&self.attributes, &self.options, &*self.progress)?;
         Ok(Loaded { builder: self, collection })
     }
 

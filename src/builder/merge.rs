@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::assemble::{self, Assembly, Target};
+use super::attributes;
 use super::bisected::Bisected;
 use super::pack::{self, EachList, PostingLists};
 use super::renumber::{Gathered, Renumber};
@@ -81,7 +82,9 @@ pub fn merge(
     let head = names.encode().map_err(|pair| repeated(&indexes, &names, pair))?;
     let mut lists = Union::new(&indexes, documents as u32);
     let terms = lists.keys.len() as u64;
+    let attributes = attributes::merged(&indexes, memory, 24 * documents)?;
     let held = 24 * documents
+        + attributes.as_ref().map_or(0, |section| section.len() as u64)
         + names.bytes().len() as u64
         + terms * (80 + 4 * indexes.len() as u64)
         + 8 * documents;
@@ -104,6 +107,7 @@ pub fn merge(
         keys: std::mem::take(&mut lists.keys),
         names: [&head, names.bytes()],
         order: order.as_deref(),
+        attributes: attributes.as_deref().unwrap_or_default(),
         provenance: provenance(&indexes),
     };
     let written = assemble::write(assembly, lists, &options, Target::File(target), held, progress)?;

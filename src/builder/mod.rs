@@ -10,6 +10,7 @@
 //! threads there are, never shows in the bytes that come out.
 
 mod assemble;
+mod attributes;
 mod bisected;
 mod collect;
 mod estimate;
@@ -27,6 +28,7 @@ mod spool;
 mod summary;
 mod texts;
 
+pub use attributes::{AttributeReport, AttributeSource};
 pub use bisected::{Bisected, check_earlier};
 pub use collect::Collection;
 pub use front::{Builder, Loaded, Order};
@@ -122,6 +124,8 @@ pub struct BuildReport {
     pub empty_documents: u64,
     /// Weights that were zero and dropped.
     pub zero_weights: u64,
+    /// What was read of attributes.
+    pub attributes: AttributeReport,
     /// Postings that pruning left out.
     pub pruned: u64,
     /// Bytes of documents and of runs that went to temporary files.
@@ -261,6 +265,7 @@ impl Prepared {
             written: Written { content_id: [0; 16], file_len: 0, list_bytes: 0 },
             empty_documents: impacts.empty_documents,
             zero_weights: collection.zero_weights(),
+            attributes: collection.attribute_report().clone(),
             pruned: impacts.pruned,
             spilled: [impacts.spool.on_disk(), inverted.on_disk()],
             seconds: [started.elapsed().as_secs_f64(), 0.0],
@@ -289,6 +294,7 @@ impl Prepared {
             keys: terms.iter().filter_map(key).collect(),
             names: [names, collection.names().bytes()],
             order,
+            attributes: collection.attributes(),
             provenance: options.provenance.clone(),
         };
         report.written = assemble::write(assembly, inverted, options, target, held, progress)?;

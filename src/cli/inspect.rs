@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{Common, count, human_bytes, out, waiting};
 use crate::error::{Error, Place, Result};
+use crate::format::attributes::{Key, Kind};
 use crate::format::terms::KTH;
 use crate::index::{Index, TermId};
 use crate::output::{OutputFile, refuse_inputs};
@@ -65,6 +66,7 @@ fn whole(index: &Index, common: &Common) -> Result<()> {
         let json = json!({
             "index": index.path(), "content_id": index.content_id(), "bytes": index.file_len(),
             "meta": meta, "provenance": index.provenance(),
+            "attributes": attributes(index),
             "sections": sections.iter().copied().collect::<std::collections::BTreeMap<_, _>>(),
         });
         out!("{json}");
@@ -97,12 +99,39 @@ fn whole(index: &Index, common: &Common) -> Result<()> {
             out!("  {name:<18} {value}");
         }
     }
+    let keys = attributes(index);
+    if !keys.is_empty() {
+        out!("attributes");
+        for AttributeKey { key, kind, values, entries } in keys {
+            let (values, entries) =
+                (count(values, "value", "values"), count(entries, "entry", "entries"));
+            out!("  {key:<18} {kind}, {values}, {entries}");
+        }
+    }
     out!("sections");
     for (label, len) in sections {
         let share = len as f64 / meta.postings.max(1) as f64;
         out!("  {label:<14} {:>12}  {share:.3} bytes a posting", human_bytes(len));
     }
     Ok(())
+}
+
+#[derive(serde::Serialize)]
+struct AttributeKey {
+    key: String,
+    kind: Kind,
+    values: u64,
+    entries: u64,
+}
+
+fn attributes(index: &Index) -> Vec<AttributeKey> {
+    let key = |key: Key<'_>| AttributeKey {
+        key: key.name.to_owned(),
+        kind: key.kind,
+        values: key.values,
+        entries: key.entries,
+    };
+    index.attributes().iter().flat_map(|keys| keys.keys()).map(key).collect()
 }
 
 fn terms(index: &Index, token: &str, common: &Common) -> Result<()> {

@@ -9,6 +9,7 @@
 //! through [`open_input`], so that each may be packed or standard input; nothing here knows
 //! what a record is for.
 
+mod attributes;
 mod fields;
 mod header;
 mod ids;
@@ -20,6 +21,7 @@ mod reader;
 pub(crate) mod sniff;
 mod unpack;
 
+pub use attributes::{AttributeReader, AttributeRecord, AttributeValue};
 pub use fields::Fields;
 pub use ids::IdSet;
 pub use input::{BytesRead, STDIN, open_counted, open_input, total_bytes};

@@ -9,7 +9,7 @@ pub const MAGIC: [u8; 8] = [0x89, b'S', b'P', b'X', 0x0D, 0x0A, 0x1A, 0x0A];
 /// A reader refuses another major version and accepts a newer minor one.
 pub const MAJOR: u16 = 2;
 /// See [`MAJOR`].
-pub const MINOR: u16 = 0;
+pub const MINOR: u16 = 1;
 /// Reads as this number only on a machine of the same byte order.
 pub const ENDIAN_TAG: u32 = 0x0102_0304;
 /// Sections start at multiples of this; it is a cache line and an AVX-512 register.
@@ -163,6 +163,8 @@ section_kinds! {
     SkipBlocks = 16, "SKIP_BLOCKS";
     /// Where the pairs of each unit of 256 documents begin; with SKIP_BLOCKS.
     SkipRuns = 17, "SKIP_RUNS";
+    /// Attributes of documents, key by key; optional.
+    Attributes = 18, "ATTRIBUTES";
 }
 
 /// Bytes as people see them: how content ids are shown.

@@ -8,6 +8,7 @@ compile_error!(
     "splindex maps little-endian sections as they are; big-endian targets are unsupported"
 );
 
+pub mod attributes;
 // Byte layouts, for tests and benchmarks of this package: no promise is made of them.
 #[doc(hidden)]
 pub mod header;

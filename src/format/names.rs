@@ -47,13 +47,19 @@ impl NameTable {
         &self.bytes
     }
 
+    /// The ordinals in bytewise order of their ids.
+    pub fn sorted(&self) -> Vec<u32> {
+        let mut by_name: Vec<u32> = (0..self.len() as u32).collect();
+        by_name.par_sort_unstable_by_key(|&i| (self.get(i as usize), i));
+        by_name
+    }
+
     /// The section up to [`bytes`](Self::bytes).
     ///
     /// # Errors
     /// The first two ordinals that have the same id.
     pub fn encode(&self) -> Result<Vec<u8>, (u32, u32)> {
-        let mut by_name: Vec<u32> = (0..self.len() as u32).collect();
-        by_name.par_sort_unstable_by_key(|&i| (self.get(i as usize), i));
+        let by_name = self.sorted();
         for pair in by_name.windows(2) {
             if self.get(pair[0] as usize) == self.get(pair[1] as usize) {
                 return Err((pair[0], pair[1]));

@@ -24,6 +24,7 @@ use zerocopy::FromBytes;
 
 use crate::corpus::sniff;
 use crate::error::{Error, Place, Result};
+use crate::format::attributes::{self, Attributes};
 use crate::format::header::{MAGIC, SUMMARY, Section, hex};
 use crate::format::layout::{self, corrupt};
 use crate::format::lexicon::Lexicon;
@@ -157,6 +158,10 @@ impl Index {
             at(Names) as u64,
             self.opened.meta.documents,
         )?;
+        if !self.section(Attributes).is_empty() {
+            let (bytes, offset) = (self.section(Attributes), at(Attributes) as u64);
+            attributes::Attributes::parse(&self.opened.path, bytes, offset, self.documents())?;
+        }
         Ok(())
     }
 
@@ -253,6 +258,26 @@ impl Index {
             self.opened.meta.documents,
         )
         .expect("`open` checked the lengths of names")
+    }
+
+    /// Attributes of documents, if it was built with any.
+    pub fn attributes(&self) -> Option<Attributes<'_>> {
+        let section = Some(self.section(SectionKind::Attributes)).filter(|s| !s.is_empty())?;
+        let parsed = Attributes::parse(&self.opened.path, section, 0, self.documents());
+        Some(parsed.expect("`open` checked the lengths of attributes"))
+    }
+
+    /// Bytes of the attributes.
+    pub(crate) fn attribute_bytes(&self) -> u64 {
+        self.section(SectionKind::Attributes).len() as u64
+    }
+
+    /// The error for attributes whose bytes contradict the format.
+    pub(crate) fn damaged_attributes(&self, key: &str) -> Error {
+        let at = self.opened.layout.range(SectionKind::Attributes).map_or(0, |r| r.start as u64);
+        let problem = format!("the values of key {key:?} are damaged");
+        corrupt(&self.opened.path, SectionKind::Attributes.label(), at, problem)
+            .hint("run `splindex verify`, then copy or build the file again")
     }
 
     /// The external id of a document; empty where the section is damaged. An ordinal that no document has gives an empty id.

@@ -84,6 +84,8 @@ pub(super) fn structure(index: &Index) -> Vec<String> {
     }
     faults.extend(index.external_ids().fault().map(|f| format!("section NAMES: {f}")));
     faults.extend(order_fault(index));
+    let attributes = index.attributes().and_then(|attributes| attributes.fault());
+    faults.extend(attributes.map(|f| format!("section ATTRIBUTES: {f}")));
     let lists: Vec<(u64, Option<String>)> =
         (0..lexicon.len()).into_par_iter().map(|term| list_fault(index, term)).collect();
     faults.extend(count_fault(index, &lists));

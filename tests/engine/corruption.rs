@@ -5,9 +5,11 @@
 //! that is what these tests want. `verify` must see all of it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::random::Random;
-use splindex::builder::{BuildOptions, Collection, build};
+use splindex::builder::{AttributeSource, BuildOptions, Collection, build};
+use splindex::corpus::AttributeRecord;
 use splindex::format::{Codec, SectionKind};
 use splindex::index::{Index, Load};
 use splindex::progress::Silent;
@@ -32,6 +34,17 @@ fn collection() -> Collection {
             .collect();
         collection.push(&format!("d{d}"), vector).unwrap();
     }
+    let record = |d: u32| AttributeRecord {
+        id: format!("d{d}"),
+        values: vec![
+            ("site".into(), format!("s{}", d % 90).into()),
+            ("part".into(), format!("p{}", d / 9000).into()),
+            ("year".into(), i64::from(d * 7919 % 1000).into()),
+        ],
+    };
+    let records = (0..DOCUMENTS).map(record).collect();
+    let sources = [AttributeSource::Records(Arc::new(records))];
+    collection.read_attributes(&sources, &BuildOptions::default(), &Silent).unwrap();
     collection
 }
 

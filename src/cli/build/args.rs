@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::super::common::parse_shard;
 use crate::bm25::{AvgDl, Bm25Params, Stemmer, StopWords};
-use crate::builder::{BuildOptions, Memory, Scale};
+use crate::builder::{AttributeSource, BuildOptions, Memory, Scale};
 use crate::corpus::Fields;
+use crate::error::{Error, Result};
 use crate::format::{Codec, Pruning};
 use crate::vectors::sparse::Sidecars;
 use crate::vectors::store::Shard;
@@ -19,7 +20,9 @@ use crate::vectors::store::Shard;
   splindex build --input vectors --output big.spx --order bp --memory 8GiB --tmp /mnt/scratch
   splindex build --input today --output today.spx --order-from yesterday.spx
   splindex build --bm25 --input passages.tsv --output bm25.spx
-  splindex build --input vectors --hybrid-text passages.tsv --output hybrid.spx")]
+  splindex build --input vectors --hybrid-text passages.tsv --output hybrid.spx
+  splindex build --input vectors --attributes about.jsonl --output passages.spx
+  splindex build --bm25 --input docs.jsonl --attribute-fields lang,year --output docs.spx")]
 pub struct BuildArgs {
     /// Vectors: stores, JsonVectorCollection files or their folder, CIFF, .npz or .csr files;
     /// with --bm25, texts in TSV or JSON Lines
@@ -86,6 +89,13 @@ pub struct BuildArgs {
         conflicts_with = "bm25"
     )]
     pub(super) hybrid_text: Vec<PathBuf>,
+    /// Values of documents for filters (docs/filters.md): JSON Lines {"id": …, key: value, …}, or TSV of
+    /// id and key=value columns
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(super) attributes: Vec<PathBuf>,
+    /// The same from these fields of the input, or of the texts beside it, where that is JSON Lines
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(super) attribute_fields: Vec<String>,
     #[command(flatten)]
     pub(super) bm25_args: Bm25Args,
 }
@@ -144,6 +154,34 @@ impl BuildArgs {
     pub(super) fn sidecars(&self, tmp: &Path) -> Sidecars {
         let (ids, vocabulary) = (self.ids.clone(), self.vocabulary.clone());
         Sidecars { ids, vocabulary, tmp: Some(tmp.to_owned()) }
+    }
+}
+
+impl BuildArgs {
+    /// Where attributes come from: the files of them, then fields of the documents.
+    pub(super) fn attribute_sources(&self) -> Result<Vec<AttributeSource>> {
+        let mut sources: Vec<_> =
+            self.attributes.iter().cloned().map(AttributeSource::File).collect();
+        if self.attribute_fields.is_empty() {
+            return Ok(sources);
+        }
+        let lines = |path: &&PathBuf| {
+            let name = path.to_string_lossy().to_ascii_lowercase();
+            let name = name.trim_end_matches(".gz").trim_end_matches(".zst");
+            path.is_file() && [".jsonl", ".json", ".ndjson"].iter().any(|end| name.ends_with(end))
+        };
+        let before = sources.len();
+        for path in self.input.iter().chain(&self.hybrid_text).filter(lines) {
+            sources.push(AttributeSource::Fields(path.clone(), self.attribute_fields.clone()));
+        }
+        if sources.len() == before {
+            return Err(Error::Usage(
+                "`attribute_fields` needs documents in JSON Lines files (.jsonl), which are read a \
+                 second time; give other attributes as a file to `attributes`"
+                    .into(),
+            ));
+        }
+        Ok(sources)
     }
 }
 

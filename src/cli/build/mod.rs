@@ -25,7 +25,9 @@ use report::Seconds;
 /// Runs `splindex build`.
 pub fn run(args: &BuildArgs, common: &Common) -> Result<ExitCode> {
     common.init_threads()?;
-    let inputs: Vec<&PathBuf> = args.input.iter().chain(&args.hybrid_text).collect();
+    let texts = args.hybrid_text.iter().chain(&args.attributes);
+    let inputs: Vec<&PathBuf> = args.input.iter().chain(texts).collect();
+    let attributes = args.attribute_sources()?;
     refuse_inputs(&args.output, &inputs)?;
     check_output(&args.output)?;
     let started = Instant::now();
@@ -50,6 +52,7 @@ pub fn run(args: &BuildArgs, common: &Common) -> Result<ExitCode> {
     if collection.is_empty() {
         return Err(crate::corpus::empty_collection(&args.input));
     }
+    collection.read_attributes(&attributes, &options, &bars)?;
     let read = started.elapsed().as_secs_f64();
     options.provenance.order_from = earlier.as_ref().map(Index::content_id);
     let (order, gaps) = match &earlier {

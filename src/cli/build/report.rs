@@ -2,7 +2,7 @@
 
 use super::super::{Common, count, human_bytes, out};
 use super::args::BuildArgs;
-use crate::builder::BuildReport;
+use crate::builder::{AttributeReport, BuildReport};
 use crate::error::Result;
 use crate::format::FieldMeta;
 use crate::format::header::hex;
@@ -37,6 +37,7 @@ pub(super) fn print(
         );
     }
     print_rest(report);
+    print_attributes(&report.attributes);
     report.meta.fields.iter().for_each(print_field);
     Ok(())
 }
@@ -51,6 +52,7 @@ fn json(
         "index": args.output, "content_id": hex(&report.written.content_id),
         "bytes": report.written.file_len, "list_bytes": report.written.list_bytes,
         "meta": report.meta, "empty_documents": report.empty_documents,
+        "attributes": report.attributes,
         "zero_weights": report.zero_weights, "pruned": report.pruned, "log_gap": gaps,
         "spilled": {"documents": report.spilled[0], "runs": report.spilled[1]},
         "seconds": seconds.total,
@@ -97,6 +99,22 @@ fn print_rest(report: &BuildReport) {
     }
     if report.zero_weights > 0 {
         crate::cli::tell!("zero weights dropped: {}", report.zero_weights);
+    }
+}
+
+fn print_attributes(attributes: &AttributeReport) {
+    if attributes.keys > 0 {
+        crate::cli::tell!(
+            "attributes: {} of {}",
+            count(attributes.keys, "key", "keys"),
+            count(attributes.documents, "document", "documents"),
+        );
+    }
+    if let Some(first) = &attributes.first_unknown {
+        crate::cli::tell!(
+            "attributes left out: {} that no document has, the first {first:?}",
+            count(attributes.unknown, "id", "ids"),
+        );
     }
 }
 
