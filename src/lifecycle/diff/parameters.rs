@@ -42,6 +42,9 @@ fn facts(index: &Index) -> Map<String, Value> {
         "inputs": provenance.inputs, "model": provenance.model,
     });
     flatten("", &all, &mut facts);
+    for key in index.attributes().iter().flat_map(|attributes| attributes.keys()) {
+        facts.insert(format!("attributes.{}", key.name), json!(key.kind));
+    }
     for field in &meta.fields {
         let kind: Result<Value, _> = serde_json::to_value(&field.kind);
         flatten(field.kind.name(), &kind.unwrap_or_default(), &mut facts);
