@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 use splindex::bm25::total_length;
 use splindex::index::Summary;
-use splindex::queries::file::{QueryFile, QueryInput, QueryKind, one_query, parse_request};
+use splindex::queries::file::{QueryKind, one_query, parse_request};
 use splindex::queries::{Prepared, TEXT_SCALE, TextLimits, Tokens};
 use splindex::query::partial::merged;
 use splindex::vectors::store::{Kind, Plan, WeightFormat, write_source};
@@ -18,13 +18,12 @@ use crate::arrays::Matrix;
 use crate::build::{TextSource, Texts};
 use crate::encode::shard_of;
 use crate::error::{Raise, guarded};
-use crate::query::{asked, check};
+use crate::query::prepare;
 use crate::settings::Bm25Settings;
 use crate::work::Work;
 
-/// What errors call the body of a request, and a query of the caller's.
+/// What errors call the body of a request.
 const REQUEST: &str = "request";
-const QUERY: &str = "<query>";
 
 /// What queries must know of a collection whose parts lie elsewhere: `Collection.open(path)` of the
 /// summary in its release, or of its only index. Queries are made here once, for `Index._answer`
@@ -78,17 +77,8 @@ impl Collection {
 
     /// A query as `Index.search` takes it.
     fn query<'py>(&self, query: &Bound<'py, PyAny>) -> PyResult<Made<'py>> {
-        let py = query.py();
-        let asked = asked(query)?;
-        check(py, &self.queries, &asked, self.summary.is_hybrid())?;
-        let prepare = || {
-            let (body, bm25) = asked;
-            let query = QueryInput { id: String::new(), line: 1, body, bm25 };
-            let file = QueryFile::of_queries(Path::new(QUERY), vec![query])?;
-            self.queries.prepare(&file, TEXT_SCALE)
-        };
-        let prepared = py.detach(|| guarded(prepare)).raise(py)?;
-        Ok(self.made(py, &prepared[0], None, None))
+        let prepared = prepare(&self.queries, query, self.summary.is_hybrid())?;
+        Ok(self.made(query.py(), &prepared, None, None))
     }
 
     /// The queries of a request over HTTP: a text, or the bytes of a query file.
