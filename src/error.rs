@@ -92,6 +92,11 @@ pub enum Place {
     Section(&'static str, u64),
 }
 
+/// A library's message, to be part of ours: what it puts between backticks are no settings.
+pub(crate) fn foreign(message: impl fmt::Display) -> String {
+    message.to_string().replace('`', "\"")
+}
+
 /// What went wrong.
 ///
 /// Messages name settings between backticks; [`Error::naming_settings`] writes them as a front end
@@ -212,21 +217,38 @@ impl Error {
     /// ```
     pub fn naming_settings(&self, write: impl Fn(&str) -> String) -> String {
         let message = self.to_string();
-        let mut parts = message.split('`');
-        let mut named = parts.next().unwrap_or_default().to_owned();
-        // Whether the backtick before this part opens a name.
-        let mut open = true;
-        while let Some(part) = parts.next() {
-            if open && SETTINGS.binary_search(&part).is_ok() && parts.clone().next().is_some() {
-                named.push_str(&write(part));
-                named.push_str(parts.next().unwrap_or_default());
-                continue;
+        let (mut rest, mut named, mut quoted) = (&*message, String::new(), false);
+        while let Some(at) = rest.find(['`', '"', '\\']) {
+            let (before, behind) = rest.split_at(at);
+            named.push_str(before);
+            let (mark, behind) = behind.split_at(1);
+            rest = behind;
+            match mark {
+                // What is shown of the user's own data stays.
+                "`" if !quoted => {
+                    let Some((name, behind)) = rest.split_once('`') else {
+                        named.push_str(mark);
+                        break;
+                    };
+                    match SETTINGS.binary_search(&name) {
+                        Ok(_) => named.push_str(&write(name)),
+                        Err(_) => named.extend([mark, name, mark]),
+                    }
+                    rest = behind;
+                }
+                "\\" if quoted => {
+                    let escaped = rest.chars().next().map_or(0, char::len_utf8);
+                    named.push_str(mark);
+                    named.push_str(&rest[..escaped]);
+                    rest = &rest[escaped..];
+                }
+                _ => {
+                    quoted ^= mark == "\"";
+                    named.push_str(mark);
+                }
             }
-            named.push('`');
-            named.push_str(part);
-            open = !open;
         }
-        named
+        named + rest
     }
 
     /// A fault in the data of `path`.
@@ -324,6 +346,9 @@ mod tests {
             assert_eq!(message(text), text);
         }
         assert_eq!(message("`vector` and `bits`"), "`vector` and --bits");
+        let shown = "expected a number, found \"`k` \\\"`k`\"";
+        assert_eq!(message(&format!("{shown} in `k`")), format!("{shown} in --k"));
+        assert_eq!(foreign("unknown field `k`"), "unknown field \"k\"");
     }
 
     #[test]

@@ -40,8 +40,8 @@ A suite file:
   query_scale = 100                 # of query weights that are not all integers
   qrels = \"qrels.txt\"
 
-Latency is a closed loop on one pinned thread: a pass to warm up, then --runs passes, of each
-query its best; --rate adds an open loop without coordinated omission, --threads throughput.
+Latency is a closed loop on one pinned thread: a pass to warm up, then --runs passes, of each \
+query its best; --rate adds an open loop without coordinated omission, --threads throughput. \
 No measure looks further than k results: recall@1000 with k = 10 is measured, and called, R@10.")]
 pub struct BenchArgs {
     /// Index files

@@ -16,12 +16,12 @@ use crate::vectors::sparse::Sidecars;
 /// Convert vectors between formats, also out of an index
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Formats read: vector stores, JsonVectorCollection (.jsonl), CIFF, SciPy .npz in compressed
-rows, big-ann .csr, and one index; by content, also packed (.gz, .zst) and from a pipe (-).
+Formats read: vector stores, JsonVectorCollection (.jsonl), CIFF, SciPy .npz in compressed \
+rows, big-ann .csr, and one index; by content, also packed (.gz, .zst) and from a pipe (-). \
 An index gives its impacts, a BM25 index idf × weight. CIFF and PISA hold whole numbers:
 whole weights stay as they are, others are quantised as `build` does.
 
-Memory: 1 GiB of postings at a time and some tens of bytes a document; larger collections
+Memory: 1 GiB of postings at a time and some tens of bytes a document; larger collections \
 take several passes over a temporary file (8 bytes a posting; --tmp).
 
 Examples:

@@ -30,11 +30,11 @@ use crate::queries::{QueryBuilder, TEXT_SCALE};
   splindex diff yesterday.spx today.spx --queries questions.tsv --query-model data/tiny \\
       --fail-if \"overlap@10<0.9,removed>5%,p99>50%\"
 
-Documents are matched by id, terms by token. --fail-if takes conditions NAME<NUMBER (also <=, >, >=)
-separated by commas and makes the exit code 1 if one of them holds. In percent, added, removed, changed
-are shares of the old documents, terms_new and terms_gone of the old terms; documents, postings, bytes
-and the times mean, p50, p99 are growths over what they were; rbo, overlap@K, scores (mean change of a
-score), length_drift and weight_drift are shares of 1. A measure, as in ndcg@10<-0.01, is what it
+Documents are matched by id, terms by token. --fail-if takes conditions NAME<NUMBER (also <=, >, >=) \
+separated by commas and makes the exit code 1 if one of them holds. In percent, added, removed, changed \
+are shares of the old documents, terms_new and terms_gone of the old terms; documents, postings, bytes \
+and the times mean, p50, p99 are growths over what they were; rbo, overlap@K, scores (mean change of a \
+score), length_drift and weight_drift are shares of 1. A measure, as in ndcg@10<-0.01, is what it \
 has gained.")]
 pub struct DiffArgs {
     /// The index before

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::builder::Memory;
-use crate::corpus::{CorpusReader, Fields};
+use crate::corpus::{CorpusReader, Fields, empty_collection};
 use crate::encode::{
     DeviceChoice, EncodeJob, EncodeReport, Encoder, EncoderOptions, Precision, QueryEncoder,
     Reused, TextEncoder, encode_to_store, needs_download, simd_level,
@@ -29,7 +29,7 @@ use super::{Common, count, out, progress};
 
   splindex encode --model data/tiny --input today.tsv.zst --output today --reuse yesterday
 
-A run that was killed or stopped (Ctrl-C) continues with the same command and --resume, to the
+A run that was killed or stopped (Ctrl-C) continues with the same command and --resume, to the \
 same bytes.")]
 pub struct EncodeArgs {
     /// Model directory (config.json, tokenizer, weights; or a SentenceTransformers folder), or
@@ -125,6 +125,18 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
     let mut plan = plan(args, &*encoder, range.as_ref().map_or(0, |r| r.start));
     plan.input = input;
     let known = known(args, &plan, &*encoder, common)?;
+    let records = CorpusReader::open(&args.input, args.fields.as_ref())?;
+    let notes = records.notes().clone();
+    let mut records = records.peekable();
+    // Of an input that can be read once only, its first record is known before there is a store.
+    if plan.input.is_none() {
+        let passes = |e: &Error| args.skip_bad && e.is_one_record();
+        if records.peek().is_none() {
+            return Err(empty_collection(&args.input));
+        }
+        let bad = records.next_if(|record| record.as_ref().is_err_and(|e| !passes(e)));
+        bad.transpose()?;
+    }
     let store = match args.resume {
         true => StoreWriter::resume(&args.output, plan, encoder.tokens())?,
         false => StoreWriter::create(&args.output, plan, encoder.tokens())?,
@@ -145,8 +157,6 @@ pub fn run(args: &EncodeArgs, common: &Common) -> Result<ExitCode> {
             !stop.requested()
         },
     };
-    let records = CorpusReader::open(&args.input, args.fields.as_ref())?;
-    let notes = records.notes().clone();
     let report = encode_to_store(records, store, &job);
     bar.finish();
     if let Err(Error::Stopped) = report {

@@ -18,11 +18,11 @@ use crate::table::Table;
 /// Measure runs against judgements, as trec_eval 10 does
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Means are over the queries that are judged and in the run, as trec_eval's are; --complete
-counts judged queries that the run lacks as 0, as MS MARCO's script and `trec_eval -c` do
-(without -c, trec_eval 10 stops at such a query). As in trec_eval 10 (June 2026), scores of
-TREC runs are compared as 64-bit floats, equal ones ordered by document id, and lines that
-begin with # are comments; version 9 and pytrec_eval compare 32-bit floats, to which more
+Means are over the queries that are judged and in the run, as trec_eval's are; --complete \
+counts judged queries that the run lacks as 0, as MS MARCO's script and `trec_eval -c` do \
+(without -c, trec_eval 10 stops at such a query). As in trec_eval 10 (June 2026), scores of \
+TREC runs are compared as 64-bit floats, equal ones ordered by document id, and lines that \
+begin with # are comments; version 9 and pytrec_eval compare 32-bit floats, to which more \
 scores are equal.
 
 Example: compare BM25 and SPLADE on the questions of the demo
@@ -36,7 +36,7 @@ Example: compare BM25 and SPLADE on the questions of the demo
   bm25.run        100  0.7318   0.6784
   splade.run      100  0.8147   0.7474
 
---compare adds wins, losses and a p value. MS MARCO's own MRR@10 is that of a run in its
+--compare adds wins, losses and a p value. MS MARCO's own MRR@10 is that of a run in its \
 format (search --format msmarco) with --complete --metrics mrr@10.")]
 pub struct EvalArgs {
     /// Judgements: TREC's query 0 document grade, or BEIR's query document grade with or

@@ -15,8 +15,8 @@ use crate::lifecycle::release::{CURRENT, Fetched, Store};
   splindex fetch s3://bucket/passages --output passages
   splindex-query search passages/index.spx \"a question\" --query-model passages/query-model
 
-The folder appears when all of it is there and has the digests that the manifest says: index.spx (or
-part-0000.spx …), query-model/ and manifest.json. A fetch that was killed or stopped goes on with the same
+The folder appears when all of it is there and has the digests that the manifest says: index.spx (or \
+part-0000.spx …), query-model/ and manifest.json. A fetch that was killed or stopped goes on with the same \
 command. A folder that holds the release already is verified.")]
 pub struct FetchArgs {
     /// Folder or object store, as for publish

@@ -19,7 +19,7 @@ use crate::output::refuse_inputs;
   splindex build --input vectors --scale 3 --shard 1/2 --output 1.spx
   splindex merge 0.spx 1.spx --output all.spx
 
-Shards are put in the order of their documents, other indexes stay in the order given. All must
+Shards are put in the order of their documents, other indexes stay in the order given. All must \
 have the same scale, analyzer, tokenizer, codec and pruning.")]
 pub struct MergeArgs {
     /// Index files

@@ -16,11 +16,11 @@ use crate::lifecycle::release::{CURRENT, Outcome, PublishOptions, Published, Sto
   splindex publish 0.spx 1.spx s3://bucket/passages --note \"night of the 12th\"
   splindex publish new.spx s3://bucket/passages --pointer trial
 
-DEST is a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX; credentials come from
-the environment (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, GOOGLE_APPLICATION_CREDENTIALS,
-AZURE_STORAGE_ACCOUNT_NAME …). Several indexes are the parts of one collection. Every index is verified
-first; an object that is there already is not sent again. The pointer moves last, and only if nobody else
-moved it meanwhile: exit code 1 if somebody did, and the release is there all the same. docs/releases.md
+DEST is a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX; credentials come from \
+the environment (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, GOOGLE_APPLICATION_CREDENTIALS, \
+AZURE_STORAGE_ACCOUNT_NAME …). Several indexes are the parts of one collection. Every index is verified \
+first; an object that is there already is not sent again. The pointer moves last, and only if nobody else \
+moved it meanwhile: exit code 1 if somebody did, and the release is there all the same. docs/releases.md \
 tells the format.")]
 pub struct PublishArgs {
     /// Index files

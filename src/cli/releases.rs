@@ -92,8 +92,8 @@ fn print_table(listed: &[Listed], dest: &str, common: &Common) -> Result<()> {
   splindex rollback s3://bucket/passages
   splindex rollback s3://bucket/passages 20261129T041500123Z-1a2b3c4d5e6f
 
-Without RELEASE the pointer goes to the release that it named before; a second time it comes back. The
-digest at the end of a release's name is enough. Exit code 1 if another program moved the pointer
+Without RELEASE the pointer goes to the release that it named before; a second time it comes back. The \
+digest at the end of a release's name is enough. Exit code 1 if another program moved the pointer \
 meanwhile.")]
 pub struct RollbackArgs {
     /// Folder or object store, as for publish

@@ -19,8 +19,8 @@ use crate::vectors::inputs::open_vectors;
   splindex build --input big/documents --output big.spx
   splindex-query bench big.spx --queries big/queries.tsv
 
---like resamples real vectors and keeps their co-occurrence, clusters and scores;
-without it a published shape is drawn. The same flags and seed give the same bytes for
+--like resamples real vectors and keeps their co-occurrence, clusters and scores; \
+without it a published shape is drawn. The same flags and seed give the same bytes for \
 any number of threads. docs/synth.md compares both with real vectors.")]
 pub struct SynthArgs {
     /// Documents to make
@@ -50,6 +50,9 @@ pub struct SynthArgs {
 /// Runs `splindex synth`.
 pub fn run(args: &SynthArgs, common: &Common) -> Result<ExitCode> {
     common.init_threads()?;
+    if args.docs == 0 {
+        return Err(Error::Usage("--docs must be at least 1, found 0".into()));
+    }
     if args.docs > u64::from(u32::MAX) {
         return Err(Error::Usage(format!("--docs must be below 2^32, found {}", args.docs)));
     }

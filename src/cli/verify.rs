@@ -13,7 +13,7 @@ use crate::index::Index;
   splindex verify --deep passages.spx
   splindex-query verify passages.spx
 
-Every file is checked, whatever the ones before it were. Exit code 0 if all are sound, 1 if one
+Every file is checked, whatever the ones before it were. Exit code 0 if all are sound, 1 if one \
 is not, 2 if one is not there.")]
 pub struct VerifyArgs {
     /// Index files

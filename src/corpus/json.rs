@@ -13,7 +13,7 @@ pub(crate) const ID_NAMES: [&str; 3] = ["id", "_id", "docid"];
 
 /// What is wrong with `line`, from serde_json's error: its "line 1" is not our line.
 pub(crate) fn json_problem(error: &serde_json::Error, line: &str) -> String {
-    let text = error.to_string();
+    let text = crate::error::foreign(error);
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(problem, _)| problem);
     match error.classify() {
         serde_json::error::Category::Data if line.trim_start().starts_with('[') => {
@@ -257,6 +257,38 @@ impl Visitor<'_> for Key<'_> {
 impl<'de> Deserialize<'de> for Scalar {
     fn deserialize<D: de::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         d.deserialize_any(ScalarVisitor)
+    }
+}
+
+/// A number, of which an error says no more than that one is expected.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Number(pub(crate) f64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: de::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        d.deserialize_f64(NumberVisitor)
+    }
+}
+
+struct NumberVisitor;
+
+impl Visitor<'_> for NumberVisitor {
+    type Value = Number;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number")
+    }
+
+    fn visit_f64<E>(self, n: f64) -> Result<Number, E> {
+        Ok(Number(n))
+    }
+
+    fn visit_u64<E>(self, n: u64) -> Result<Number, E> {
+        Ok(Number(n as f64))
+    }
+
+    fn visit_i64<E>(self, n: i64) -> Result<Number, E> {
+        Ok(Number(n as f64))
     }
 }
 

@@ -110,7 +110,7 @@ pub(crate) fn check_fetched(path: &Path, head: &[u8], expected: &str) -> Result<
 }
 
 /// As [`check`] of a file that is read as it is, whether packed or not.
-#[cfg(feature = "tokenize")]
+#[cfg(any(feature = "tokenize", feature = "cli"))]
 pub(crate) fn check_plain(path: &Path, head: &[u8], expected: &str) -> Result<()> {
     refuse(path, expected, packed(head).or_else(|| foreign(head)))
 }

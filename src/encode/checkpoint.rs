@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::info;
 use super::pickle::Pickle;
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Place, Result, foreign};
 
 /// What weights may be called, best first: (whole file, index of shards).
 const NAMES: [(&str, &str); 2] = [
@@ -68,7 +68,11 @@ impl Checkpoint {
         let bytes = info::read_json(path)?;
         let index: Index = serde_json::from_slice(&bytes).map_err(|e| {
             let place = Place::Line(e.line() as u64);
-            Error::data(path, place, format!("expected {{\"weight_map\": {{…}}}}, found {e}"))
+            Error::data(
+                path,
+                place,
+                format!("expected {{\"weight_map\": {{…}}}}, found {}", foreign(e)),
+            )
         })?;
         let mut names: Vec<&str> = index.weight_map.values().map(String::as_str).collect();
         names.sort_unstable();
@@ -168,8 +172,12 @@ impl Stored {
             return Ok(Stored::Pickle(Pickle::new(path, bytes)?));
         }
         let safetensors = BufferedSafetensors::new(bytes).map_err(|e| {
-            Error::data(path, Place::File, format!("expected a safetensors file, found: {e}"))
-                .hint("fetch the file again: it may be truncated")
+            Error::data(
+                path,
+                Place::File,
+                format!("expected a safetensors file, found: {}", foreign(e)),
+            )
+            .hint("fetch the file again: it may be truncated")
         })?;
         Ok(Stored::Safetensors(safetensors))
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::config_modern::{Modern, RawModern};
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Place, Result, foreign};
 
 /// Architectures the encoder knows, as `config.json` names them.
 pub const SUPPORTED: &str =
@@ -113,7 +113,7 @@ impl ModelConfig {
     pub fn parse(path: &Path, text: &[u8]) -> Result<Self> {
         let raw: Raw = serde_json::from_slice(text).map_err(|e| {
             let line = Place::Line(e.line() as u64);
-            Error::data(path, line, format!("expected a model configuration, found {e}"))
+            Error::data(path, line, format!("expected a model configuration, found {}", foreign(e)))
         })?;
         let architecture = architecture(path, &raw)?;
         let modern = architecture == Architecture::ModernBert;

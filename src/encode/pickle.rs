@@ -13,7 +13,7 @@ use candle_core::pickle::{Object, Stack};
 use candle_core::{DType, Device, Tensor};
 use zip::ZipArchive;
 
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Place, Result, foreign};
 
 /// The tensors of one archive, read on demand.
 pub(super) struct Pickle {
@@ -112,7 +112,7 @@ fn describe(bytes: &[u8]) -> Described<BTreeMap<String, Entry>> {
     let object = stack
         .read_loop(&mut program.as_slice())
         .and_then(|()| stack.finalize())
-        .map_err(|e| format!("data.pkl that does not parse: {e}"))?;
+        .map_err(|e| format!("data.pkl that does not parse: {}", foreign(e)))?;
     let Object::Dict(pairs) = object else {
         return Err("data.pkl that describes no state dict".into());
     };

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 use super::info;
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Place, Result, foreign};
 
 /// Reads configuration files and keeps their bytes.
 pub(super) struct Reader {
@@ -21,7 +21,11 @@ impl Reader {
         let bytes = info::read_json(path)?;
         let parsed = serde_json::from_slice(&bytes).map_err(|e| {
             let place = Place::Line(e.line() as u64);
-            Error::data(path, place, format!("expected a model's configuration, found {e}"))
+            Error::data(
+                path,
+                place,
+                format!("expected a model's configuration, found {}", foreign(e)),
+            )
         })?;
         self.settings.extend_from_slice(&bytes);
         Ok(parsed)

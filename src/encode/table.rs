@@ -6,7 +6,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::error::{Error, Place, Result};
+use crate::corpus::json::Number;
+use crate::error::{Error, Place, Result, foreign};
 use crate::vectors::TokenTable;
 
 /// Weight of each token id, 0 if the table has none, from the bytes of `path`; the form
@@ -44,10 +45,13 @@ pub(super) fn read(path: &Path, bytes: &[u8], tokens: &TokenTable) -> Result<Vec
 const SAME_MODEL: &str = "the table and the tokenizer must come from the same model";
 
 fn json(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, Option<f64>>> {
-    serde_json::from_slice(bytes).map_err(|e| {
+    let table: serde_json::Result<BTreeMap<String, Option<Number>>> = serde_json::from_slice(bytes);
+    let table = table.map_err(|e| {
         let line = Place::Line(e.line() as u64);
-        Error::data(path, line, format!("expected {{token: weight, …}}, found {e}"))
-    })
+        Error::data(path, line, format!("expected {{token: weight, …}}, found {}", foreign(e)))
+    })?;
+    let weight = |number: Option<Number>| number.map(|Number(weight)| weight);
+    Ok(table.into_iter().map(|(token, number)| (token, weight(number))).collect())
 }
 
 /// token<TAB>weight
@@ -117,7 +121,7 @@ fn safetensors(path: &Path, bytes: &[u8]) -> Result<Vec<f32>> {
     let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
     let (header, data) = rest.split_at_checked(length).ok_or_else(|| bad("a short file"))?;
     let TensorHeader { weight } =
-        serde_json::from_slice(header).map_err(|e| bad(&format!("the header: {e}")))?;
+        serde_json::from_slice(header).map_err(|e| bad(&format!("the header: {}", foreign(e))))?;
     let (start, end) = weight.data_offsets;
     let data = data.get(start..end).ok_or_else(|| bad("a short file"))?;
     let values: Vec<f32> = match weight.dtype.as_str() {
@@ -204,7 +208,7 @@ mod tests {
     fn a_malformed_tensor_is_refused() {
         let e = |bytes: &[u8]| of("m.safetensors", bytes).unwrap_err().to_string();
         assert!(e(b"short").contains("found no header"));
-        assert!(e(&tensor("{}", &[])).contains("missing field `weight`"));
+        assert!(e(&tensor("{}", &[])).contains("missing field \"weight\""));
         let header = |dtype: &str, shape: &str, end: usize| {
             let header = format!(
                 r#"{{"weight":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[0,{end}]}}}}"#

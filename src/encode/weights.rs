@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::checkpoint::Checkpoint;
 use super::ops::Linear;
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Place, Result, foreign};
 
 /// Tensors that checkpoints hold beside the model, by the end of their names: what PyTorch
 /// computes anew (position numbers, rotary frequencies, masks), and a second name of the output
@@ -105,7 +105,7 @@ impl<'a> Weights<'a> {
         match load() {
             Ok((true, tensor)) => Ok(tensor),
             Ok((false, _)) => Err(bad("NaN or infinity".into())),
-            Err::<_, candle_core::Error>(e) => Err(bad(e.to_string())),
+            Err::<_, candle_core::Error>(e) => Err(bad(foreign(e))),
         }
     }
 

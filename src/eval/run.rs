@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::corpus::json::{Scalar, parse_line};
+use crate::corpus::json::{Number, Scalar, parse_line};
 use crate::corpus::{BytesRead, Lines, check_id, is_header, trim_id};
 use crate::error::{Error, Place, Result};
 
@@ -270,12 +270,12 @@ fn collect<'a, const N: usize>(
 struct JsonHit {
     qid: Scalar,
     docid: Scalar,
-    score: f64,
+    score: Number,
 }
 
 fn parse_json(line: &str) -> Result<Parsed<'_>, String> {
     let hit = parse_line(line, |json| JsonHit::deserialize(json))?;
-    Ok((hit.qid.into_id()?.into(), hit.docid.into_id()?, hit.score))
+    Ok((hit.qid.into_id()?.into(), hit.docid.into_id()?, hit.score.0))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 
 /// Format of a run file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -102,11 +102,11 @@ impl<W: Write> RunWriter<W> {
         self.lines.clear();
         self.check(query)?;
         if query.starts_with('#') && self.format != RunFormat::Jsonl {
-            return Err(Error::Usage(format!(
-                "a {} run cannot hold the query id {query:?}: lines that begin with # are \
-                 comments; write `format` jsonl",
+            let problem = format!(
+                "a {} run cannot hold the query id {query:?}: lines that begin with # are comments",
                 self.format
-            )));
+            );
+            return Err(Error::data(&self.path, Place::File, problem).hint("write `format` jsonl"));
         }
         let mut fall = Falling::default();
         for (rank, (document, score)) in (1u64..).zip(documents) {
@@ -149,11 +149,9 @@ impl<W: Write> RunWriter<W> {
             RunFormat::Jsonl => return Ok(()),
         };
         if id.is_empty() || id.contains(bad) {
-            return Err(Error::Usage(format!(
-                "a {} run cannot hold the id {id:?}: it has {what} or is empty; write \
-                 `format` jsonl",
-                self.format
-            )));
+            let is = if id.is_empty() { "it is empty".into() } else { format!("it has {what}") };
+            let problem = format!("a {} run cannot hold the id {id:?}: {is}", self.format);
+            return Err(Error::data(&self.path, Place::File, problem).hint("write `format` jsonl"));
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use super::layout::corrupt;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, foreign};
 use crate::quantize::Clipping;
 
 /// How posting lists are laid out.
@@ -196,8 +196,10 @@ impl Meta {
     pub fn decode(path: &Path, bytes: &[u8], offset: u64) -> Result<Self> {
         let bad = |problem: String| corrupt(path, "META", offset, problem);
         let config = bincode::config::legacy().with_limit::<META_LIMIT>();
-        let (meta, read): (Meta, usize) = bincode::decode_from_slice(bytes, config)
-            .map_err(|e| bad(format!("does not decode ({e})")).hint("run `splindex verify`"))?;
+        let (meta, read): (Meta, usize) =
+            bincode::decode_from_slice(bytes, config).map_err(|e| {
+                bad(format!("does not decode ({})", foreign(e))).hint("run `splindex verify`")
+            })?;
         if read != bytes.len() {
             return Err(bad(format!("expected {read} bytes, found {}", bytes.len())));
         }

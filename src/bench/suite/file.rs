@@ -6,7 +6,8 @@ use std::str::FromStr;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use crate::error::{Error, Place, Result};
+use crate::corpus::sniff;
+use crate::error::{Error, Place, Result, foreign};
 use crate::eval::{Measure, parse_measures};
 use crate::queries::file::QueryKind;
 use crate::query::Algorithm;
@@ -119,10 +120,19 @@ impl Suite {
     /// With the line: what is no TOML, an unknown key, a missing one. A suite without
     /// rows.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
-        let mut suite: Suite = toml::from_str(&text).map_err(|e| {
+        let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        sniff::check_plain(path, &bytes, "a suite file (TOML)")?;
+        let text = std::str::from_utf8(&bytes).map_err(|e| {
+            let before = &bytes[..e.valid_up_to()];
+            let line = before.iter().filter(|&&byte| byte == b'\n').count() as u64 + 1;
+            let problem =
+                format!("expected UTF-8, found the byte 0x{:02x}", bytes[e.valid_up_to()]);
+            Error::data(path, Place::Line(line), problem).hint("convert the file to UTF-8")
+        })?;
+        let text = text.trim_start_matches('\u{feff}');
+        let mut suite: Suite = toml::from_str(text).map_err(|e| {
             let line = e.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-            Error::data(path, Place::Line(line as u64), e.message())
+            Error::data(path, Place::Line(line as u64), foreign(e.message()))
                 .hint("`splindex-query bench --help` shows a suite file")
         })?;
         if suite.rows.is_empty() {
@@ -153,15 +163,21 @@ mod tests {
     #[test]
     fn faults_of_a_suite_name_the_line() {
         let dir = tempfile::tempdir().unwrap();
-        let fails = |text: &str| {
+        let fails = |text: &[u8]| {
             let path = dir.path().join("s.toml");
             std::fs::write(&path, text).unwrap();
             Suite::read(&path).unwrap_err().to_string()
         };
+        assert!(
+            fails(b"\x1f\x8b\x08").contains("s.toml: expected a suite file (TOML), found a file ")
+        );
+        let latin = fails(b"k = 10\n[[row]]\nname = 'caf\xe9'\n");
+        assert!(latin.contains("s.toml:3: expected UTF-8, found the byte 0xe9"), "{latin}");
+        let fails = |text: &str| fails(text.as_bytes());
         let row = "[[row]]\nname = 'x'\nindex = 'i'\nqueries = 'q'\n";
         assert!(fails("k = 10\n[[row]\n").contains("s.toml:2: "));
         let e = fails(&format!("{row}colour = 'red'\n"));
-        assert!(e.contains("s.toml:5: unknown field `colour`"), "{e}");
+        assert!(e.contains("s.toml:5: unknown field \"colour\""), "{e}");
         for (value, found) in
             [("algorithm = 'bmw'", "\"bmw\""), ("kind = 'texts'", "unknown query kind \"texts\"")]
         {
@@ -169,7 +185,7 @@ mod tests {
             assert!(e.contains("s.toml:5: ") && e.contains(found), "{e}");
         }
         assert!(fails(&format!("metrics = 'mrr@x'\n{row}")).contains("s.toml:1: "));
-        assert!(fails("[[row]]\nname = 'x'\n").contains("missing field `index`"));
+        assert!(fails("[[row]]\nname = 'x'\n").contains("missing field \"index\""));
         assert!(fails(&format!("k = 0\n{row}")).contains("expected k of at least 1"));
         assert!(fails("row = []\n").contains("expected at least one [[row]]"));
         let missing = Suite::read(&dir.path().join("absent.toml")).unwrap_err();

@@ -27,17 +27,17 @@ use crate::query::{Algorithm, Approximation};
   splindex-query search hybrid.spx --queries questions.tsv --query-model data/tiny \\
       --hybrid-weight 0.5 --output hybrid.run
 
-Query files: text (qid<TAB>text), weighted tokens (qid<TAB>token:weight …), repeated tokens
-(qid<TAB>token token …, with --query-kind repeated), JSON Lines; plain, .gz or .zst; matrices
-(SciPy's .npz in compressed rows, big-ann's .csr), a row a query; a store of encode --kind query.
-A hybrid index takes texts with --query-model, or JSON Lines with `vector` and either `text` or
-`bm25` ({stem: weight}); it scores BM25 + h · learned, with query weights as they are given. Of
+Query files: text (qid<TAB>text, or qid:text), weighted tokens (qid<TAB>token:weight …), repeated tokens \
+(qid<TAB>token token …, with --query-kind repeated), JSON Lines; plain, .gz or .zst; matrices \
+(SciPy's .npz in compressed rows, big-ann's .csr), a row a query; a store of encode --kind query. \
+A hybrid index takes texts with --query-model, or JSON Lines with `vector` and either `text` or \
+`bm25` ({stem: weight}); it scores BM25 + h · learned, with query weights as they are given. Of \
 such lines a BM25 index takes `bm25` or `text`, a learned one `vector`: one file asks all three.
 
-Scores are integers. For people (on a terminal, --texts, --explain) they also stand in the units
-of the weights: the sum of query weight × document weight, of BM25 Lucene's score. trec_eval
-orders equal scores by document id and up to version 9 (pytrec_eval) reads them as 32-bit floats,
-so a TREC run lowers the later ones of equal scores by the least possible step: its order is ours,
+Scores are integers. For people (on a terminal, --texts, --explain) they also stand in the units \
+of the weights: the sum of query weight × document weight, of BM25 Lucene's score. trec_eval \
+orders equal scores by document id and up to version 9 (pytrec_eval) reads them as 32-bit floats, \
+so a TREC run lowers the later ones of equal scores by the least possible step: its order is ours, \
 to every version. --format jsonl keeps the exact integers.")]
 pub struct SearchArgs {
     /// The index file
@@ -87,8 +87,8 @@ pub struct SearchArgs {
     /// terminal as much as a line holds
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub(super) texts: Option<PathBuf>,
-    /// TSV columns (from 1) or JSON fields that make the text [default: column 2; "title", then
-    /// "contents" or "text"]
+    /// TSV columns (from 1) or JSON fields that make the text [default: all behind the first
+    /// tab; "title", then "contents" or "text"]
     #[arg(long, value_name = "LIST", requires = "texts", help_heading = "Results")]
     pub(super) fields: Option<Fields>,
     /// Show what each query term gave to each hit, instead of a run; with --format jsonl as JSON
@@ -221,7 +221,9 @@ impl SearchArgs {
         match &self.texts {
             // It is read again for every batch of queries.
             Some(texts) if texts == Path::new("-") || (texts.exists() && !texts.is_file()) => {
-                Err(Error::data(texts, Place::File, "expected a file of texts for --texts")
+                let found = if texts.is_dir() { "a folder" } else { "a pipe, which is read once" };
+                let problem = format!("expected a file of texts for --texts, found {found}");
+                Err(Error::data(texts, Place::File, problem)
                     .hint("give the file that the index was made of: TSV or JSON Lines"))
             }
             _ => Ok(()),

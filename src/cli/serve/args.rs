@@ -32,27 +32,27 @@ POST /reload               takes the index that is there now: 200 with the outco
                            refused, 502 if it cannot be had; the one before goes on
 GET  /metrics              counts and latencies, for Prometheus
 
-Further parameters: kind (as --query-kind of search), explain=true (what each term gave to a hit, for
-10,000 hits at most) and algorithm: auto, exhaustive, wand, block_max_wand, maxscore,
-block_max_maxscore, windowed or block_pruned. Results and ties are those of search; score is the
-integer, score_float the score in the units of the weights. Of a text --max-query-length tokens are
-read; the answer says truncated if it has more. A body is at most 4 MiB, packed and unpacked, and
-all its queries ask for at most a million results, a URL is at most 65,534 bytes, headers are at most
-100 lines. Every error is JSON, {\"error\": …}, and counted in /metrics: status 400 for a request in
-error, 408 for one that does not arrive in time, 413, 414 and 431 for a body, a URL and headers that
-are too large, 503 with Retry-After where too many wait (--queue) or are connected. A connection
+Further parameters: kind (as --query-kind of search), explain=true (what each term gave to a hit, for \
+10,000 hits at most) and algorithm: auto, exhaustive, wand, block_max_wand, maxscore, \
+block_max_maxscore, windowed or block_pruned. Results and ties are those of search; score is the \
+integer, score_float the score in the units of the weights. Of a text --max-query-length tokens are \
+read; the answer says truncated if it has more. A body is at most 4 MiB, packed and unpacked, and \
+all its queries ask for at most a million results, a URL is at most 65,534 bytes, headers are at most \
+100 lines. Every error is JSON, {\"error\": …}, and counted in /metrics: status 400 for a request in \
+error, 408 for one that does not arrive in time, 413, 414 and 431 for a body, a URL and headers that \
+are too large, 503 with Retry-After where too many wait (--queue) or are connected. A connection \
 that begins in HTTP/2 is closed without an answer.
 
-Of releases (splindex publish) the one that the pointer names is fetched, verified, read and warmed
-before it answers; the one before stays open, so that a rollback takes no time. Where DEST is away
+Of releases (splindex publish) the one that the pointer names is fetched, verified, read and warmed \
+before it answers; the one before stays open, so that a rollback takes no time. Where DEST is away \
 or its release is damaged, the one that is served goes on; at the start, the last one of --cache.
 
-SIGHUP opens the file again, as POST /reload does: publish a new index by rename, then send it;
-requests go on being answered meanwhile, and an index that is damaged, or that the query model does
-not belong to, changes nothing. SIGTERM and Ctrl-C: /ready says no, whoever is connected or comes is
-answered with connection: close, until nobody has been connected for a second, for --drain-time at
-most; a second signal stops at once. There is no encryption and no access control: listen on a
-private address, or behind a proxy that lets /reload and /metrics through to nobody else.
+SIGHUP opens the file again, as POST /reload does: publish a new index by rename, then send it; \
+requests go on being answered meanwhile, and an index that is damaged, or that the query model does \
+not belong to, changes nothing. SIGTERM and Ctrl-C: /ready says no, whoever is connected or comes is \
+answered with connection: close, until nobody has been connected for a second, for --drain-time at \
+most; a second signal stops at once. There is no encryption and no access control: listen on a \
+private address, or behind a proxy that lets /reload and /metrics through to nobody else. \
 docs/node.md says how to operate a node.
 
 Examples:

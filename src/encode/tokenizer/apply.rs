@@ -38,6 +38,7 @@ pub(super) fn to_file(
     inner: &mut Tokenizer,
     settings: &Settings,
 ) -> Result<Vec<String>> {
+    class_fits(inner, settings)?;
     let mut changes = Vec::new();
     if settings.class != Some(Class::File) {
         changes.extend(normalizer(path, inner, settings)?);
@@ -50,6 +51,27 @@ pub(super) fn to_file(
     }
     same_specials(path, inner, settings)?;
     Ok(changes)
+}
+
+/// A class builds one kind of model only.
+fn class_fits(inner: &Tokenizer, settings: &Settings) -> Result<()> {
+    let own = match inner.get_model() {
+        ModelWrapper::WordPiece(_) => "WordPiece",
+        ModelWrapper::WordLevel(_) => "WordLevel",
+        ModelWrapper::BPE(_) => "BPE",
+        ModelWrapper::Unigram(_) => "Unigram",
+    };
+    let (class, model) = settings.class_and_model();
+    if model.is_none_or(|model| model == own) {
+        return Ok(());
+    }
+    let problem = format!(
+        "expected a tokenizer_class that has the {own} model of tokenizer.json, found {class:?}"
+    );
+    Err(Error::data(&settings.class_path, Place::File, problem).hint(
+        "name the class that the model was trained with, or PreTrainedTokenizerFast if \
+         tokenizer.json says it all",
+    ))
 }
 
 /// BERT's normalizer by the options; those that are not named are BERT's own where its class is.

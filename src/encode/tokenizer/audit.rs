@@ -17,7 +17,7 @@ use tokenizers::{
 
 use super::caught::caught;
 use super::malformed;
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Place, Result, foreign};
 use crate::vectors::TokenTable;
 
 /// Letters of a word that WordPiece looks up at most. It tries every part of a word at every place:
@@ -192,12 +192,22 @@ fn check_model(path: &Path, model: &Model) -> Result<()> {
 /// The normalizer, which runs over a text that has all the letters it speaks of.
 fn check_normalizer(path: &Path, value: Value) -> Result<NormalizerWrapper> {
     let kind = value["type"].as_str().unwrap_or("without a type").to_owned();
+    if kind == "BertNormalizer" {
+        for name in ["clean_text", "handle_chinese_chars", "strip_accents", "lowercase"] {
+            let flag = &value[name];
+            if !flag.is_boolean() && !(flag.is_null() && name == "strip_accents") {
+                let or_null = if name == "strip_accents" { ", false or null" } else { " or false" };
+                let problem =
+                    format!("expected true{or_null} for {name:?} of the normalizer, found {flag}");
+                return Err(Error::data(path, Place::File, problem).hint("fetch the file again"));
+            }
+        }
+    }
     let mut probe = String::from("The cost £5, a naïve e\u{301}\u{200C} 入力 \u{FDFA} ﬁ İß\t");
     probe.extend((' '..='~').chain(['▁', '\u{FE0F}']));
     strings(&value, &mut probe);
     let run = || {
-        let normalizer: NormalizerWrapper =
-            serde_json::from_value(value).map_err(|e| e.to_string())?;
+        let normalizer: NormalizerWrapper = serde_json::from_value(value).map_err(foreign)?;
         let mut text = NormalizedString::from(probe.as_str());
         step(&normalizer, &mut text, probe.len() * MOST_GROWTH)?;
         Ok::<_, String>(normalizer)
@@ -226,7 +236,7 @@ fn step(
     if let NormalizerWrapper::Sequence(list) = normalizer {
         return list.as_ref().iter().try_for_each(|normalizer| step(normalizer, text, most));
     }
-    normalizer.normalize(text).map_err(|e| e.to_string())?;
+    normalizer.normalize(text).map_err(foreign)?;
     match text.get().len() {
         n if n > most => Err(format!("it makes a text more than {MOST_GROWTH} times longer")),
         _ => Ok(()),
@@ -282,16 +292,18 @@ pub(super) fn tokens(path: &Path, tokenizer: &Tokenizer) -> Result<TokenTable> {
     let mut pairs: Vec<(u32, String)> =
         tokenizer.get_vocab(true).into_iter().map(|(token, id)| (id, token)).collect();
     pairs.sort_unstable();
-    if let Some((i, (id, token))) = pairs.iter().enumerate().find(|(i, (id, _))| *i as u32 != *id) {
-        return Err(fault(
-            path,
-            format!("expected token ids 0, 1, 2, …, found {token:?} with id {id} at {i}"),
-        ));
-    }
     if pairs.is_empty() {
         return Err(fault(path, "expected a vocabulary, found no token".into()));
     }
+    // A token that is gone leaves a gap, too: its name says more.
     require_unknown(path, tokenizer)?;
+    if let Some((i, (id, token))) = pairs.iter().enumerate().find(|(i, (id, _))| *i as u32 != *id) {
+        let found = match i.checked_sub(1).map(|before| &pairs[before]) {
+            Some((same, other)) if same == id => format!("{other:?} and {token:?} with id {id}"),
+            _ => format!("no token with id {i}, and {token:?} with id {id}"),
+        };
+        return Err(fault(path, format!("expected token ids 0, 1, 2, …, found {found}")));
+    }
     if let Some(processor) = tokenizer.get_post_processor() {
         let processor = serde_json::to_value(processor).map_err(|e| malformed(path, &e))?;
         Processor { path, tokenizer }.check(&processor)?;

@@ -32,7 +32,7 @@ pub(super) fn caught<T, E: std::fmt::Display>(
     let result = catch_unwind(AssertUnwindSafe(f));
     INSIDE.set(outer);
     match result {
-        Ok(result) => result.map_err(|e| e.to_string()),
+        Ok(result) => result.map_err(crate::error::foreign),
         Err(panic) => Err(format!("a panic in the tokenizers library: {}", text(&*panic))),
     }
 }

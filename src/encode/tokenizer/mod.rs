@@ -19,7 +19,7 @@ use tokenizers::{Encoding, Tokenizer, TruncationDirection, TruncationParams};
 use self::caught::caught;
 use self::settings::{Class, Settings};
 use super::cut;
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Place, Result, foreign};
 use crate::vectors::TokenTable;
 
 mod apply;
@@ -188,7 +188,7 @@ impl TextTokenizer {
 }
 
 fn malformed(path: &Path, error: &dyn std::fmt::Display) -> Error {
-    Error::data(path, Place::File, format!("expected a tokenizer, found: {error}"))
+    Error::data(path, Place::File, format!("expected a tokenizer, found: {}", foreign(error)))
 }
 
 /// A list of word pieces makes BERT's tokenizer only.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
 use super::super::info;
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Place, Result, foreign};
 
 /// Options that do not matter here: padding, what is decoded, where a file came from; lengths are
 /// `--max-length`'s (or read elsewhere).
@@ -99,6 +99,8 @@ pub(super) struct Settings {
     pub path: PathBuf,
     /// Nothing if no class is named.
     pub class: Option<Class>,
+    /// Its name.
+    class_name: String,
     /// The file that names it.
     pub class_path: PathBuf,
     /// `do_lower_case`
@@ -179,8 +181,7 @@ impl Settings {
         let found = value.to_string();
         match key {
             "tokenizer_class" => {
-                self.class = Some(class(path, key, value)?);
-                self.class_path = path.to_owned();
+                self.name_class(path, value)?;
             }
             "do_lower_case" => self.lower = Some(flag()?),
             "strip_accents" => self.strip = Some(flag()?),
@@ -290,10 +291,27 @@ impl Settings {
         // What else is wrong with the file is said where the model is read.
         let config: Value = serde_json::from_slice(&info::read_json(path)?).unwrap_or_default();
         if let Some(value) = config.get("tokenizer_class").filter(|value| !value.is_null()) {
-            self.class = Some(class(path, "tokenizer_class", value)?);
-            self.class_path = path.to_owned();
+            self.name_class(path, value)?;
         }
         Ok(())
+    }
+
+    fn name_class(&mut self, path: &Path, value: &Value) -> Result<()> {
+        self.class = Some(class(path, "tokenizer_class", value)?);
+        self.class_name = value.as_str().unwrap_or_default().to_owned();
+        self.class_path = path.to_owned();
+        Ok(())
+    }
+
+    /// The class that is named, and the kind of model that it has, if it has one only.
+    pub fn class_and_model(&self) -> (&str, Option<&'static str>) {
+        let model = match self.class {
+            Some(Class::Bert) => Some("WordPiece"),
+            Some(Class::Roberta) => Some("BPE"),
+            Some(Class::File) if self.class_name.starts_with("XLMRoberta") => Some("Unigram"),
+            Some(Class::File) | None => None,
+        };
+        (&self.class_name, model)
     }
 
     /// The token for a text's unknown words.
@@ -352,7 +370,11 @@ fn object(path: &Path) -> Result<Option<Map<String, Value>>> {
     // null says nothing, as it does in a field.
     serde_json::from_slice(&info::read_json(path)?).map_err(|e| {
         let place = Place::Line(e.line() as u64);
-        Error::data(path, place, format!("expected the settings of a tokenizer, found {e}"))
+        Error::data(
+            path,
+            place,
+            format!("expected the settings of a tokenizer, found {}", foreign(e)),
+        )
     })
 }
 

@@ -173,6 +173,13 @@ fn settings_that_the_tokenizer_cannot_have_are_refused() {
     let e = roberta(r#"{"do_lower_case": false}"#);
     assert!(e.unwrap().contains("expected BERT's normalizer in tokenizer.json for do_lower_case"));
     assert_eq!(roberta(r#"{"do_lower_case": true}"#), None);
+    for class in ["RobertaTokenizer", "GPT2TokenizerFast", "XLMRobertaTokenizerFast"] {
+        let (_, json) = refused(&json!({ "tokenizer_class": class }).to_string());
+        let expected = format!("has the WordPiece model of tokenizer.json, found \"{class}\"; ");
+        assert!(json.unwrap().contains(&expected), "{class}");
+    }
+    let e = roberta(r#"{"tokenizer_class": "BertTokenizer"}"#).unwrap();
+    assert!(e.contains("has the BPE model of tokenizer.json, found \"BertTokenizer\""), "{e}");
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn each_fault_names_its_line() {
     assert!(fails("q a 1\nq b first\n").contains(":2: expected a whole number as rank"));
     assert!(fails("q a 1\nq b 2 3\n").starts_with(":2: expected three columns"));
     assert!(fails("q a\n").starts_with(":1: expected a run: TREC"));
-    assert!(fails("{\"qid\":1,\"docid\":2}\n").contains(":1: missing field `score`"));
+    assert!(fails("{\"qid\":1,\"docid\":2}\n").contains(":1: missing field \"score\""));
     assert_eq!(fails("\n"), ": expected a run, found no line");
     // Two lines of three columns are no line of six.
     assert!(fails("1 5 1\r1 6 2\r").contains("turn them into line feeds"));

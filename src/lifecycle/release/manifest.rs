@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Place, Result, foreign};
 use crate::format::Provenance;
 
 /// What a manifest calls itself.
@@ -251,10 +251,11 @@ impl Release {
             return Err(bad(problem).hint("the manifest is damaged: publish again, or roll back"));
         }
         let head: Head = serde_json::from_slice(&bytes)
-            .map_err(|e| bad(format!("expected a manifest in JSON, found {e}")))?;
+            .map_err(|e| bad(format!("expected a manifest in JSON, found {}", foreign(e))))?;
         head.check(file, FORMAT, VERSION)?;
-        let manifest: Manifest = serde_json::from_slice(&bytes)
-            .map_err(|e| bad(format!("expected a manifest of version {VERSION}, found {e}")))?;
+        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|e| {
+            bad(format!("expected a manifest of version {VERSION}, found {}", foreign(e)))
+        })?;
         match manifest.fault() {
             Some(problem) => Err(bad(problem)),
             None => Ok(Release { id: id.to_owned(), manifest, bytes }),

@@ -12,7 +12,7 @@ use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use super::cloud::Cloud;
 use super::folder::Folder;
 use super::remote::Remote;
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Place, Result, foreign};
 
 /// Nothing came for so long: the connection is dead.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -33,8 +33,9 @@ pub(super) fn open(dest: &str) -> Result<Arc<dyn Remote>> {
     if bucket.is_empty() {
         return Err(bad(dest, "expected a bucket's name after ://, found none"));
     }
-    let prefix = object_store::path::Path::parse(prefix.trim_matches('/'))
-        .map_err(|e| bad(dest, &format!("expected PREFIX/PREFIX behind the bucket, found {e}")))?;
+    let prefix = object_store::path::Path::parse(prefix.trim_matches('/')).map_err(|e| {
+        bad(dest, &format!("expected PREFIX/PREFIX behind the bucket, found {}", foreign(e)))
+    })?;
     // Rustls takes the first provider that is set; another part of the program may have set one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let failed = |e: object_store::Error| super::faults::fault("open", dest, e);

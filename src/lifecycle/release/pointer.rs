@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::manifest::{self, Head, Release};
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Place, Result, foreign};
 
 const FORMAT: &str = "splindex-pointer";
 const VERSION: u32 = 1;
@@ -48,10 +48,11 @@ impl Pointer {
     pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<Self> {
         let bad = |problem: String| Error::data(file, Place::File, problem);
         let head: Head = serde_json::from_slice(bytes)
-            .map_err(|e| bad(format!("expected a pointer in JSON, found {e}")))?;
+            .map_err(|e| bad(format!("expected a pointer in JSON, found {}", foreign(e))))?;
         head.check(file, FORMAT, VERSION)?;
-        let pointer: Pointer = serde_json::from_slice(bytes)
-            .map_err(|e| bad(format!("expected a pointer of version {VERSION}, found {e}")))?;
+        let pointer: Pointer = serde_json::from_slice(bytes).map_err(|e| {
+            bad(format!("expected a pointer of version {VERSION}, found {}", foreign(e)))
+        })?;
         let named = std::iter::once(&pointer.release).chain(&pointer.previous);
         if let Some(id) = named.into_iter().find(|id| !manifest::is_id(id)) {
             return Err(bad(format!("expected the name of a release, found {id:?}")));

@@ -17,7 +17,7 @@ use super::manifest;
 use super::publish::rfc3339;
 use super::remote::{RETIRING, Remote};
 use super::store::{pointer_names, read_pointer, read_release, release_ids, release_path};
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Place, Result, foreign};
 use crate::progress::Progress;
 
 /// A publisher that has not come back after so long was killed.
@@ -36,7 +36,11 @@ struct Paths {
 impl Paths {
     fn parse(file: String, bytes: &[u8]) -> Result<Self> {
         serde_json::from_slice(bytes).map_err(|e| {
-            Error::data(file, Place::File, format!("expected {{time, paths}}, found {e}"))
+            Error::data(
+                file,
+                Place::File,
+                format!("expected {{time, paths}}, found {}", foreign(e)),
+            )
         })
     }
 

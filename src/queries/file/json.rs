@@ -6,7 +6,9 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 use super::{QueryBody, QueryKind, Wishes, check_weight, repeated};
-use crate::corpus::json::{ID_NAMES, Key, Scalar, first_id, first_value, parse_line, set_once};
+use crate::corpus::json::{
+    ID_NAMES, Key, Number, Scalar, first_id, first_value, parse_line, set_once,
+};
 
 const TEXT: usize = ID_NAMES.len() + 1;
 const VECTOR: usize = TEXT + 3;
@@ -209,8 +211,8 @@ impl<'de> Visitor<'de> for Pairs {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut pairs = Vec::new();
-        while let Some(pair) = map.next_entry()? {
-            pairs.push(pair);
+        while let Some((token, Number(weight))) = map.next_entry()? {
+            pairs.push((token, weight));
         }
         Ok(Some(pairs))
     }

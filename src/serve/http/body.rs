@@ -100,7 +100,18 @@ fn unpack(headers: &HeaderMap, body: Bytes) -> Result<Vec<u8>, Refusal> {
     let names = values.iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
     let name = names.collect::<Vec<_>>().join(", ").trim().to_ascii_lowercase();
     let packing = match &*name {
-        "" | "identity" => return Ok(body.into()),
+        "" | "identity" => {
+            let name = match Packing::of(&body) {
+                Packing::None => return Ok(body.into()),
+                Packing::Gzip => "gzip",
+                Packing::Zstd => "zstd",
+            };
+            let problem = format!(
+                "expected a plain body, found one packed by {name}: say so with the header \
+                 Content-Encoding: {name}"
+            );
+            return Err((StatusCode::BAD_REQUEST, problem));
+        }
         "gzip" | "x-gzip" => Packing::Gzip,
         "zstd" => Packing::Zstd,
         _ => {
@@ -161,6 +172,16 @@ mod tests {
         assert!(problem.contains("within 30s"), "{problem}");
         assert_eq!(started.elapsed().as_secs(), 30, "by the clock that the test moves");
         assert_eq!(bodies.memory.available_permits(), ALL_BODIES / UNIT);
+    }
+
+    #[tokio::test]
+    async fn a_packed_body_that_does_not_say_so_is_told_which_header_it_lacks() {
+        let bodies = Bodies::new(Duration::from_secs(30));
+        for (body, name) in [(&b"\x1f\x8b\x08\0"[..], "gzip"), (b"\x28\xb5\x2f\xfd", "zstd")] {
+            let (status, problem) = bodies.receive(request(&[], body.into())).await.err().unwrap();
+            assert_eq!(status, StatusCode::BAD_REQUEST);
+            assert!(problem.ends_with(&format!("header Content-Encoding: {name}")), "{problem}");
+        }
     }
 
     #[tokio::test]

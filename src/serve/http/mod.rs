@@ -25,7 +25,7 @@ use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{Busy, Questions, Readiness, Reply, Request, Service, Waiting};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, foreign};
 use crate::queries::file::QueryKind;
 use answers::{failure, hits, json_body, refuse};
 use body::Bodies;
@@ -158,7 +158,11 @@ fn parameters(raw: Option<String>, asked: Asked) -> Result<Parameters> {
     if let Some(part) = raw.as_deref().unwrap_or_default().split('&').find(broken) {
         return Err(Error::Usage(format!("expected percent-encoded UTF-8, found {part:?}")));
     }
-    let Query(parameters) = asked.map_err(|rejection| Error::Usage(rejection.body_text()))?;
+    let Query(parameters) = asked.map_err(|rejection| {
+        let said = foreign(rejection.body_text());
+        let problem = said.strip_prefix("Failed to deserialize query string: ").unwrap_or(&said);
+        Error::Usage(format!("expected the parameters of /search, found {problem}"))
+    })?;
     Ok(parameters)
 }
 

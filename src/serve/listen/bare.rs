@@ -30,6 +30,8 @@ pub(super) struct Connection<S> {
     /// Bytes that are still read, and thrown away, behind the last answer: a connection that is
     /// closed on bytes unread is cut, and its client may never see the answer.
     unread: usize,
+    /// Whether a line has ended since the last answer: else a head that is too long is a URL.
+    line: bool,
 }
 
 /// Most of what a client sends on that is read before its connection is closed.
@@ -46,7 +48,15 @@ pub(super) async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -
 
 impl<S> Connection<S> {
     pub(super) fn new(stream: S, open: Arc<Open>, service: Arc<Service>) -> Self {
-        Connection { stream, open, service, pending: Vec::new(), sent: 0, unread: DRAINED }
+        Connection {
+            stream,
+            open,
+            service,
+            pending: Vec::new(),
+            sent: 0,
+            unread: DRAINED,
+            line: false,
+        }
     }
 
     pub(super) fn into_inner(self) -> S {
@@ -72,6 +82,7 @@ impl<S: AsyncWrite + Unpin> Connection<S> {
     /// Takes `bytes` to be written if they end in a bare answer, with ours in its place.
     fn takes(&mut self, bytes: &[u8]) -> bool {
         let Some((at, status)) = bare_answer(bytes) else { return false };
+        let status = if status == 431 && !self.line { 414 } else { status };
         self.service.shared.metrics.unread(status);
         self.pending.extend_from_slice(&bytes[..at]);
         self.pending.extend_from_slice(answer(status).as_bytes());
@@ -88,6 +99,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         if buffer.filled().len() > before {
+            self.line |= buffer.filled()[before..].contains(&b'\n');
             self.open.received();
         }
         Poll::Ready(Ok(()))
@@ -105,6 +117,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
             return Poll::Ready(Ok(bytes.len()));
         }
         let sent = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+        self.line = false;
         self.open.sent();
         Poll::Ready(Ok(sent))
     }
@@ -124,6 +137,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
             }
         }
         let sent = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices))?;
+        self.line = false;
         self.open.sent();
         Poll::Ready(Ok(sent))
     }
@@ -185,7 +199,8 @@ pub(super) fn answer(status: u16) -> String {
         _ => (
             "Bad Request",
             "expected a request of HTTP/1.1, found one that cannot be read; in a URL write a \
-             space as + or %20, and other bytes than ASCII as %XX",
+             space as + or %20, and other bytes than ASCII as %XX; give each header once, \
+             Content-Length as one number",
         ),
     };
     let status = if matches!(status, 408 | 414 | 431 | 503) { status } else { 400 };

@@ -11,7 +11,7 @@ use rawzip::{
     ZipArchiveWriter, ZipLocator,
 };
 
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Place, Result, foreign};
 use crate::vectors::reread::Rereadable;
 
 /// Members of an archive at most, so that a hostile directory takes no memory: matrices have five.
@@ -55,7 +55,7 @@ impl<'a> Archive<'a> {
         let mut buffer = vec![0; RECOMMENDED_BUFFER_SIZE];
         let zip = ZipLocator::new()
             .locate_in_reader(file, &mut buffer, file.len())
-            .map_err(|(_, e)| bad(e.to_string()))?;
+            .map_err(|(_, e)| bad(foreign(e)))?;
         let mut entries = Vec::new();
         let mut records = zip.entries(&mut buffer);
         while let Some(record) = records.next_entry().map_err(|e| bad(e.to_string()))? {

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::{Plan, Totals};
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Place, Result, foreign};
 
 /// A block that is on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -72,8 +72,12 @@ impl Journal {
             journal.len += line.len() as u64;
             let place = Place::Line(i as u64 + 1);
             let parsed = serde_json::from_slice(line).map_err(|e| {
-                Error::data(path, place.clone(), format!("expected a journal line, found {e}"))
-                    .hint("remove the store and encode again")
+                Error::data(
+                    path,
+                    place.clone(),
+                    format!("expected a journal line, found {}", foreign(e)),
+                )
+                .hint("remove the store and encode again")
             })?;
             match parsed {
                 Line::Plan { plan, tokens_digest } if i == 0 => {

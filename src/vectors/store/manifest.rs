@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Place, Result, foreign};
 use crate::vectors::WeightSummary;
 
 /// What made the vectors, by content.
@@ -251,7 +251,7 @@ impl Manifest {
         let bytes = std::fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
         let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|e| {
             let line = Place::Line(e.line() as u64);
-            Error::data(&path, line, format!("expected a store's manifest, found {e}"))
+            Error::data(&path, line, format!("expected a store's manifest, found {}", foreign(e)))
         })?;
         if manifest.format != Self::FORMAT || !(1..=Self::VERSION).contains(&manifest.version) {
             let problem = format!(

@@ -8,7 +8,7 @@ use super::TOKENS;
 use super::block::{BlockHeader, Cursor, HEADER};
 use super::journal::BlockEntry;
 use super::manifest::{Manifest, Totals};
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Place, Result, foreign};
 use crate::vectors::{Size, TokenTable, VectorRecord, VectorSource, WeightSummary};
 
 /// A store's records in order. Each block's CRC is checked when it is read.
@@ -58,7 +58,11 @@ impl StoreReader {
             return Err(Error::data(&path, Place::File, problem));
         }
         let list: Vec<String> = serde_json::from_slice(&bytes).map_err(|e| {
-            Error::data(&path, Place::File, format!("expected a list of tokens, found {e}"))
+            Error::data(
+                &path,
+                Place::File,
+                format!("expected a list of tokens, found {}", foreign(e)),
+            )
         })?;
         for part in &manifest.parts {
             let path = dir.join(&part.file);

@@ -14,6 +14,8 @@ use splindex::vectors::store::{Manifest, StoreReader};
 use splindex::vectors::{VectorRecord, VectorSource};
 use tempfile::TempDir;
 
+use crate::common::{Folder, SPLINDEX, command};
+
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data/goldens").join(name)
 }
@@ -280,4 +282,22 @@ fn a_damaged_store_is_refused_by_block_and_offset() {
     std::fs::write(&part, &bytes[..end - 1]).unwrap();
     let e = StoreReader::open(&run.path("store")).err().unwrap().to_string();
     assert!(e.contains(&format!("expected {end} bytes, found {}", end - 1)), "{e}");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_empty_pipe_is_named_and_leaves_no_store() {
+    let folder = Folder::new();
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/data/tiny");
+    for (input, text) in [("-", ""), ("/dev/null", ""), ("-", "no tab")] {
+        folder.file("empty", text);
+        let words = format!("encode --model {model} --input {input} --output store");
+        let mut command = command(&folder.path(""), SPLINDEX, &words);
+        let stdin = std::fs::File::open(folder.path("empty")).unwrap();
+        let output = command.stdin(stdin).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(&format!("{input}:")), "{said}");
+        assert!(!folder.path("store").exists(), "{input}");
+    }
 }

@@ -72,7 +72,7 @@ fn manifests_and_pointers_that_are_none_are_refused() {
         for (pointer, parts) in [
             (r#"{"format": "splindex-pointer", "version": 2}"#, &["version 1 to 1, found 2"][..]),
             (r#"{"format": "other", "version": 1}"#, &["expected the format"]),
-            (r#"{"format": "splindex-pointer", "version": 1}"#, &["missing field `release`"]),
+            (r#"{"format": "splindex-pointer", "version": 1}"#, &["missing field \"release\""]),
             ("half", &["expected a pointer in JSON"]),
             ("", &["expected a pointer in JSON"]),
         ] {
