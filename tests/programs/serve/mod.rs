@@ -213,7 +213,7 @@ fn every_error_is_json_and_counted() {
             414,
             "65,534 bytes",
         ),
-        (node.request("GET /search?foo=1", ""), 400, "found unknown field \\\"foo\\\", expected"),
+        (node.request("GET /search?foo=1", ""), 400, "unknown field \\\"foo\\\", expected"),
         (node.head("GET /search?q=blue whale HTTP/1.1\r\nHost: x"), 400, "a space as + or %20"),
         (
             node.head("GET /search?q=caf\u{e9} HTTP/1.1\r\nHost: x\r\nno colon"),
