@@ -195,7 +195,8 @@ fn check_normalizer(path: &Path, value: Value) -> Result<NormalizerWrapper> {
     if kind == "BertNormalizer" {
         for name in ["clean_text", "handle_chinese_chars", "strip_accents", "lowercase"] {
             let flag = &value[name];
-            if !flag.is_boolean() && !(flag.is_null() && name == "strip_accents") {
+            let known = flag.is_boolean() || (flag.is_null() && name == "strip_accents");
+            if !known {
                 let or_null = if name == "strip_accents" { ", false or null" } else { " or false" };
                 let problem =
                     format!("expected true{or_null} for {name:?} of the normalizer, found {flag}");
