@@ -1,5 +1,9 @@
 //! Header rows: names of columns where a record should stand.
 
+/// What to do with a file whose header row has commas.
+pub(crate) const NO_COMMAS: &str = "its columns are separated by commas: write them with tabs, in Python: \
+                                    import pandas; pandas.read_csv(FILE).to_csv(OUT, sep=\"\\t\", index=False)";
+
 /// Names of a column of ids, as [`letters`] has them.
 const IDS: &[&str] = &[
     "id",

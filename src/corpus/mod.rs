@@ -29,7 +29,7 @@ pub use lines::Lines;
 pub use notes::Notes;
 pub use reader::{CorpusReader, TextRecord, empty_collection};
 
-pub(crate) use header::is_header;
+pub(crate) use header::{NO_COMMAS, is_header};
 pub(crate) use ids::{check_id, trim_id};
 pub(crate) use input::{check_inputs, unreadable};
 pub(crate) use unpack::Packing;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::fields::Fields;
-use super::header::is_header;
+use super::header::{NO_COMMAS, is_header};
 use super::ids::{IdSet, check_id, trim_id};
 use super::input::{BytesRead, check_inputs, total_bytes};
 use super::json::{ID_NAMES, Scalar, first_id, first_value, pick};
@@ -216,6 +216,7 @@ fn parse_tsv(lines: &Lines, fields: Option<&Fields>, notes: &Notes) -> Result<(S
         return Err(match line.trim_start().bytes().next() {
             Some(b'{') => error.hint("the line looks like JSON: name the file .jsonl"),
             Some(b'[') => error.hint("one JSON list is no JSON Lines: jq -c '.[]' makes lines"),
+            _ if is_header(line.split(',')) => error.hint(NO_COMMAS),
             _ => error.hint("separate the columns with a tab"),
         });
     };

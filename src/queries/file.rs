@@ -6,7 +6,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::corpus::{BytesRead, IdSet, Lines, Notes, check_id};
+use crate::corpus::{BytesRead, IdSet, Lines, NO_COMMAS, Notes, check_id, is_header};
 use crate::error::{Error, Place, Result};
 use crate::query::{Algorithm, MAX_QUERY_WEIGHT};
 use crate::vectors::VectorSource;
@@ -265,7 +265,17 @@ fn parse_any(
             let split = separator.split(line);
             split.map(|(id, body)| (id.to_owned(), QueryBody::Text(body.to_owned()), None))
         };
-        let (id, body, bm25) = query.map_err(|problem| lines.error(problem))?;
+        let (id, body, bm25) = query.map_err(|problem| {
+            let hint = match () {
+                () if raw.is_empty() && problem.starts_with("expected a field \"id\"") => {
+                    json::OF_MAP
+                }
+                () if !is_json && is_header(line.split(',')) => NO_COMMAS,
+                () => "",
+            };
+            let error = lines.error(problem);
+            if hint.is_empty() { error } else { error.hint(hint) }
+        })?;
         check_id(&id).map_err(|problem| lines.error(problem))?;
         if !ids.insert(&id) {
             return Err(
@@ -273,7 +283,7 @@ fn parse_any(
             );
         }
         if let QueryBody::Text(text) = &body {
-            if !is_json && text.contains('\t') {
+            if !is_json && separator == Separator::Tab && text.contains('\t') {
                 tabs.tabs(&lines);
             }
             if text.contains('\u{feff}') {
@@ -292,7 +302,10 @@ fn parse_any(
     let (path, notes) = (path.to_owned(), notes.all());
     let mut file = QueryFile { path, queries: raw, vectors: false, notes };
     if is_json == Some(false) && interpret(&mut file, kind)? == QueryKind::Text {
-        if asked && let Some(line) = line::with_tabs(&file.queries) {
+        if asked
+            && separator == Some(Separator::Tab)
+            && let Some(line) = line::with_tabs(&file.queries)
+        {
             let problem = "expected qid<TAB>query, found more tabs behind the first";
             return Err(Error::data(&file.path, Place::Line(line), problem)
                 .hint("write spaces for those that are part of the text"));

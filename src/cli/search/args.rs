@@ -221,7 +221,7 @@ impl SearchArgs {
         match &self.texts {
             // It is read again for every batch of queries.
             Some(texts) if texts == Path::new("-") || (texts.exists() && !texts.is_file()) => {
-                let found = if texts.is_dir() { "a folder" } else { "a pipe, which is read once" };
+                let found = if texts.is_dir() { "a folder" } else { "what may be read once only" };
                 let problem = format!("expected a file of texts for --texts, found {found}");
                 Err(Error::data(texts, Place::File, problem)
                     .hint("give the file that the index was made of: TSV or JSON Lines"))

@@ -79,6 +79,8 @@ fn rows_of_column_names_are_no_documents() {
 fn joined_files_old_line_ends_and_padded_ids() {
     let docs = read(&[("d.tsv", "\u{feff}d1\tblue\n\u{feff}d2\tred\n \t \n     3\tc\n")], None);
     assert_eq!(docs, [ok("d1", "blue"), ok("d2", "red"), ok("3", "c")]);
+    let commas = only_error("d.tsv", "id,text\n");
+    assert!(commas.contains("its columns are separated by commas: "), "{commas}");
     let mac = only_error("d.tsv", "d1\tcold water\rd2\twarm air\r");
     assert!(mac.starts_with("d.tsv:1: expected one record a line, found several"), "{mac}");
     assert_eq!(

@@ -27,6 +27,9 @@ pub(super) const SHAPE: &str =
 /// How a file has queries in JSON, to be shown where it has them otherwise.
 pub(super) const LINES: &str = r#"a line is {"id": "q1", "text": "blue whale"} or {"id": "q1", "vector": {"whale": 1.3}}; of an array of such objects, jq -c '.[]' FILE makes lines"#;
 
+/// What makes lines of one object that maps ids to texts.
+pub(super) const OF_MAP: &str = r#"of one object {"q1": "blue whale"}, jq -c 'to_entries[] | {id: .key, text: .value}' FILE makes lines"#;
+
 /// Id, what is asked, and what is asked of the BM25 field if that is something else.
 type Parsed = (String, QueryBody, Option<QueryBody>);
 

@@ -37,7 +37,9 @@ impl Separator {
                 .map(|(id, query)| (trim_id(id), query.trim_end_matches('\t')))
                 .ok_or_else(|| "expected qid<TAB>query as in the first line, found no tab".into()),
             Separator::Colon => match line.split_once(':') {
-                Some((id, query)) if !is_no_id(id) && !query.starts_with("//") => Ok((id, query)),
+                Some((id, query)) if !is_no_id(id) && !query.starts_with("//") => {
+                    Ok((id, query.trim_matches('\t')))
+                }
                 Some(_) => {
                     Err("expected qid<TAB>query (or qid:query), found a text with a colon".into())
                 }

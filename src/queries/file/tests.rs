@@ -77,6 +77,10 @@ fn an_array_a_piece_of_text_and_names_of_columns_are_no_queries() {
             fails(text).starts_with("q:1: expected qid<TAB>query (or qid:query), found a text")
         );
     }
+    let map = fails("{\"q1\": \"a\"}");
+    assert!(map.contains("found none; of one object {\"q1\": "), "{map}");
+    assert!(fails("qid,query\nq1,a\n").contains("; its columns are separated by commas: "));
+    assert_eq!(read("q", "q1:a\nq2:\tb\tc\n", QueryKind::Auto).unwrap().notes, [""; 0]);
     // A line that lost its tab.
     assert!(fails("q1\ta\nq2:b\n").starts_with("q:2: expected qid<TAB>query as in the first line"));
     assert_eq!(bodies("q:1\ta\n", QueryKind::Auto), [text("q:1", "a")]);
