@@ -212,6 +212,11 @@ impl Index {
         serde_json::from_slice(self.section(SectionKind::Provenance)).unwrap_or_default()
     }
 
+    /// The content id as the header has it.
+    pub(crate) fn content_bytes(&self) -> [u8; 16] {
+        self.opened.layout.header.content_id
+    }
+
     /// First 128 bits of BLAKE3 over the file's content: equal for equal indexes.
     pub fn content_id(&self) -> String {
         hex(&self.opened.layout.header.content_id)

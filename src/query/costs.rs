@@ -3,6 +3,7 @@
 //! The constants were fitted to the times of single queries, as docs/tried.md says;
 //! on another machine all of them change, their ratios little.
 
+use super::filter::Kept;
 use super::{Algorithm, Query};
 use crate::format::postings::Representation;
 use crate::format::skip;
@@ -18,6 +19,26 @@ pub fn choose(index: &Index, query: &Query, k: usize) -> Algorithm {
 /// [`Algorithm::Auto`] scans after all.
 pub(super) fn block_terms_of_a_scan(index: &Index, query: &Query, k: usize) -> u64 {
     (Facts::of(index, query, k).windowed() / BLOCK_TERM) as u64
+}
+
+/// What runs where a filter keeps `kept`: as if the others were not there, the threshold is that
+/// of a deeper answer. `true` where it is quicker to ask for each kept document.
+pub(super) fn choose_kept(
+    index: &Index,
+    query: &Query,
+    k: usize,
+    kept: &Kept,
+) -> (Algorithm, bool) {
+    let share = f64::from(kept.len().max(1)) / f64::from(index.documents().max(1));
+    let facts = Facts::of(index, query, (k as f64 / share).ceil() as usize);
+    let algorithm = facts.cheapest();
+    let directly = kept.few().is_some_and(|few| {
+        let lists = facts.terms - facts.bitmaps;
+        let each = 0.012 * facts.bitmaps + 0.1 * lists;
+        let scan = facts.windowed() * kept.share_of_windows();
+        0.5 * facts.terms + each * (few.len() as f64) < scan
+    });
+    (algorithm, directly)
 }
 
 /// What an estimate is made from.

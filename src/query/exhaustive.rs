@@ -2,15 +2,16 @@
 
 use std::cmp::Reverse;
 
+use super::admit::Admit;
 use super::{Hit, Weighted};
 use crate::format::postings::{Block, Damaged};
 use crate::simd::SimdLevel;
 
-pub(super) fn search(
+pub(super) fn search<A: Admit>(
     lists: &[Weighted<'_>],
     order: Option<&[u32]>,
     level: SimdLevel,
-    k: usize,
+    (k, least, admit): (usize, u32, A),
     hits: &mut Vec<Hit>,
 ) -> Result<(), Damaged> {
     let documents = lists.first().map_or(0, |l| l.list.documents as usize);
@@ -28,7 +29,10 @@ pub(super) fn search(
     }
     let ordinal = |docid: usize| order.map_or(docid as u32, |order| order[docid]);
     let scored = scores.iter().enumerate().filter(|&(_, &score)| score > 0);
-    hits.extend(scored.map(|(docid, &score)| Hit { ordinal: ordinal(docid), score }));
+    hits.extend(scored.filter_map(|(docid, &score)| {
+        let score = admit.score(docid as u32, score).filter(|&score| score >= least)?;
+        Some(Hit { ordinal: ordinal(docid), score })
+    }));
     hits.sort_unstable_by_key(|h| (Reverse(h.score), h.ordinal));
     hits.truncate(k);
     Ok(())

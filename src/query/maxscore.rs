@@ -9,6 +9,7 @@
 //! document.
 
 use super::Weighted;
+use super::admit::{Admit, Admitted};
 use super::bounds::Bound;
 use super::buffers::emptied;
 use super::counters::Count;
@@ -34,11 +35,11 @@ impl<'a> MaxScore<'a> {
         MaxScore { lists: emptied(lists), bounds, upper, docids }
     }
 
-    pub(super) fn search<const BLOCK_MAX: bool, C: Count>(
+    pub(super) fn search<const BLOCK_MAX: bool, A: Admit, C: Count>(
         &mut self,
         lists: &[Weighted<'a>],
         cursors: &mut Cursors<'a>,
-        top: &mut TopK<'_>,
+        top: &mut Admitted<'_, TopK<'_>, A>,
         count: &mut C,
     ) -> Result<(), Damaged> {
         self.lists.clear();
@@ -50,6 +51,13 @@ impl<'a> MaxScore<'a> {
         let mut essential = self.first_essential(0, top.enter());
         let mut docid = self.least_docid(essential);
         while docid != END {
+            if A::LIMITS {
+                let next = top.admit.next(docid);
+                if next > docid {
+                    docid = self.move_to(cursors, essential, next, count)?;
+                    continue;
+                }
+            }
             let (sum, next) = self.score_essential(cursors, essential, docid, count)?;
             let enter = top.enter();
             let whole = match essential {
@@ -91,6 +99,21 @@ impl<'a> MaxScore<'a> {
     #[inline]
     fn least_docid(&self, essential: usize) -> u32 {
         self.docids[essential..].iter().copied().min().unwrap_or(END)
+    }
+
+    /// Moves the essential lists to `target`, and gives the first document of any of them.
+    fn move_to<C: Count>(
+        &mut self,
+        cursors: &mut [Cursor<'_>],
+        essential: usize,
+        target: u32,
+        count: &mut C,
+    ) -> Result<u32, Damaged> {
+        for (docid, cursor) in self.docids.iter_mut().zip(cursors).skip(essential) {
+            cursor.next_geq(target, count)?;
+            *docid = cursor.docid;
+        }
+        Ok(self.least_docid(essential))
     }
 
     /// What the essential lists give `docid`, and the next document of any of them.

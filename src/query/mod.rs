@@ -4,6 +4,7 @@
 //! [`exhaustive`](Algorithm::Exhaustive): score descending, then original ordinal
 //! ascending, whatever the document order, codec and number of threads.
 
+mod admit;
 mod algorithm;
 mod approximate;
 mod batch;
@@ -14,6 +15,8 @@ mod counters;
 mod cursor;
 mod exhaustive;
 mod explain;
+mod filter;
+mod kept;
 mod kernels;
 mod maxscore;
 pub mod partial;
@@ -33,6 +36,7 @@ pub use batch::{Batch, BatchOptions};
 pub use costs::choose;
 pub use counters::Counters;
 pub use explain::{Contribution, Explainer};
+pub use filter::{Boost, Comparison, Condition, Filter, Literal};
 pub use kernels::SimdLevel;
 pub use score::DocumentTerm;
 pub use searcher::{Hit, Searcher};

@@ -1,5 +1,6 @@
 //! Two questions that need no search: what given documents score, and what a document holds.
 
+use super::admit::Admit;
 use super::{Query, QueryTerm, Searcher};
 use crate::error::{Error, Result};
 use crate::index::{Index, TermId};
@@ -26,7 +27,7 @@ pub struct DocumentTerm {
 
 impl Searcher {
     /// The exact scores of given documents, by ordinal, in the order asked for: 0 where a
-    /// document has none of the terms. The same numbers as a search gives. For rerankers,
+    /// document has none of the terms or the query's filter leaves it out. The same numbers as a search gives. For rerankers,
     /// interpolation, judged pools.
     ///
     /// Time follows terms × documents: about 0.1 µs for each pair in a list of blocks.
@@ -57,6 +58,11 @@ impl Searcher {
                 *score = score.wrapping_add(weight * u32::from(impact));
             })
             .map_err(|_| index.damaged(term))?;
+        }
+        let limits = query.limits(index)?;
+        for (docid, place) in docids {
+            let score = &mut scores[place];
+            *score = limits.score(docid, *score).filter(|_| *score > 0).unwrap_or(0);
         }
         Ok(scores)
     }

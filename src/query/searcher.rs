@@ -1,9 +1,11 @@
 //! One thread's search state: buffers that are reused from query to query.
 
+use super::admit::{Admit, Admitted};
 use super::approximate::Approximation;
 use super::buffers::emptied;
 use super::counters::{Count, Counters};
 use super::cursor::Cursors;
+use super::kept::KeptOnly;
 use super::kernels::prefetch_line;
 use super::maxscore::MaxScore;
 use super::pruned::Pruned;
@@ -121,7 +123,11 @@ impl Searcher {
         kept.terms.clone_from(&query.terms);
         approximation.cut(index, kept, dropped);
         let (asked, candidates) = (algorithm, approximation.candidates(k));
-        let algorithm = algorithm.resolve(index, kept, candidates);
+        let limits = query.limits(index)?;
+        let (algorithm, directly) = match (limits.kept, asked) {
+            (Some(only), Algorithm::Auto) => costs::choose_kept(index, kept, candidates, only),
+            _ => (algorithm.resolve(index, kept, candidates), false),
+        };
         let most_block_terms = match (asked, algorithm) {
             (Algorithm::Auto, Algorithm::BlockPruned) => {
                 costs::block_terms_of_a_scan(index, kept, candidates)
@@ -142,10 +148,15 @@ impl Searcher {
             kept: &kept.terms,
             dropped,
             most_block_terms,
+            directly,
+            min_score: query.min_score,
             buffers: buffers.take().unwrap_or_else(|| Buffers::new(*level)),
             hits,
         };
-        let outcome = walk.answer(k, algorithm, count);
+        let outcome = match query.filter.is_some() || query.boost.is_some() {
+            true => walk.answer(k, algorithm, limits, count),
+            false => walk.answer(k, algorithm, (), count),
+        };
         *buffers = Some(walk.buffers.release());
         outcome?.map_err(|Damaged| name_damage(index, query))?;
         // k compares a query, so that a damaged ORDER names no document that is not.
@@ -167,6 +178,7 @@ struct Buffers<'a> {
     wand: Wand,
     max_score: MaxScore<'a>,
     pruned: Pruned,
+    kept_only: KeptOnly<'a>,
 }
 
 impl Buffers<'_> {
@@ -181,6 +193,7 @@ impl Buffers<'_> {
             wand: Wand::default(),
             max_score: MaxScore::default(),
             pruned: Pruned::new(level),
+            kept_only: KeptOnly::default(),
         }
     }
 
@@ -195,6 +208,7 @@ impl Buffers<'_> {
             wand: self.wand,
             max_score: self.max_score.release(),
             pruned: self.pruned,
+            kept_only: self.kept_only.release(),
         }
     }
 }
@@ -208,6 +222,9 @@ struct Walk<'a, 's> {
     dropped: &'s [QueryTerm],
     /// Blocks × terms beyond which a scan is quicker than what a sweep left.
     most_block_terms: u64,
+    /// Whether each kept document is asked for.
+    directly: bool,
+    min_score: u32,
     buffers: Buffers<'a>,
     hits: &'s mut Vec<Hit>,
 }
@@ -215,10 +232,11 @@ struct Walk<'a, 's> {
 impl<'a> Walk<'a, '_> {
     /// One step, or two: candidates by the kept terms, then their scores by all. The outer
     /// error is of a term's record, the inner one of a list's bytes.
-    fn answer<C: Count>(
+    fn answer<A: Admit, C: Count>(
         &mut self,
         k: usize,
         algorithm: Algorithm,
+        admit: A,
         count: &mut C,
     ) -> Result<Result<(), Damaged>> {
         // Records first, so that their misses do not wait for each other.
@@ -230,70 +248,99 @@ impl<'a> Walk<'a, '_> {
         }
         let order = self.index.order();
         if self.dropped.is_empty() || !self.approximation.rescore_wanted() {
-            return Ok(self.run(order, k, algorithm, count));
+            return Ok(self.run(order, (k, self.min_score), (algorithm, admit), count));
         }
         for &QueryTerm { term, weight } in self.dropped {
             self.buffers.late.push(Weighted { list: self.index.list(term)?, weight });
         }
         let candidates = self.approximation.candidates(k).min(self.index.documents() as usize);
-        if let Err(damaged) = self.run(None, candidates, algorithm, count) {
+        if let Err(damaged) = self.run(None, (candidates, 0), (algorithm, admit), count) {
             return Ok(Err(damaged));
         }
         let Buffers { late, cursors, .. } = &mut self.buffers;
-        Ok(rescore::rescore(late, cursors, order, k, self.hits, count))
+        let rescored = rescore::rescore(late, cursors, order, k, self.hits, count);
+        self.hits.retain(|hit| hit.score >= self.min_score);
+        Ok(rescored)
     }
 
     /// Documents are named and ties broken by `order`, or by docid.
-    fn run<C: Count>(
+    fn run<A: Admit, C: Count>(
         &mut self,
         order: Option<&'a [u32]>,
-        k: usize,
-        algorithm: Algorithm,
+        (k, min_score): (usize, u32),
+        (algorithm, admit): (Algorithm, A),
         count: &mut C,
     ) -> Result<(), Damaged> {
-        let Buffers { lists, cursors, top, selector, windowed, wand, max_score, pruned, .. } =
-            &mut self.buffers;
-        let primed = primed(lists, k);
-        let bound = || lists.iter().map(|l| l.weight * u32::from(l.list.max_impact)).sum();
+        let Buffers {
+            lists,
+            cursors,
+            top,
+            selector,
+            windowed,
+            wand,
+            max_score,
+            pruned,
+            kept_only: direct,
+            ..
+        } = &mut self.buffers;
+        // Lists promise what all documents score, not those that a filter keeps.
+        let primed = if admit.kept().is_some() { 0 } else { primed(lists, k) }.max(min_score);
+        let bound = || lists.iter().map(|l| l.weight * u32::from(l.list.max_impact)).sum::<u32>();
+        let most = bound() + admit.most();
         selector.set_order(order);
         top.set_order(order);
+        let kept_only = match (self.directly, admit.kept()) {
+            (true, Some(kept)) => kept.few(),
+            _ => None,
+        };
+        if let Some(few) = kept_only {
+            selector.reset(k, primed, most, true);
+            let mut best = Admitted { best: &mut *selector, admit };
+            direct.search(lists, few, cursors, &mut best, count)?;
+            selector.drain_into(self.hits);
+            return Ok(());
+        }
         match algorithm {
             Algorithm::Auto => unreachable!("resolved by the caller"),
             Algorithm::Exhaustive => {
-                return exhaustive::search(lists, order, self.level, k, self.hits);
+                return exhaustive::search(lists, order, self.level, (k, primed, admit), self.hits);
             }
             Algorithm::Windowed => {
-                selector.reset(k, primed, bound(), true);
-                windowed.search(lists, selector)?;
+                selector.reset(k, primed, most, true);
+                windowed.search(lists, &mut Admitted { best: &mut *selector, admit })?;
                 selector.drain_into(self.hits);
                 return Ok(());
             }
             Algorithm::BlockPruned => {
-                selector.reset(k, primed, bound(), false);
+                selector.reset(k, primed, most, false);
                 let limits = (bound(), self.most_block_terms);
-                if !pruned.search(lists, k, limits, selector, count)? {
+                let mut best = Admitted { best: &mut *selector, admit };
+                if !pruned.search(lists, k, limits, &mut best, count)? {
                     // As many documents as are wanted reach what enters by now.
-                    selector.reset(k, selector.enter(), bound(), true);
-                    windowed.search(lists, selector)?;
+                    selector.reset(k, selector.enter(), most, true);
+                    windowed.search(lists, &mut Admitted { best: &mut *selector, admit })?;
                 }
                 selector.drain_into(self.hits);
                 return Ok(());
             }
-            Algorithm::Wand => {
+            Algorithm::Wand | Algorithm::BlockMaxWand => {
                 top.reset(k, primed);
-                wand.search::<false, C>(cursors.open(lists, count)?, top, count)?;
+                let mut best = Admitted { best: &mut *top, admit };
+                let cursors = cursors.open(lists, count)?;
+                if algorithm == Algorithm::Wand {
+                    wand.search::<false, A, C>(cursors, &mut best, count)?;
+                } else {
+                    wand.search::<true, A, C>(cursors, &mut best, count)?;
+                }
             }
-            Algorithm::BlockMaxWand => {
+            Algorithm::MaxScore | Algorithm::BlockMaxMaxScore => {
                 top.reset(k, primed);
-                wand.search::<true, C>(cursors.open(lists, count)?, top, count)?;
-            }
-            Algorithm::MaxScore => {
-                top.reset(k, primed);
-                max_score.search::<false, C>(lists, cursors, top, count)?;
-            }
-            Algorithm::BlockMaxMaxScore => {
-                top.reset(k, primed);
-                max_score.search::<true, C>(lists, cursors, top, count)?;
+                let mut best = Admitted { best: &mut *top, admit };
+                if algorithm == Algorithm::MaxScore {
+                    max_score.search::<false, A, C>(lists, cursors, &mut best, count)?;
+                } else {
+                    max_score.search::<true, A, C>(lists, cursors, &mut best, count)?;
+                }
             }
         }
         top.drain_into(self.hits);

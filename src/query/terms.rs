@@ -1,5 +1,6 @@
 //! A query against one index: terms with integer weights, checked against overflow.
 
+use super::{Boost, Filter};
 use crate::error::{Error, Result};
 use crate::index::{Index, TermId};
 
@@ -19,6 +20,12 @@ pub struct Query {
     pub terms: Vec<QueryTerm>,
     /// Tokens that the index does not have.
     pub unknown: u32,
+    /// The documents that may be answers; all without it.
+    pub filter: Option<Filter>,
+    /// What documents get beside the score of their terms.
+    pub boost: Option<Boost>,
+    /// The least score of an answer; 0 and 1 ask for a term of the query.
+    pub min_score: u32,
 }
 
 impl AsRef<Query> for Query {
@@ -59,7 +66,7 @@ impl Query {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn of_terms(index: &Index, terms: Vec<QueryTerm>, unknown: u32) -> Result<Self> {
-        let mut query = Query { terms, unknown };
+        let mut query = Query { terms, unknown, ..Query::default() };
         query.terms.sort_unstable_by_key(|t| t.term);
         query.terms.dedup_by(|next, kept| {
             let same = next.term == kept.term;
@@ -71,6 +78,25 @@ impl Query {
         query.terms.retain(|t| t.weight > 0);
         query.check(index)?;
         Ok(query)
+    }
+
+    /// The same query, answered from the documents of `filter` only.
+    pub fn filtered(self, filter: Filter) -> Self {
+        Query { filter: Some(filter), ..self }
+    }
+
+    /// The same query, with what `boost` gives each document added to its score.
+    ///
+    /// # Errors
+    /// A score that could be above `i32::MAX`.
+    pub fn boosted(self, index: &Index, boost: Boost) -> Result<Self> {
+        let query = Query { boost: Some(boost), ..self };
+        query.check(index).map(|()| query)
+    }
+
+    /// The same query, without answers that score less.
+    pub fn at_least(self, min_score: u32) -> Self {
+        Query { min_score, ..self }
     }
 
     fn check(&self, index: &Index) -> Result<()> {
@@ -87,6 +113,7 @@ impl Query {
             .iter()
             .map(|t| u64::from(t.weight) * u64::from(index.term(t.term).max_impact))
             .sum();
+        let bound = bound + self.boost.as_ref().map_or(0, |boost| u64::from(boost.most()));
         if bound > i32::MAX as u64 {
             return Err(Error::Usage(format!(
                 "the query could score {bound}, the largest score allowed is {}; scale its \

@@ -11,6 +11,7 @@
 //! the pivot's document at once: cursors on it count, lagging ones are brought up to it
 //! while its bound still reaches the threshold (2–3 times fewer pivots on SPLADE).
 
+use super::admit::{Admit, Admitted};
 use super::bounds::Bound;
 use super::counters::Count;
 use super::cursor::{Cursor, END};
@@ -34,10 +35,10 @@ struct Standing {
 }
 
 impl Wand {
-    pub(super) fn search<const BLOCK_MAX: bool, C: Count>(
+    pub(super) fn search<const BLOCK_MAX: bool, A: Admit, C: Count>(
         &mut self,
         cursors: &mut [Cursor<'_>],
-        top: &mut TopK<'_>,
+        top: &mut Admitted<'_, TopK<'_>, A>,
         count: &mut C,
     ) -> Result<(), Damaged> {
         let lists = &mut self.lists;
@@ -45,6 +46,14 @@ impl Wand {
         // No document before this one can enter, wherever cursors stand.
         let mut floor = 0;
         while let Some((pivot, docid, mut bound)) = lists.pivot(floor, top.enter()) {
+            if A::LIMITS {
+                let next = top.admit.next(docid);
+                if next > docid {
+                    floor = next;
+                    lists.skip(cursors, pivot, floor, count)?;
+                    continue;
+                }
+            }
             if BLOCK_MAX {
                 let until;
                 (bound, until) = lists.block_bound(cursors, pivot, docid);
@@ -56,7 +65,7 @@ impl Wand {
                     continue;
                 }
             }
-            lists.settle::<BLOCK_MAX, C>(cursors, pivot, docid, bound, top, count)?;
+            lists.settle::<BLOCK_MAX, A, C>(cursors, pivot, docid, bound, top, count)?;
             lists.restore(pivot);
             floor = docid + 1;
         }
@@ -148,13 +157,13 @@ impl ByDocid {
     /// Scores `docid` if it can enter. Every cursor that was brought up to it is moved
     /// past it; one that was not stays where no document can enter.
     #[inline]
-    fn settle<const BLOCK_MAX: bool, C: Count>(
+    fn settle<const BLOCK_MAX: bool, A: Admit, C: Count>(
         &mut self,
         cursors: &mut [Cursor<'_>],
         pivot: usize,
         docid: u32,
         mut bound: u32,
-        top: &mut TopK<'_>,
+        top: &mut Admitted<'_, TopK<'_>, A>,
         count: &mut C,
     ) -> Result<(), Damaged> {
         // From the pivot down: those on the document first, they need no search.

@@ -8,7 +8,9 @@
 //! 32-bit scores.
 
 use super::Weighted;
+use super::admit::{Admit, Admitted};
 use super::buffers::emptied;
+use super::filter::Kept;
 use super::kernels::{
     self, Accumulators, CHUNK, ChunkBytes, GROUP, Lane, MAX_LANE_WEIGHT, MAX_LANES, NO_IMPACTS,
     SimdLevel, Stage,
@@ -41,6 +43,9 @@ struct PackedCursor<'a> {
     block: Block,
 }
 
+/// With fewer than one in so many documents of a window kept, these are looked at one by one.
+const FEW: u32 = 16;
+
 /// Groups of postings in a block.
 const GROUPS: usize = BLOCK / GROUP;
 
@@ -67,19 +72,19 @@ impl<'a> Windowed<'a> {
         Windowed { level, accumulators, streams, packed, bitmaps, expanded, lanes, stage }
     }
 
-    pub(super) fn search(
+    pub(super) fn search<A: Admit>(
         &mut self,
         lists: &[Weighted<'a>],
-        selector: &mut Selector<'_>,
+        selector: &mut Admitted<'_, Selector<'_>, A>,
     ) -> Result<(), Damaged> {
         self.sort_lists(lists)?;
         let documents = lists.first().map_or(0, |l| l.list.documents);
         self.stage.clear();
         let outcome = if self.bitmaps.is_empty() {
-            self.scan_windows::<true>(documents, selector)
+            self.scan_windows::<true, A>(documents, selector)
         } else {
             // Dense terms set the accumulators of every window.
-            self.scan_windows::<false>(documents, selector)
+            self.scan_windows::<false, A>(documents, selector)
         };
         if outcome.is_err() || !self.bitmaps.is_empty() {
             // The next query must find empty accumulators.
@@ -88,15 +93,29 @@ impl<'a> Windowed<'a> {
         outcome
     }
 
-    fn scan_windows<const CLEAR: bool>(
+    fn scan_windows<const CLEAR: bool, A: Admit>(
         &mut self,
         documents: u32,
-        selector: &mut Selector<'_>,
+        selector: &mut Admitted<'_, Selector<'_>, A>,
     ) -> Result<(), Damaged> {
         for window in 0..documents.div_ceil(WINDOW) {
             let first = window * WINDOW;
             let len = (documents - first).min(WINDOW);
-            self.score_window(window as usize, first, len)?;
+            let admit = selector.admit;
+            if A::LIMITS
+                && let Some(kept) = admit.kept()
+            {
+                let in_window = kept.count(first, len);
+                if in_window == 0 {
+                    continue;
+                }
+                self.packed.iter_mut().try_for_each(|cursor| cursor.skip_to(first))?;
+                if in_window < len / FEW {
+                    self.score_few::<CLEAR, A>(kept, first, len, selector)?;
+                    continue;
+                }
+            }
+            self.score_window(window as usize, first, len, |_| true)?;
             let threshold = selector.enter();
             let scores = &mut self.accumulators[..len as usize];
             kernels::scan::<CLEAR>(self.level, scores, threshold, |position, score| {
@@ -108,6 +127,29 @@ impl<'a> Windowed<'a> {
                 // next query.
                 self.accumulators[len as usize..].fill(0);
             }
+        }
+        Ok(())
+    }
+
+    /// As a window's scan, where few documents are kept: dense terms are read only around them, and
+    /// only their scores are looked at.
+    fn score_few<const CLEAR: bool, A: Admit>(
+        &mut self,
+        kept: &Kept,
+        first: u32,
+        len: u32,
+        selector: &mut Admitted<'_, Selector<'_>, A>,
+    ) -> Result<(), Damaged> {
+        let around = |chunk: u32| kept.count(chunk, CHUNK as u32) > 0;
+        self.score_window((first / WINDOW) as usize, first, len, around)?;
+        kept.each(first, len, |docid| {
+            let score = self.accumulators[(docid % WINDOW) as usize];
+            if score >= selector.enter() {
+                selector.push(docid, score);
+            }
+        });
+        if CLEAR {
+            self.accumulators.fill(0);
         }
         Ok(())
     }
@@ -151,9 +193,17 @@ impl<'a> Windowed<'a> {
         Ok(())
     }
 
-    fn score_window(&mut self, window: usize, first: u32, len: u32) -> Result<(), Damaged> {
+    /// Adds up a window; dense terms in the chunks, by their first document, that are `wanted`.
+    #[inline]
+    fn score_window(
+        &mut self,
+        window: usize,
+        first: u32,
+        len: u32,
+        wanted: impl Fn(u32) -> bool,
+    ) -> Result<(), Damaged> {
         if !self.bitmaps.is_empty() {
-            self.score_dense(first as usize, len as usize)?;
+            self.score_dense(first as usize, len as usize, wanted)?;
         }
         let run = |window, i: usize| {
             let stream = self.streams.get(i);
@@ -179,12 +229,21 @@ impl<'a> Windowed<'a> {
         Ok(())
     }
 
-    fn score_dense(&mut self, first: usize, len: usize) -> Result<(), Damaged> {
+    #[inline]
+    fn score_dense(
+        &mut self,
+        first: usize,
+        len: usize,
+        wanted: impl Fn(u32) -> bool,
+    ) -> Result<(), Damaged> {
         for (chunk, out) in self.accumulators.as_chunks_mut::<CHUNK>().0[..len.div_ceil(CHUNK)]
             .iter_mut()
             .enumerate()
         {
             let start = first + chunk * CHUNK;
+            if !wanted(start as u32) {
+                continue;
+            }
             for (bitmap, expanded) in self.bitmaps.iter().zip(&mut self.expanded) {
                 expand(self.level, bitmap, start, expanded)?;
             }
@@ -231,6 +290,42 @@ fn expand(
 }
 
 impl PackedCursor<'_> {
+    /// Passes over the postings of the windows before that of document `first`.
+    fn skip_to(&mut self, first: u32) -> Result<(), Damaged> {
+        let before =
+            |docids: &[u32; BLOCK], group: usize| docids[group * GROUP + GROUP - 1] < first;
+        while self.group < GROUPS && before(&self.block.docids, self.group) {
+            self.group += 1;
+        }
+        if self.group < GROUPS {
+            return Ok(());
+        }
+        let (mut low, mut high) = (self.next_block, self.list.blocks());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.list.block_last(middle) < first { low = middle + 1 } else { high = middle }
+        }
+        self.next_block = low;
+        if low == self.list.blocks() {
+            return Ok(());
+        }
+        self.decode_next()?;
+        while self.group < GROUPS && before(&self.block.docids, self.group) {
+            self.group += 1;
+        }
+        Ok(())
+    }
+
+    fn decode_next(&mut self) -> Result<(), Damaged> {
+        self.list.decode(self.next_block, &mut self.block)?;
+        // Behind the last posting: documents of no window.
+        self.block.docids[self.block.len..].fill(u32::MAX);
+        self.next_block += 1;
+        self.group = 0;
+        kernels::prefetch(self.list.block_bytes(self.next_block).unwrap_or_default());
+        Ok(())
+    }
+
     /// Adds the postings of the window that begins with document `first`; they follow those
     /// of the window before.
     fn add_window(
@@ -255,12 +350,7 @@ impl PackedCursor<'_> {
             if self.group < GROUPS || self.next_block == self.list.blocks() {
                 return Ok(());
             }
-            self.list.decode(self.next_block, &mut self.block)?;
-            // Behind the last posting: documents of no window.
-            self.block.docids[self.block.len..].fill(u32::MAX);
-            self.next_block += 1;
-            self.group = 0;
-            kernels::prefetch(self.list.block_bytes(self.next_block).unwrap_or_default());
+            self.decode_next()?;
         }
     }
 }

@@ -169,7 +169,7 @@ fn warm(index: &Index, load: Load) -> Result<()> {
     let terms: Vec<QueryTerm> = terms.map(|term| QueryTerm { term, weight: 1 }).collect();
     let mut searcher = Searcher::new(index);
     for terms in terms.chunks(each as usize) {
-        let query = Query { terms: terms.to_vec(), unknown: 0 };
+        let query = Query { terms: terms.to_vec(), ..Query::default() };
         searcher.search(&query, 10, Algorithm::Auto)?;
     }
     Ok(())

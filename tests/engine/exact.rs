@@ -11,10 +11,10 @@ use splindex::index::Index;
 use splindex::progress::Silent;
 use splindex::query::{Algorithm, Hit, Query, Searcher, SimdLevel};
 
-type Document = BTreeMap<u8, u8>;
+pub(crate) type Document = BTreeMap<u8, u8>;
 
 /// Documents over few tokens with few distinct impacts: ties everywhere.
-fn collections() -> impl Strategy<Value = Vec<Document>> {
+pub(crate) fn collections() -> impl Strategy<Value = Vec<Document>> {
     let document = prop::collection::btree_map(0u8..40, prop_oneof![1u8..4, 1u8..=255], 0..12);
     let one = prop_oneof![1 => Just(1usize), 3 => 2usize..60, 2 => 200usize..700];
     // Copies make long lists with many equal scores without slow generation.
@@ -22,13 +22,13 @@ fn collections() -> impl Strategy<Value = Vec<Document>> {
         .prop_map(|(distinct, n)| (0..n).map(|i| distinct[i % distinct.len()].clone()).collect())
 }
 
-fn queries() -> impl Strategy<Value = Vec<(u8, u32)>> {
+pub(crate) fn queries() -> impl Strategy<Value = Vec<(u8, u32)>> {
     let weight = prop_oneof![1u32..5, Just(32_767), Just(32_768), Just(65_535), Just(0)];
     // Tokens from 40 on are unknown; repeated tokens are summed.
     prop::collection::vec((0u8..45, weight), 0..8)
 }
 
-fn token(t: u8) -> String {
+pub(crate) fn token(t: u8) -> String {
     format!("t{t}")
 }
 
@@ -50,7 +50,7 @@ fn brute_force(documents: &[Document], query: &[(u8, u32)], k: usize) -> Vec<(u3
     scored
 }
 
-fn collection(documents: &[Document]) -> Collection {
+pub(crate) fn collection(documents: &[Document]) -> Collection {
     let mut collection = Collection::default();
     for (i, document) in documents.iter().enumerate() {
         let names: Vec<(String, f32)> =
@@ -61,13 +61,13 @@ fn collection(documents: &[Document]) -> Collection {
     collection
 }
 
-fn layouts() -> impl Iterator<Item = BuildOptions> {
+pub(crate) fn layouts() -> impl Iterator<Item = BuildOptions> {
     Codec::ALL.into_iter().flat_map(|codec| {
         [false, true].map(|skip_data| BuildOptions { codec, skip_data, ..Default::default() })
     })
 }
 
-fn pairs(hits: &[Hit]) -> Vec<(u32, u64)> {
+pub(crate) fn pairs(hits: &[Hit]) -> Vec<(u32, u64)> {
     hits.iter().map(|h| (h.ordinal, u64::from(h.score))).collect()
 }
 
@@ -153,7 +153,7 @@ proptest! {
 }
 
 /// A collection large enough for streams, bitmaps and several windows, from a fixed seed.
-fn large() -> Vec<Document> {
+pub(crate) fn large() -> Vec<Document> {
     let mut numbers = Random(0x9E37_79B9_7F4A_7C15);
     let mut random = move |below: u64| numbers.below(below);
     (0..70_001u32)

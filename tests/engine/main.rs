@@ -5,6 +5,7 @@ mod approximate;
 mod architecture;
 mod corruption;
 mod exact;
+mod filters;
 mod fuzz_corpus;
 mod hybrid;
 #[cfg(all(target_os = "linux", feature = "cli"))]

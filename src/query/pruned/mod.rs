@@ -16,6 +16,7 @@ mod scorer;
 mod terms;
 
 use super::Weighted;
+use super::admit::{Admit, Admitted};
 use super::counters::Count;
 use super::kernels::SimdLevel;
 use super::kernels::blocks::{self, DOCUMENTS, LINE, LINE_UNITS, Row};
@@ -70,12 +71,12 @@ impl Pruned {
 
     /// Hands every document that can enter to `selector`, or gives up and returns false where
     /// the blocks that are left have more than `most_block_terms` terms; `bound` is the query's.
-    pub(super) fn search<C: Count>(
+    pub(super) fn search<A: Admit, C: Count>(
         &mut self,
         lists: &[Weighted<'_>],
         k: usize,
         (bound, most_block_terms): (u32, u64),
-        selector: &mut Selector<'_>,
+        selector: &mut Admitted<'_, Selector<'_>, A>,
         count: &mut C,
     ) -> Result<bool, Damaged> {
         let documents = lists.first().map_or(0, |l| l.list.documents);
@@ -87,6 +88,12 @@ impl Pruned {
         self.most = bound;
         let scale = self.bound_units(&terms, documents, bound);
         self.rare.read(lists, documents, |score| scale.of_score(score), &mut self.units, count)?;
+        if A::LIMITS
+            && let Some(kept) = selector.admit.kept()
+        {
+            let units = self.units.iter_mut().enumerate();
+            units.filter(|(unit, _)| !kept.unit(*unit)).for_each(|(_, bound)| *bound = 0);
+        }
         let bounds = Bounds::of(&terms);
         let outcome = self.prime((&terms, &bounds), documents, k, selector, count);
         let outcome = outcome.and_then(|()| {
@@ -96,20 +103,21 @@ impl Pruned {
         for candidate in &self.first {
             self.scored[candidate.block as usize / 64] = 0;
         }
-        if !matches!(outcome, Ok(true)) {
+        // Lines that a filter left out were not swept.
+        if A::LIMITS || !matches!(outcome, Ok(true)) {
             self.added.iter_mut().for_each(|line| line.fill(0));
         }
         outcome
     }
 
     /// Sweeps and scores what is left; false if that is too much.
-    fn finish<C: Count>(
+    fn finish<A: Admit, C: Count>(
         &mut self,
         query: (&[Term<'_>], &Bounds<'_>),
         scale: &BoundScale,
         documents: u32,
         most_block_terms: u64,
-        selector: &mut Selector<'_>,
+        selector: &mut Admitted<'_, Selector<'_>, A>,
         count: &mut C,
     ) -> Result<bool, Damaged> {
         self.added.resize(windows(documents) * (UNITS / LINE_UNITS), [0; LINE]);
@@ -125,7 +133,8 @@ impl Pruned {
         };
         for (high, keep) in high.map(|high| (high, true)).into_iter().chain([(0, false)]) {
             let least = high.max(scale.floor_of(selector.enter(), terms));
-            self.sweep(query, documents, (selector.enter(), shared), (least, keep));
+            let limits = ((selector.enter(), shared), (least, keep));
+            self.sweep(query, documents, limits, selector.admit);
             count.promising(self.candidates.len() as u64);
             // About half of the terms are in a block that is promising.
             if (self.candidates.len() * query.0.len() / 2) as u64 > most_block_terms {
@@ -154,12 +163,12 @@ impl Pruned {
     }
 
     /// Scores all that promises enough in the most promising units, the best blocks first.
-    fn prime<C: Count>(
+    fn prime<A: Admit, C: Count>(
         &mut self,
         (terms, bounds): (&[Term<'_>], &Bounds<'_>),
         documents: u32,
         k: usize,
-        selector: &mut Selector<'_>,
+        selector: &mut Admitted<'_, Selector<'_>, A>,
         count: &mut C,
     ) -> Result<(), Damaged> {
         self.first.clear();
@@ -174,7 +183,8 @@ impl Pruned {
             for (i, bound) in of_blocks.into_iter().enumerate() {
                 let (block, rare) = (unit * IN_UNIT as u32 + i as u32, bound > frequent[i]);
                 // Behind the last document only damage promises anything.
-                if bound >= selector.enter() && block < last {
+                let kept = !A::LIMITS || selector.admit.kept().is_none_or(|kept| kept.block(block));
+                if bound >= selector.enter() && block < last && kept {
                     self.first.push(Candidate { block, bound, rare });
                 }
             }
@@ -233,12 +243,12 @@ impl Pruned {
     /// All blocks but those of the first whose bounds reach `enough`, of lines with a unit whose
     /// bound reaches `least` and that no sweep was done with. Rare terms were added in 255ths of
     /// `shared`.
-    fn sweep(
+    fn sweep<A: Admit>(
         &mut self,
         (terms, bounds): (&[Term<'_>], &Bounds<'_>),
         documents: u32,
-        (enough, shared): (u32, u32),
-        (least, keep): (u16, bool),
+        ((enough, shared), (least, keep)): ((u32, u32), (u16, bool)),
+        admit: A,
     ) {
         self.candidates.clear();
         let fine: Vec<Row<'_, 64>> =
@@ -258,6 +268,9 @@ impl Pruned {
                 while found != 0 {
                     let block = first + found.trailing_zeros();
                     found &= found - 1;
+                    if A::LIMITS && admit.kept().is_some_and(|kept| !kept.block(block)) {
+                        continue;
+                    }
                     let mut bound = bounds.of_block(block);
                     let of_rare = added[rare::place(block as usize) % LINE];
                     bound = bound.saturating_add(rare::at_most(of_rare, shared)).min(most);
@@ -272,11 +285,11 @@ impl Pruned {
 
     /// Scores what the sweep left: where that is much, the most promising first, then in
     /// document order.
-    fn score_candidates<C: Count>(
+    fn score_candidates<A: Admit, C: Count>(
         &mut self,
         terms: &[Term<'_>],
         documents: u32,
-        selector: &mut Selector<'_>,
+        selector: &mut Admitted<'_, Selector<'_>, A>,
         count: &mut C,
     ) -> Result<(), Damaged> {
         let mut batch = Vec::with_capacity(BATCH);

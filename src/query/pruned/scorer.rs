@@ -2,6 +2,7 @@
 //! for early, and a block ends where its best document and the bounds of the terms to come fall
 //! short.
 
+use super::super::admit::{Admit, Admitted};
 use super::super::counters::Count;
 use super::super::kernels::blocks::{self, DOCUMENTS, Job, Scores};
 use super::super::kernels::{SimdLevel, prefetch_line};
@@ -41,13 +42,13 @@ impl Scorer {
     }
 
     /// Scores any number of blocks and hands on what can enter.
-    pub(super) fn score<C: Count>(
+    pub(super) fn score<A: Admit, C: Count>(
         &mut self,
         candidates: &[Candidate],
         terms: &[Term<'_>],
         rare: &Rare,
         documents: u32,
-        selector: &mut Selector<'_>,
+        selector: &mut Admitted<'_, Selector<'_>, A>,
         count: &mut C,
     ) -> Result<(), Damaged> {
         for batch in candidates.chunks(BATCH) {
