@@ -6,6 +6,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::Constraints;
 use crate::corpus::{BytesRead, IdSet, Lines, NO_COMMAS, Notes, check_id, is_header};
 use crate::error::{Error, Place, Result};
 use crate::query::{Algorithm, MAX_QUERY_WEIGHT};
@@ -87,6 +88,16 @@ pub struct QueryInput {
     /// the text beside a vector, or the tokens of `bm25`. A BM25 index takes it instead of
     /// `body`, a learned one passes over it: one file serves all three.
     pub bm25: Option<QueryBody>,
+    /// What it asks of documents beside their terms: `filter`, `boost` and `min_score` of a line of
+    /// JSON.
+    pub constraints: Constraints,
+}
+
+impl QueryInput {
+    /// A query that asks nothing but `body`.
+    pub fn new(id: impl Into<String>, line: u64, body: QueryBody) -> Self {
+        QueryInput { id: id.into(), line, body, bm25: None, constraints: Constraints::default() }
+    }
 }
 
 /// What a query of a request asks for itself; else it gets what the whole request asks.
@@ -194,7 +205,7 @@ pub fn read_queries_with(path: &Path, kind: QueryKind, sidecars: &Sidecars) -> R
 /// A text that `kind` cannot read.
 pub fn one_query(name: &Path, id: &str, text: &str, kind: QueryKind) -> Result<QueryFile> {
     let body = QueryBody::Text(text.to_owned());
-    let queries = vec![QueryInput { id: id.into(), line: 1, body, bm25: None }];
+    let queries = vec![QueryInput::new(id, 1, body)];
     let mut file = QueryFile { path: name.to_owned(), queries, vectors: false, notes: Vec::new() };
     interpret(&mut file, kind)?;
     Ok(file)
@@ -263,9 +274,12 @@ fn parse_any(
         } else {
             lines.refuse_old_line_ends(Some(separator.char()))?;
             let split = separator.split(line);
-            split.map(|(id, body)| (id.to_owned(), QueryBody::Text(body.to_owned()), None))
+            split.map(|(id, body)| {
+                let body = QueryBody::Text(body.to_owned());
+                (id.to_owned(), body, None, Constraints::default())
+            })
         };
-        let (id, body, bm25) = query.map_err(|problem| {
+        let (id, body, bm25, constraints) = query.map_err(|problem| {
             let hint = match () {
                 () if raw.is_empty() && problem.starts_with("expected a field \"id\"") => {
                     json::OF_MAP
@@ -290,7 +304,7 @@ fn parse_any(
                 notes.mark(&lines);
             }
         }
-        raw.push(QueryInput { id, line: lines.number(), body, bm25 });
+        raw.push(QueryInput { id, line: lines.number(), body, bm25, constraints });
     }
     if raw.is_empty() {
         return Err(Error::data(path, Place::File, "expected at least one query, found none"));

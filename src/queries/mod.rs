@@ -4,6 +4,7 @@
 //! Architecture invariant: this is the only place where queries meet encoders; `query`
 //! knows integers, `encode` knows texts.
 
+mod constraints;
 pub mod file;
 mod fit;
 mod hybrid;
@@ -27,9 +28,11 @@ use crate::queries::file::{
     QueryBody, QueryFile, QueryInput, broken_list, integer_terms, weight_scale,
 };
 use crate::query::Query;
+use constraints::Compiled;
 use fit::{Part, fit};
 use hybrid::HybridParts;
 
+pub use constraints::{Constraints, Lift};
 pub use fit::Rounding;
 pub use hybrid::DEFAULT_HYBRID_WEIGHT;
 pub use limits::TextLimits;
@@ -97,6 +100,7 @@ pub struct QueryBuilder {
     texts: Texts,
     hybrid: Option<Hybrid>,
     limits: Option<TextLimits>,
+    compiled: Compiled,
 }
 
 /// What the BM25 part of a hybrid index needs.
@@ -127,7 +131,13 @@ impl QueryBuilder {
             Some(analyzer) => (Texts::Bm25(analyzer), None),
             None => (Texts::Unsupported, None),
         };
-        Ok(QueryBuilder { index: index.clone(), texts, hybrid, limits: None })
+        Ok(QueryBuilder {
+            index: index.clone(),
+            texts,
+            hybrid,
+            limits: None,
+            compiled: Compiled::default(),
+        })
     }
 
     /// As [`new`](Self::new), with the model in folder `model` for texts and
@@ -378,6 +388,8 @@ impl QueryBuilder {
                 }
                 (QueryBody::Weighted(tokens), _) => self.weighted(tokens, scale),
             };
+            let prepared =
+                prepared.and_then(|prepared| self.constrain(prepared, &query.constraints));
             let prepared = prepared.map_err(|e| at_place(e, file, query.line))?;
             Ok(Prepared { id: query.id.clone(), ..prepared })
         })

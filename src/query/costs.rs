@@ -12,7 +12,11 @@ use crate::index::Index;
 /// The cheapest algorithm for a query, by estimate; never one that the index has no
 /// section for.
 pub fn choose(index: &Index, query: &Query, k: usize) -> Algorithm {
-    Facts::of(index, query, k).cheapest()
+    let kept = query.filter.as_ref().and_then(|filter| filter.kept_of(index).ok());
+    kept.map_or_else(
+        || Facts::of(index, query, k).cheapest(),
+        |kept| choose_kept(index, query, k, kept).0,
+    )
 }
 
 /// Blocks × terms whose scoring takes as long as a scan: with more than that ahead of it

@@ -75,6 +75,8 @@ pub(super) struct Metrics {
     encoding: Histogram,
     retrieval: Histogram,
     queries: Counter,
+    filters_at_hand: Counter,
+    filters_compiled: Counter,
     reloads: Family<Outcome, Counter>,
     connections: Gauge,
     closed: Family<Closed, Counter>,
@@ -102,6 +104,8 @@ impl Metrics {
             encoding: times(),
             retrieval: times(),
             queries: Counter::default(),
+            filters_at_hand: Counter::default(),
+            filters_compiled: Counter::default(),
             reloads: Family::default(),
             connections: Gauge::default(),
             closed: Family::default(),
@@ -161,6 +165,16 @@ impl Metrics {
         );
         all.register("queries", "Queries answered", self.queries.clone());
         all.register(
+            "filters_at_hand",
+            "Filters of queries that had been compiled before",
+            self.filters_at_hand.clone(),
+        );
+        all.register(
+            "filters_compiled",
+            "Filters of queries that were compiled",
+            self.filters_compiled.clone(),
+        );
+        all.register(
             "reloads",
             "Attempts to serve another index, by outcome",
             self.reloads.clone(),
@@ -187,6 +201,12 @@ impl Metrics {
             self.encoding.observe(answer.encoding.as_secs_f64());
             self.retrieval.observe(answer.retrieval.as_secs_f64());
         }
+    }
+
+    /// Filters were asked for.
+    pub(super) fn filters(&self, [at_hand, compiled]: [u64; 2]) {
+        self.filters_at_hand.inc_by(at_hand);
+        self.filters_compiled.inc_by(compiled);
     }
 
     /// A request was queued.

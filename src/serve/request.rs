@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Serving;
 use crate::error::Result;
+use crate::queries::Constraints;
 use crate::queries::file::QueryKind;
 use crate::query::Algorithm;
 
@@ -33,6 +34,8 @@ pub struct Request {
     pub algorithm: Algorithm,
     /// Whether hits come with what each term gave to them.
     pub explain: bool,
+    /// What all queries ask of documents beside their terms.
+    pub constraints: Constraints,
 }
 
 /// What a request asks.
@@ -40,7 +43,7 @@ pub struct Request {
 pub enum Questions {
     /// One query; its id is q.
     One(String),
-    /// The bytes of a query file, whose lines of JSON may say `k` and `algorithm`.
+    /// The bytes of a query file, whose lines of JSON may say `k`, `algorithm` and [`Constraints`].
     File(Vec<u8>),
 }
 
@@ -55,6 +58,8 @@ pub struct Answer {
     pub unknown: u32,
     /// Whether the text is longer than what was read of it.
     pub truncated: bool,
+    /// Documents that the query's filter keeps, if it has one.
+    pub kept: Option<u32>,
     /// Time from text to weighted tokens.
     pub encoding: Duration,
     /// Time of retrieval.

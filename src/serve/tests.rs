@@ -6,6 +6,7 @@ use super::*;
 use crate::builder::{BuildOptions, Collection, build};
 use crate::index::Index;
 use crate::progress::Silent;
+use crate::queries::Constraints;
 use crate::queries::file::{QueryKind, parse_queries};
 use crate::query::Algorithm;
 use crate::vectors::testing::Vectors;
@@ -41,6 +42,7 @@ fn request(text: &str, k: usize) -> Request {
         k,
         max_k: usize::MAX,
         algorithm: Algorithm::Auto,
+        constraints: Constraints::default(),
         explain: false,
     }
 }

@@ -12,7 +12,7 @@ use super::{Job, Shared};
 use crate::error::{Error, Place, Result};
 use crate::queries::Prepared;
 use crate::queries::file::{QueryFile, Wishes, one_query, parse_request};
-use crate::query::{Algorithm, Explainer, Hit, Searcher};
+use crate::query::{Algorithm, Explainer, Filter, Hit, Searcher};
 
 /// What the workers of one generation share.
 pub(super) struct Worker {
@@ -48,7 +48,7 @@ impl Worker {
     }
 
     fn answer(&self, request: Request, searcher: &mut Searcher) -> Result<Vec<Answer>> {
-        let Request { questions, kind, k, max_k, algorithm, explain } = request;
+        let Request { questions, kind, k, max_k, algorithm, explain, constraints } = request;
         let (queries, wishes) = match questions {
             Questions::One(text) => {
                 (one_query(Path::new(REQUEST), "q", &text, kind)?, vec![Wishes::default()])
@@ -60,7 +60,12 @@ impl Worker {
         for at in 0..wishes.len() {
             self.check_algorithm(&asked, at)?;
         }
-        let prepared = self.loaded.side.prepare(&queries, self.scale)?;
+        let side = &self.loaded.side;
+        let prepared = side.prepare(&queries, self.scale).and_then(|prepared| {
+            prepared.into_iter().map(|query| side.constrain(query, &constraints)).collect()
+        });
+        self.shared.metrics.filters(side.filters_used());
+        let prepared: Vec<Prepared> = prepared?;
         let explainer = explain.then(|| Explainer::new(&self.loaded.index));
         let mut answers = Vec::with_capacity(prepared.len());
         for (at, query) in prepared.iter().enumerate() {
@@ -76,6 +81,7 @@ impl Worker {
                 algorithm: resolved.name(),
                 unknown: query.query.unknown,
                 truncated: query.truncated,
+                kept: query.query.filter.as_ref().map(Filter::len),
                 encoding: query.encoding,
                 retrieval,
             });

@@ -11,6 +11,7 @@ use crate::eval::RunFormat;
 use crate::index::{Index, Load};
 use crate::output::refuse_inputs;
 use crate::queries::file::{QueryKind, Sidecars};
+use crate::queries::{Constraints, Lift};
 use crate::query::{Algorithm, Approximation};
 
 /// Answer a question, or a file of queries
@@ -23,6 +24,7 @@ use crate::query::{Algorithm, Approximation};
       --output splade.run
   splindex-query search splade.spx --queries weighted.tsv --k 10 --format jsonl
   splindex-query search splade.spx --queries weighted.tsv --k 3 --explain
+  splindex-query search bm25.spx whales --filter 'lang = \"en\" and year >= 2020'
   splindex-query search splade.spx --queries queries.npz --vocabulary vocab.txt
   splindex-query search hybrid.spx --queries questions.tsv --query-model data/tiny \\
       --hybrid-weight 0.5 --output hybrid.run
@@ -78,6 +80,17 @@ pub struct SearchArgs {
     /// return the same list, unless it may be approximate
     #[arg(long, value_name = "NAME", default_value = "auto", help_heading = "Search")]
     pub(super) algorithm: Algorithm,
+    /// Only documents that satisfy this: lang = "en" and year >= 2020 and not site in ("a", "b"); has(key);
+    /// a query's own "filter" in JSON Lines holds beside it (docs/filters.md)
+    #[arg(long, value_name = "FILTER", help_heading = "Search")]
+    filter: Option<String>,
+    /// Add to the scores of documents: '500: lang = "en"', or '3 * popularity' of an integer key;
+    /// several add up
+    #[arg(long, value_name = "BOOST", help_heading = "Search")]
+    boost: Vec<Lift>,
+    /// Only documents that score so much, an integer
+    #[arg(long, value_name = "SCORE", default_value_t = 0, help_heading = "Search")]
+    min_score: u32,
     /// How the index gets into memory: mmap, populate or ram
     #[arg(long, value_name = "HOW", default_value = "mmap", help_heading = "Search")]
     pub(super) load: Load,
@@ -150,6 +163,13 @@ impl SearchArgs {
     /// The question, if there is one: quoted or not.
     pub(super) fn question(&self) -> Option<String> {
         (!self.question.is_empty()).then(|| self.question.join(" "))
+    }
+
+    /// What all queries ask of documents beside their terms.
+    pub(super) fn constraints(&self) -> Result<Constraints> {
+        let filter = self.filter.as_deref().map(str::parse).transpose()?;
+        let (boost, min_score) = (self.boost.clone(), self.min_score);
+        Ok(Constraints { filter, boost, min_score })
     }
 
     pub(super) fn sidecars(&self) -> Sidecars {

@@ -46,7 +46,12 @@ impl<'a, W: Write> Explanations<'a, W> {
             let (terms, unknown) = (query.query.terms.len(), query.query.unknown);
             let unknown = super::super::count(unknown.into(), "unknown token", "unknown tokens");
             let terms = super::super::count(terms as u64, "term", "terms");
-            line(&mut text, format_args!("query {}: {terms}, {unknown}", query.id));
+            let kept = query.query.filter.as_ref().map_or(String::new(), |filter| {
+                let documents = u64::from(filter.documents());
+                let documents = super::super::count(documents, "document", "documents");
+                format!(", the filter keeps {} of {documents}", filter.len())
+            });
+            line(&mut text, format_args!("query {}: {terms}, {unknown}{kept}", query.id));
         }
         for (rank, &hit) in (1..).zip(hits) {
             self.hit(&mut text, query, rank, hit, texts)?;
@@ -65,6 +70,8 @@ impl<'a, W: Write> Explanations<'a, W> {
         let parts = self.explainer.explain(&query.query, hit)?;
         let (names, lexicon) = (self.index.external_ids(), self.index.lexicon());
         let (document, score) = (names.get(hit.ordinal), hit.score);
+        // Where scores are lifted, what terms gave is not all.
+        let lifted = score - parts.iter().map(Contribution::score).sum::<u32>().min(score);
         if self.json {
             let terms: Vec<_> = parts
                 .iter()
@@ -74,8 +81,14 @@ impl<'a, W: Write> Explanations<'a, W> {
                         "weight": part.weight, "impact": part.impact, "score": part.score()})
                 })
                 .collect();
-            let value = json!({"qid": query.id, "docid": document, "rank": rank, "score": score,
+            let mut value = json!({"qid": query.id, "docid": document, "rank": rank, "score": score,
                 "terms": terms});
+            if query.query.boost.is_some() {
+                value["boost"] = lifted.into();
+            }
+            if let Some(filter) = &query.query.filter {
+                value["kept"] = filter.len().into();
+            }
             line(text, format_args!("{value}"));
             return Ok(());
         }
@@ -84,6 +97,10 @@ impl<'a, W: Write> Explanations<'a, W> {
         if let Some(texts) = texts {
             let width = self.width.unwrap_or(usize::MAX).saturating_sub(7);
             line(text, format_args!("       {}", cut(texts.get(document), width)));
+        }
+        if query.query.boost.is_some() {
+            let share = 100.0 * f64::from(lifted) / f64::from(score.max(1));
+            line(text, format_args!("       {lifted:>10}  {share:>5.1} %  (boost)"));
         }
         for part in parts {
             let share = 100.0 * f64::from(part.score()) / f64::from(score.max(1));

@@ -42,6 +42,7 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
     let threads = common.threads.unwrap_or(1);
     Common { threads: Some(threads), ..common.clone() }.init_threads()?;
     let approximation = args.check(common)?;
+    let constraints = args.constraints()?;
     let index = Index::open_with(&args.index, args.load)?;
     // What is wrong with the queries is said before a model is loaded.
     let file = args
@@ -60,6 +61,8 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
         n => progress(common, "encoding", n as u64),
     };
     let queries = side.prepare_counted(&file, args.query_scale, || bar.inc(1))?;
+    let queries = queries.into_iter().map(|query| side.constrain(query, &constraints));
+    let queries = queries.collect::<Result<Vec<_>>>()?;
     bar.finish();
 
     // Results that scroll past show enough.

@@ -7,7 +7,7 @@ use super::super::{Common, count, out};
 use super::args::{SearchArgs, View};
 use crate::error::Result;
 use crate::queries::{Prepared, Rounding};
-use crate::query::{Approximation, with_picks};
+use crate::query::{Approximation, Filter, with_picks};
 
 /// How the queries were answered.
 pub(super) struct Answered<'a> {
@@ -58,7 +58,8 @@ pub(super) fn print(
 ) -> Result<()> {
     let totals = Totals::of(queries, answered);
     if common.json {
-        out!("{}", json(args, answered, &totals, queries.len()));
+        let filtered = queries.iter().filter(|query| query.query.filter.is_some()).count();
+        out!("{}", json(args, answered, &totals, (queries.len(), filtered)));
     }
     for warning in [&answered.no_terms, &answered.no_texts].into_iter().flatten() {
         crate::cli::tell!("warning: {warning}");
@@ -79,6 +80,7 @@ pub(super) fn print(
         count(totals.unknown, "unknown token", "unknown tokens"),
         count(totals.zero_weight, "token", "tokens"),
     );
+    print_kept(queries);
     print_rounding(&totals);
     Ok(())
 }
@@ -87,13 +89,14 @@ fn json(
     args: &SearchArgs,
     answered: &Answered<'_>,
     totals: &Totals,
-    queries: usize,
+    (queries, filtered): (usize, usize),
 ) -> serde_json::Value {
     serde_json::json!({
         "index": args.index, "run": args.output,
         "format": format(args),
         "queries": queries, "query_side": answered.query_side, "k": args.k(),
         "algorithm": args.algorithm.name(), "picked": answered.picked,
+        "filtered": filtered,
         "approximate": answered.approximate, "unknown_tokens": totals.unknown,
         "zero_weight_tokens": totals.zero_weight, "mean_us": totals.mean_us,
         "mean_encoding_us": totals.mean_encoding_us,
@@ -102,6 +105,21 @@ fn json(
             "halvings": r.halvings, "halved_queries": totals.halved,
         })),
     })
+}
+
+/// What filters kept, of all queries that have one.
+fn print_kept(queries: &[Prepared]) {
+    let filters = queries.iter().filter_map(|query| query.query.filter.as_ref());
+    let kept: Vec<u32> = filters.map(Filter::len).collect();
+    let (Some(least), Some(most)) = (kept.iter().min(), kept.iter().max()) else { return };
+    let range = if least == most { least.to_string() } else { format!("{least} to {most}") };
+    let filter = queries.iter().find_map(|query| query.query.filter.as_ref());
+    let documents = filter.map_or(0, Filter::documents);
+    crate::cli::tell!(
+        "filters: {} kept {range} of {}",
+        count(kept.len() as u64, "query", "queries"),
+        count(documents.into(), "document", "documents"),
+    );
 }
 
 fn format(args: &SearchArgs) -> String {

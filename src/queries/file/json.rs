@@ -5,18 +5,37 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
+use serde_json::Value;
+
+use super::super::{Constraints, Lift};
 use super::{QueryBody, QueryKind, Wishes, check_weight, repeated};
 use crate::corpus::json::{
     ID_NAMES, Key, Number, Scalar, first_id, first_value, parse_line, set_once,
 };
+use crate::query::Condition;
 
 const TEXT: usize = ID_NAMES.len() + 1;
 const VECTOR: usize = TEXT + 3;
 const BM25: usize = VECTOR + 1;
-const NAMES: [&str; BM25 + 1] =
-    [ID_NAMES[0], ID_NAMES[1], ID_NAMES[2], "qid", "text", "contents", "query", "vector", "bm25"];
+const FILTER: usize = BM25 + 1;
+const BOOST: usize = FILTER + 1;
+const MIN_SCORE: usize = BOOST + 1;
+const NAMES: [&str; MIN_SCORE + 1] = [
+    ID_NAMES[0],
+    ID_NAMES[1],
+    ID_NAMES[2],
+    "qid",
+    "text",
+    "contents",
+    "query",
+    "vector",
+    "bm25",
+    "filter",
+    "boost",
+    "min_score",
+];
 /// What a line of a request may have besides.
-const K: usize = BM25 + 1;
+const K: usize = MIN_SCORE + 1;
 const ALGORITHM: usize = K + 1;
 const WISHES: [&str; 2] = ["k", "algorithm"];
 
@@ -30,8 +49,9 @@ pub(super) const LINES: &str = r#"a line is {"id": "q1", "text": "blue whale"} o
 /// What makes lines of one object that maps ids to texts.
 pub(super) const OF_MAP: &str = r#"of one object {"q1": "blue whale"}, jq -c 'to_entries[] | {id: .key, text: .value}' FILE makes lines"#;
 
-/// Id, what is asked, and what is asked of the BM25 field if that is something else.
-type Parsed = (String, QueryBody, Option<QueryBody>);
+/// Id, what is asked, what is asked of the BM25 field if that is something else, and of documents
+/// beside their terms.
+type Parsed = (String, QueryBody, Option<QueryBody>, Constraints);
 
 /// Parses one line. An object with both a text and a vector gives what `kind` asks for,
 /// by default the vector, and the text is for BM25.
@@ -73,6 +93,7 @@ fn object(line: &str, asked: bool) -> Result<JsonFields, String> {
 }
 
 fn interpreted(object: JsonFields, kind: QueryKind) -> Result<Parsed, String> {
+    let constraints = constraints(object.filter, object.boost, object.min_score)?;
     let mut scalars = object.scalars;
     let texts = scalars.split_off(TEXT);
     let id = first_id(scalars)?;
@@ -108,7 +129,32 @@ fn interpreted(object: JsonFields, kind: QueryKind) -> Result<Parsed, String> {
             return Err(format!("expected {wanted}, found none"));
         }
     };
-    Ok((id, body, bm25.or(text)))
+    Ok((id, body, bm25.or(text), constraints))
+}
+
+fn constraints(
+    filter: Option<Value>,
+    boost: Option<Value>,
+    min_score: Option<Value>,
+) -> Result<Constraints, String> {
+    let told = |error: crate::error::Error| error.to_string();
+    let given = |value: Option<Value>| value.filter(|value| !value.is_null());
+    let filter = given(filter).map(|value| Condition::from_json(&value)).transpose();
+    let boost = match given(boost) {
+        None => Vec::new(),
+        // A pair of a number and a filter is one.
+        Some(Value::Array(lifts)) if !lifts.first().is_some_and(Value::is_number) => {
+            lifts.iter().map(Lift::from_json).collect::<Result<_, _>>().map_err(told)?
+        }
+        Some(one) => vec![Lift::from_json(&one).map_err(told)?],
+    };
+    let min_score = match given(min_score) {
+        None => 0,
+        Some(value) => value.as_u64().and_then(|n| u32::try_from(n).ok()).ok_or_else(|| {
+            format!("expected \"min_score\" to be a whole number from 0, found {value}")
+        })?,
+    };
+    Ok(Constraints { filter: filter.map_err(told)?, boost, min_score })
 }
 
 fn checked(vector: Vec<(String, f64)>) -> Result<QueryBody, String> {
@@ -147,6 +193,9 @@ struct JsonFields {
     vector: Option<Vec<(String, f64)>>,
     bm25: Option<Vec<(String, f64)>>,
     null_vector: bool,
+    filter: Option<Value>,
+    boost: Option<Value>,
+    min_score: Option<Value>,
     k: Option<Scalar>,
     algorithm: Option<Scalar>,
 }
@@ -172,6 +221,9 @@ impl<'de> Visitor<'de> for Object {
             vector: None,
             bm25: None,
             null_vector: false,
+            filter: None,
+            boost: None,
+            min_score: None,
             k: None,
             algorithm: None,
         };
@@ -182,6 +234,9 @@ impl<'de> Visitor<'de> for Object {
                 Some(ALGORITHM) => set_once(&mut fields.algorithm, map.next_value()?, "algorithm")?,
                 Some(VECTOR) => set_once(&mut vector, map.next_value_seed(Pairs)?, "vector")?,
                 Some(BM25) => set_once(&mut bm25, map.next_value_seed(Pairs)?, "bm25")?,
+                Some(FILTER) => set_once(&mut fields.filter, map.next_value()?, "filter")?,
+                Some(BOOST) => set_once(&mut fields.boost, map.next_value()?, "boost")?,
+                Some(MIN_SCORE) => set_once(&mut fields.min_score, map.next_value()?, "min_score")?,
                 Some(slot) => {
                     set_once(&mut fields.scalars[slot], map.next_value()?, NAMES[slot])?;
                 }

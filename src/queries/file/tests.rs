@@ -321,7 +321,7 @@ fn what_stands_beside_a_vector_is_for_bm25() {
 fn queries_from_memory_are_checked_as_those_of_files_are() {
     let query = |id: &str, weight: f64| {
         let body = QueryBody::Weighted(vec![("whale".into(), weight)]);
-        QueryInput { id: id.into(), line: 0, body, bm25: None }
+        QueryInput::new(id, 0, body)
     };
     let of = |queries| QueryFile::of_queries(Path::new("<queries>"), queries);
     let file = of(vec![query("a", 1.0), query("b", 2.0)]).unwrap();

@@ -43,7 +43,7 @@ pub(super) fn of_sources(
             let token = |&term: &u32| source.tokens().token(term).to_owned();
             let weights = record.weights.iter().map(|&weight| f64::from(weight));
             let body = QueryBody::Weighted(record.terms.iter().map(token).zip(weights).collect());
-            queries.push(QueryInput { id, line, body, bm25: None });
+            queries.push(QueryInput::new(id, line, body));
         }
     }
     Ok(QueryFile { path: path.to_owned(), queries, vectors: true, notes: Vec::new() })

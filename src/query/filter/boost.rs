@@ -80,6 +80,16 @@ impl Boost {
         Ok(Boost(Arc::new(Boosts { content_id, by_docid, most: most as u32 })))
     }
 
+    /// Documents get what both give.
+    ///
+    /// # Errors
+    /// A boost of another index; sums above what a score may be.
+    pub fn plus(&self, index: &Index, other: &Boost) -> Result<Self> {
+        let (a, b) = (self.of_index(index)?, other.of_index(index)?);
+        let sums = a.by_docid.iter().zip(&b.by_docid);
+        Self::of(index, sums.map(|(&a, &b)| u64::from(a) + u64::from(b)).collect())
+    }
+
     /// The largest number that a document gets.
     pub fn most(&self) -> u32 {
         self.0.most

@@ -28,7 +28,7 @@ pub(super) fn hits(answer: &Answer, serving: &Serving) -> Value {
         }
         shown
     });
-    json!({
+    let mut body = json!({
         "qid": answer.query,
         "hits": hits.collect::<Vec<_>>(),
         "algorithm": answer.algorithm,
@@ -38,7 +38,11 @@ pub(super) fn hits(answer: &Answer, serving: &Serving) -> Value {
         "retrieval_us": answer.retrieval.as_nanos() as f64 / 1e3,
         "content_id": serving.content_id,
         "release": serving.release,
-    })
+    });
+    if let Some(kept) = answer.kept {
+        body["kept"] = kept.into();
+    }
+    body
 }
 
 /// The request's fault is 400, ours is 500.

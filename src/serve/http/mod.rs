@@ -22,11 +22,14 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{Busy, Questions, Readiness, Reply, Request, Service, Waiting};
 use crate::error::{Error, Result, foreign};
+use crate::queries::Constraints;
 use crate::queries::file::QueryKind;
+use crate::query::Condition;
 use answers::{failure, hits, json_body, refuse};
 use body::Bodies;
 
@@ -68,6 +71,24 @@ struct Parameters {
     algorithm: Option<String>,
     kind: Option<String>,
     explain: Option<bool>,
+    filter: Option<String>,
+    boost: Option<String>,
+    min_score: Option<u32>,
+}
+
+impl Parameters {
+    /// What is asked of documents beside their terms; a filter is a text, or JSON.
+    fn constraints(&self) -> Result<Constraints> {
+        let json = |text: &str| serde_json::from_str(text).ok().filter(Value::is_object);
+        let condition = |text: &str| match json(text) {
+            Some(value) => Condition::from_json(&value),
+            None => text.parse(),
+        };
+        let filter = self.filter.as_deref().map(condition).transpose()?;
+        let boost = self.boost.as_deref().map(str::parse).transpose()?;
+        let (boost, min_score) = (boost.into_iter().collect(), self.min_score.unwrap_or(0));
+        Ok(Constraints { filter, boost, min_score })
+    }
 }
 
 type Asked = Result<Query<Parameters>, QueryRejection>;
@@ -182,7 +203,8 @@ fn request(
     let kind = parameters.kind.as_deref().map_or(Ok(kind), str::parse)?;
     let algorithm = parameters.algorithm.as_deref().unwrap_or("auto").parse()?;
     let (max_k, explain) = (app.limits.max_k, parameters.explain.unwrap_or(false));
-    Ok(Request { questions, kind, k, max_k, algorithm, explain })
+    let constraints = parameters.constraints()?;
+    Ok(Request { questions, kind, k, max_k, algorithm, explain, constraints })
 }
 
 /// Lets a worker read, answer and write: this thread has all connections to look after. The
