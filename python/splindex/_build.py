@@ -26,6 +26,8 @@ def build(
     skip_data: bool = False,
     top_per_doc: int | None = None,
     min_impact: int | None = None,
+    attributes: Any = None,
+    attribute_fields: Iterable[str] = (),
     memory: str | int | None = None,
     tmp: StrPath | None = None,
     threads: int | None = None,
@@ -49,7 +51,10 @@ def build(
 
     `order` is "input", "bp" (like documents together: smaller) or a permutation of the ordinals;
     `codec` is "fast" or "small"; `skip_data` adds what the algorithm "block_pruned" needs.
-    `top_per_doc` and `min_impact` leave postings out. What does not fit into `memory` ("8GiB"; half
+    `top_per_doc` and `min_impact` leave postings out. `attributes` are values of documents that a
+    `filter` asks for: an iterable of `(id, {key: value})`, a dict of them, or the path of a file (JSON
+    Lines, TSV); values are str, lists of str, int, float, bool or datetime, and None is none.
+    `attribute_fields` names fields of JSON Lines files of documents instead. What does not fit into `memory` ("8GiB"; half
     of the machine's by default) goes to temporary files in `tmp`. Results never depend on `memory`
     or `threads`. `progress` shows a bar where there is a terminal or a notebook, or calls a
     function with phase, done and total. Ctrl-C stops a build; nothing half-written is left.
@@ -72,12 +77,18 @@ def build(
     >>> same = splindex.build(arrays, ids=["d1", "d2"], vocabulary=["whale", "sea", "ship"])
     >>> same.content_id == index.content_id
     True
+
+    >>> about = {"d1": {"year": 1851}, "d2": {"year": 1920}}
+    >>> index = splindex.build([("d1", {"whale": 2.0}), ("d2", {"whale": 1.2})], attributes=about)
+    >>> index.search({"whale": 1.0}, filter="year >= 1900").ids.tolist()
+    ['d2']
     """
     settings = _settings(
         order, codec, bits, scale, skip_data, top_per_doc, min_impact, memory, tmp, threads, None
     )
     normal = _inputs.vectors(vectors, ids, vocabulary)
-    return _engine.build(normal, None, output, settings, progress)
+    about = _inputs.attributes(attributes, attribute_fields, vectors)
+    return _engine.build(normal, None, output, settings, progress, about)
 
 
 def build_bm25(
@@ -94,6 +105,8 @@ def build_bm25(
     order: Any = "input",
     codec: str = "fast",
     skip_data: bool = False,
+    attributes: Any = None,
+    attribute_fields: Iterable[str] = (),
     memory: str | int | None = None,
     tmp: StrPath | None = None,
     threads: int | None = None,
@@ -117,7 +130,9 @@ def build_bm25(
         order, codec, 8, "auto", skip_data, None, None, memory, tmp, threads,
         _bm25(k1, b, avgdl, stemmer, stopwords),
     )  # fmt: skip
-    return _engine.build(None, _inputs.text_records(texts, ids, fields), output, settings, progress)
+    records = _inputs.text_records(texts, ids, fields)
+    about = _inputs.attributes(attributes, attribute_fields, texts)
+    return _engine.build(None, records, output, settings, progress, about)
 
 
 def build_hybrid(
@@ -140,6 +155,8 @@ def build_hybrid(
     skip_data: bool = False,
     top_per_doc: int | None = None,
     min_impact: int | None = None,
+    attributes: Any = None,
+    attribute_fields: Iterable[str] = (),
     memory: str | int | None = None,
     tmp: StrPath | None = None,
     threads: int | None = None,
@@ -167,7 +184,8 @@ def build_hybrid(
     matrix = _inputs.vectors(vectors, ids, vocabulary)
     own = ids if _inputs.needs_ids(texts) else None
     records = _inputs.text_records(texts, own, fields)
-    return _engine.build(matrix, records, output, settings, progress)
+    about = _inputs.attributes(attributes, attribute_fields, vectors, texts)
+    return _engine.build(matrix, records, output, settings, progress, about)
 
 
 def merge(

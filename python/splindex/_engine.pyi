@@ -167,6 +167,9 @@ class Index:
         k: int = 10,
         algorithm: str = "auto",
         *,
+        filter: Any = None,
+        boost: Any = None,
+        min_score: int = 0,
         max_query_terms: int | None = None,
         query_mass: float | None = None,
         rescore: int | None = None,
@@ -190,6 +193,9 @@ class Index:
         ids: Any = None,
         vocabulary: Any = None,
         query_scale: float = 100.0,
+        filter: Any = None,
+        boost: Any = None,
+        min_score: int = 0,
         max_query_terms: int | None = None,
         query_mass: float | None = None,
         rescore: int | None = None,
@@ -243,7 +249,14 @@ class Queries:
     def unknown(self) -> npt.NDArray[np.int64]: ...
     def __len__(self) -> int: ...
 
-def build(vectors: Any, texts: Any, output: _StrPath | None, settings: Any, progress: Any) -> Index: ...
+def build(
+    vectors: Any,
+    texts: Any,
+    output: _StrPath | None,
+    settings: Any,
+    progress: Any,
+    attributes: Any = None,
+) -> Index: ...
 def merge(indexes: Any, output: _StrPath, settings: Any, progress: Any) -> Index: ...
 def convert(vectors: Any, output: _StrPath, settings: Any, progress: Any) -> dict[str, Any]: ...
 def evaluate(qrels: Any, run: Any, names: Any, level: int, complete: bool) -> dict[str, Any]: ...

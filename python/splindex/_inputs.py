@@ -6,6 +6,7 @@ iterator of pairs.
 
 from __future__ import annotations
 
+import datetime
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -99,6 +100,52 @@ def text_records(given: Any, ids: Any, fields: str | None) -> Any:
     if isinstance(given, Mapping):
         return ((_id(name), text) for name, text in given.items())
     return map(_record, _iterator(given, "texts"))
+
+
+def attributes(given: Any, fields: Iterable[str], *documents: Any) -> Any:
+    """Attributes of documents: paths; files of documents with names of their fields; and pairs of an
+    id and pairs of a key and a value."""
+    names = [fields] if isinstance(fields, str) else list(fields)
+    lines = [path for part in documents for path in _paths(part) or [] if _is_json_lines(path)]
+    if names and not lines:
+        raise UsageError("`attribute_fields` needs documents in JSON Lines files (.jsonl)")
+    of_documents = (lines, names) if names else None
+    if given is None:
+        return (([], of_documents, [])) if names else None
+    paths = _paths(given)
+    if paths is not None:
+        return (paths, of_documents, [])
+    pairs = given.items() if isinstance(given, Mapping) else _iterator(given, "attributes")
+    return ([], of_documents, [_attributes_of(number, pair) for number, pair in enumerate(pairs, 1)])
+
+
+def _is_json_lines(path: str) -> bool:
+    name = path.lower().removesuffix(".gz").removesuffix(".zst")
+    return name.endswith((".jsonl", ".json", ".ndjson"))
+
+
+def _attributes_of(number: int, pair: Any) -> tuple[str, list[tuple[str, Any]]]:
+    if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and isinstance(pair[1], Mapping)):
+        raise UsageError(
+            f"record {number} of `attributes`: expected (id, {{key: value}}), found {type(pair).__name__}"
+        )
+    values = ((str(key), _attribute(value)) for key, value in pair[1].items())
+    return _id(pair[0]), [(key, value) for key, value in values if value is not None and value != []]
+
+
+def _attribute(value: Any) -> Any:
+    """A value as the engine takes it: times as RFC 3339 (without an offset, in UTC); None and NaN
+    are none."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and value != value:
+        return None
+    if isinstance(value, (tuple, set, frozenset, np.ndarray)):
+        return sorted(value) if isinstance(value, (set, frozenset)) else list(value)
+    if isinstance(value, datetime.datetime):
+        utc = value if value.tzinfo else value.replace(tzinfo=datetime.timezone.utc)
+        return utc.isoformat()
+    return value.isoformat() if isinstance(value, datetime.date) else value
 
 
 def count(given: Any) -> int:

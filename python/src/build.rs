@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator};
-use splindex::builder::{self, MergeOrder, check_output};
+use splindex::builder::{self, AttributeSource, MergeOrder, check_output};
 use splindex::convert::{ConvertOptions, Target};
 use splindex::corpus::CorpusReader;
 use splindex::output::{folder, refuse_inputs};
@@ -13,6 +13,7 @@ use splindex::vectors::sparse::Sidecars;
 use splindex::{Error, Result, VectorSource};
 
 use crate::arrays::Matrix;
+use crate::constraints;
 use crate::feed::{DocumentFeed, TextFeed};
 use crate::index::Index;
 use crate::settings::{BuildSettings, ConvertSettings, MergeSettings, TextFiles, VectorFiles};
@@ -83,7 +84,7 @@ enum Source<'a> {
 
 /// Builds an index of vectors, of texts, or of both, and opens it.
 #[pyfunction]
-#[pyo3(signature = (vectors, texts, output, settings, progress))]
+#[pyo3(signature = (vectors, texts, output, settings, progress, attributes=None))]
 pub fn build(
     py: Python<'_>,
     vectors: Option<Vectors<'_>>,
@@ -91,7 +92,9 @@ pub fn build(
     output: Option<PathBuf>,
     settings: BuildSettings,
     progress: &Bound<'_, PyAny>,
+    attributes: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Index> {
+    let attributes = constraints::attributes(attributes)?;
     let mut work = Work::new();
     let threads = settings.threads;
     let arrays;
@@ -107,7 +110,7 @@ pub fn build(
     let texts = texts.map(|texts| TextSource::new(&mut work, texts));
     let target = output.clone();
     let built = work.run(progress, threads, move |watched| {
-        built(source, texts, target.as_deref(), settings, watched)
+        built(source, texts, target.as_deref(), (settings, attributes), watched)
     })?;
     Index::built(py, built, output)
 }
@@ -119,11 +122,12 @@ fn built(
     source: Option<Source<'_>>,
     texts: Option<TextSource>,
     output: Option<&Path>,
-    settings: BuildSettings,
+    (settings, attributes): (BuildSettings, Vec<AttributeSource>),
     watched: &Watched,
 ) -> Result<Built> {
     let own_tmp = settings.tmp.is_some();
-    let mut builder = settings.builder()?.progress(watched.clone());
+    let builder = settings.builder()?.attribute_sources(attributes);
+    let mut builder = builder.progress(watched.clone());
     if let Some(output) = output {
         let vectors = match &source {
             Some(Source::Files(files)) => &files.paths[..],
@@ -252,6 +256,8 @@ pub fn report_dict<'py>(
     told.set_item("empty_documents", report.empty_documents)?;
     told.set_item("zero_weights", report.zero_weights)?;
     told.set_item("pruned", report.pruned)?;
+    told.set_item("attributes", report.attributes.keys)?;
+    told.set_item("attributes_unknown", report.attributes.unknown)?;
     told.set_item("spilled_bytes", report.spilled.iter().sum::<u64>())?;
     Ok(told)
 }

@@ -10,8 +10,8 @@ use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyDict, PyIterator, PyList, PyString, PyTuple};
 use splindex::builder::BuildReport;
 use splindex::error::Place;
-use splindex::queries::Tokens;
 use splindex::queries::file::{QueryFile, QueryInput, QueryKind, read_queries};
+use splindex::queries::{Prepared, Tokens};
 use splindex::query::partial::Partial;
 use splindex::query::{Approximation, Explainer};
 use splindex::{Algorithm, BatchOptions, Error, Hit, Load, QueryBuilder, Result, Searcher};
@@ -19,6 +19,7 @@ use splindex::{Algorithm, BatchOptions, Error, Hit, Load, QueryBuilder, Result, 
 use crate::arrays::Matrix;
 use crate::batch::{Batch, Queries};
 use crate::build::{Built, report_dict};
+use crate::constraints::constraints;
 use crate::encode::Encoder;
 use crate::error::{Raise, exception, guarded, usage};
 use crate::hits::Hits;
@@ -302,6 +303,10 @@ impl Index {
     /// hybrid index. `algorithm` changes the time, never the answer: "auto", "windowed", "wand",
     /// "block_max_wand", "maxscore", "block_max_maxscore", "block_pruned", "exhaustive".
     ///
+    /// `filter` leaves documents out by their attributes: a text such as `'lang = "en" and year >=
+    /// 2020'`, or the same as a dict. `boost` adds integers to scores, `'500: lang = "en"'` or
+    /// `'3 * popularity'`, one or a list; `min_score` is the least score of a hit.
+    ///
     /// `max_query_terms`, `query_mass` and `rescore` make it approximate, and the hits say so.
     ///
     /// Raises `splindex.UsageError` for a query that the index cannot be asked.
@@ -310,7 +315,8 @@ impl Index {
     /// >>> index = splindex.build_bm25([("a", "the blue whale"), ("b", "a red ship")])
     /// >>> index.search("whales").ids.tolist()
     /// ['a']
-    #[pyo3(signature = (query, k=10, algorithm="auto", *, max_query_terms=None, query_mass=None, rescore=None))]
+    #[pyo3(signature = (query, k=10, algorithm="auto", *, filter=None, boost=None, min_score=0,
+        max_query_terms=None, query_mass=None, rescore=None))]
     #[expect(clippy::too_many_arguments)]
     fn search(
         &self,
@@ -318,6 +324,9 @@ impl Index {
         query: &Bound<'_, PyAny>,
         k: usize,
         algorithm: &str,
+        filter: Option<&Bound<'_, PyAny>>,
+        boost: Option<&Bound<'_, PyAny>>,
+        min_score: u32,
         max_query_terms: Option<usize>,
         query_mass: Option<f64>,
         rescore: Option<usize>,
@@ -325,7 +334,10 @@ impl Index {
         let opened = self.opened(py)?;
         let approximation = approximation(max_query_terms, query_mass, rescore).raise(py)?;
         let algorithm: Algorithm = algorithm.parse().raise(py)?;
+        let constraints = constraints(py, filter, boost, min_score)?;
         let prepared = prepare(&opened.queries, query, opened.is_hybrid())?;
+        let constrain = || opened.queries.constrain(prepared, &constraints);
+        let prepared = py.detach(|| guarded(constrain)).raise(py)?;
         let hits = py.detach(|| {
             opened.with_searcher(approximation, |searcher| {
                 searcher.search(&prepared.query, k, algorithm).map(<[Hit]>::to_vec)
@@ -364,6 +376,8 @@ impl Index {
 
     /// Answers many queries on several threads: those of `prepare`, or anything that it takes.
     /// The lists are those of `search`, whatever the number of threads (one a core by default).
+    /// `filter`, `boost` and `min_score` are those of `search`, for all queries; lines of a JSON query
+    /// file may have their own.
     ///
     /// >>> import splindex
     /// >>> index = splindex.build([("a", {"whale": 2.0}), ("b", {"ship": 1.0})])
@@ -371,7 +385,8 @@ impl Index {
     /// >>> batch.ids.tolist(), batch.scores.tolist(), batch.offsets.tolist()
     /// (['a', 'b'], [2, 2], [0, 1, 2])
     #[pyo3(signature = (queries, k=10, threads=None, algorithm="auto", *, ids=None, vocabulary=None,
-        query_scale=100.0, max_query_terms=None, query_mass=None, rescore=None))]
+        query_scale=100.0, filter=None, boost=None, min_score=0, max_query_terms=None, query_mass=None,
+        rescore=None))]
     #[expect(clippy::too_many_arguments)]
     fn search_batch(
         &self,
@@ -383,6 +398,9 @@ impl Index {
         ids: Option<&Bound<'_, PyAny>>,
         vocabulary: Option<&Bound<'_, PyAny>>,
         query_scale: f64,
+        filter: Option<&Bound<'_, PyAny>>,
+        boost: Option<&Bound<'_, PyAny>>,
+        min_score: u32,
         max_query_terms: Option<usize>,
         query_mass: Option<f64>,
         rescore: Option<usize>,
@@ -400,6 +418,16 @@ impl Index {
             }
             Ok(queries) => Arc::clone(&queries.get().prepared),
             Err(_) => self.prepare(py, queries, ids, vocabulary, query_scale, threads)?.prepared,
+        };
+        let constraints = constraints(py, filter, boost, min_score)?;
+        let prepared = match constraints.is_empty() {
+            true => prepared,
+            false => {
+                let constrain =
+                    |query: &Prepared| opened.queries.constrain(query.clone(), &constraints);
+                let constrain = || prepared.iter().map(constrain).collect::<Result<Vec<_>>>();
+                Arc::new(py.detach(|| guarded(constrain)).raise(py)?)
+            }
         };
         let (mut hits, mut offsets) = (Vec::new(), vec![0]);
         for part in prepared.chunks(BATCH) {
@@ -696,7 +724,7 @@ impl Asked {
             let asked = asked(&query).map_err(at)?;
             check(py, &opened.queries, &asked, opened.is_hybrid()).map_err(at)?;
             let (body, bm25) = asked;
-            inputs.push(QueryInput { id: id.to_string(), line: number, body, bm25 });
+            inputs.push(QueryInput { bm25, ..QueryInput::new(&*id, number, body) });
         }
         let file = py.detach(|| guarded(|| QueryFile::of_queries(Path::new(QUERIES), inputs)));
         Ok(Asked::Queries(file.raise(py)?))

@@ -7,6 +7,7 @@
 mod arrays;
 mod batch;
 mod build;
+mod constraints;
 mod encode;
 mod error;
 mod evaluate;

@@ -107,7 +107,7 @@ pub fn prepare(
         guarded(|| match asked {
             (QueryBody::Text(text), None) => queries.text(&text),
             (body, bm25) => {
-                let query = QueryInput { id: String::new(), line: 1, body, bm25 };
+                let query = QueryInput { bm25, ..QueryInput::new("", 1, body) };
                 let file = QueryFile::of_queries(Path::new(QUERY), vec![query])?;
                 let mut prepared = queries.prepare(&file, TEXT_SCALE)?;
                 prepared.pop().ok_or_else(|| Error::Internal("one query became none".into()))

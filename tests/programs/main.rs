@@ -7,6 +7,7 @@ mod convert;
 mod deterministic;
 mod diff;
 mod encode;
+mod filters;
 mod help;
 #[cfg(feature = "hub")]
 mod hub;

@@ -146,6 +146,41 @@ fn answers_are_those_of_search() {
 }
 
 #[test]
+fn filters_are_compiled_once_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    bm25(dir, 100);
+    let year = |i: u32| format!("d{i}\tyear={i}\n");
+    std::fs::write(dir.join("a.tsv"), (0..100).map(year).collect::<String>()).unwrap();
+    let build = "build --bm25 --input t.tsv --attributes a.tsv --output x.spx --quiet";
+    succeeds(dir, SPLINDEX, build);
+    let node = Node::start(dir, "--threads 1");
+    let json = "%7B%22%3C%22%3A%5B%22year%22%2C3%5D%7D"; // {"<":["year",3]}
+    for path in ["filter=year%3C3", &format!("filter={json}")] {
+        let (status, found) = node.get(&format!("/search?q=whale&{path}"));
+        assert_eq!((status, &found["kept"]), (200, &Value::from(3)), "{found}");
+        let hits = found["hits"].as_array().unwrap();
+        let mut documents: Vec<_> = hits.iter().map(|hit| hit["docid"].to_string()).collect();
+        documents.sort();
+        assert_eq!(documents, ["\"d0\"", "\"d1\"", "\"d2\""]);
+    }
+    node.metric("splindex_filters_compiled_total 1");
+    node.metric("splindex_filters_at_hand_total 1");
+    let line = "{\"id\":1,\"text\":\"whale\",\"filter\":\"year=7\",\"boost\":\"9:has(year)\"}\n";
+    let (status, body) = node.request("POST /search", line);
+    assert!(status == 200 && body.contains("\"d7\"") && body.contains("\"kept\":1"), "{body}");
+    for (path, expected) in [
+        ("filter=lang%3D1", "filter: there is no key \"lang\"; the index has year (integers)"),
+        ("filter=year", "filter: at character 5"),
+        ("boost=x", "boost must be like"),
+    ] {
+        let (status, body) = node.get(&format!("/search?q=whale&{path}"));
+        assert_eq!(status, 400, "{path}: {body}");
+        assert!(body["error"].as_str().unwrap().contains(expected), "{path}: {body}");
+    }
+}
+
+#[test]
 fn bad_requests_say_what_was_expected() {
     let dir = tempfile::tempdir().unwrap();
     bm25(dir.path(), 20);
