@@ -32,7 +32,7 @@ fn files_that_are_no_index_are_refused() {
         ("empty.spx", Vec::new(), "expected a header of 64 bytes"),
         ("cut.spx", bytes[..bytes.len() - 20].to_vec(), "truncated"),
         ("half.spx", bytes[..bytes.len() / 2].to_vec(), "truncated"),
-        ("newer.spx", spoil(&bytes, 8, 3), "format version 3.0, this program reads 2.0"),
+        ("newer.spx", spoil(&bytes, 8, 3), "format version 3.1, this program reads 2.1"),
         ("header.spx", spoil(&bytes, 40, 99), "checksum"),
     ] {
         shop.file(name, content);

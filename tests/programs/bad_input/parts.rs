@@ -48,7 +48,7 @@ fn indexes_that_do_not_belong_together_are_not_merged() {
     let merge = "merge a.spx a.spx --output a.spx";
     shop.refuses(SPLINDEX, merge, &["the output is also an input"]);
     shop.file("newer.spx", spoil(&fs::read(shop.path("a.spx")).unwrap(), 8, 3));
-    shop.refuses(SPLINDEX, "merge a.spx newer.spx --output all.spx", &["format version 3.0"]);
+    shop.refuses(SPLINDEX, "merge a.spx newer.spx --output all.spx", &["format version 3.1"]);
 }
 
 #[test]

@@ -157,16 +157,17 @@ fn filters_are_compiled_once_and_counted() {
     let node = Node::start(dir, "--threads 1");
     let json = "%7B%22%3C%22%3A%5B%22year%22%2C3%5D%7D"; // {"<":["year",3]}
     for path in ["filter=year%3C3", &format!("filter={json}")] {
-        let (status, found) = node.get(&format!("/search?q=whale&{path}"));
+        let (status, found) = node.get(&format!("/search?q=sea&{path}"));
         assert_eq!((status, &found["kept"]), (200, &Value::from(3)), "{found}");
         let hits = found["hits"].as_array().unwrap();
         let mut documents: Vec<_> = hits.iter().map(|hit| hit["docid"].to_string()).collect();
         documents.sort();
-        assert_eq!(documents, ["\"d0\"", "\"d1\"", "\"d2\""]);
+        // Every fifth has no sea.
+        assert_eq!(documents, ["\"d1\"", "\"d2\""]);
     }
     node.metric("splindex_filters_compiled_total 1");
     node.metric("splindex_filters_at_hand_total 1");
-    let line = "{\"id\":1,\"text\":\"whale\",\"filter\":\"year=7\",\"boost\":\"9:has(year)\"}\n";
+    let line = "{\"id\":1,\"text\":\"sea\",\"filter\":\"year=7\",\"boost\":\"9:has(year)\"}\n";
     let (status, body) = node.request("POST /search", line);
     assert!(status == 200 && body.contains("\"d7\"") && body.contains("\"kept\":1"), "{body}");
     for (path, expected) in [
