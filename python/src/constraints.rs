@@ -1,5 +1,6 @@
 //! Filters, boosts and attributes of Python.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
@@ -44,16 +45,17 @@ fn json(value: &Bound<'_, PyAny>) -> PyResult<Value> {
     serde_json::from_str(&text).map_err(|e| usage(py, format!("expected JSON, found {e}")))
 }
 
-/// Attributes as `splindex._inputs` gives them: paths, or pairs of an id and pairs of a key and a
-/// value.
+/// Files of attributes; files of documents and names of their fields; records.
+type Given<'py> = (Vec<PathBuf>, Option<(Vec<PathBuf>, Vec<String>)>, Bound<'py, PyAny>);
+
+/// Attributes as `splindex._inputs` gives them; a record is an id and pairs of a key and a value.
 ///
 /// # Errors
 /// A value that no attribute can have.
 pub fn attributes(given: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<AttributeSource>> {
     let Some(given) = given else { return Ok(Vec::new()) };
     let mut sources = Vec::new();
-    let (paths, fields, records): (Vec<_>, Option<(Vec<_>, Vec<String>)>, Bound<'_, PyAny>) =
-        given.extract()?;
+    let (paths, fields, records): Given<'_> = given.extract()?;
     sources.extend(paths.into_iter().map(AttributeSource::File));
     if let Some((paths, names)) = fields {
         let fields = |path| AttributeSource::Fields(path, names.clone());
