@@ -12,7 +12,9 @@ use splindex::corpus::CorpusReader;
 use splindex::eval::{Qrels, Run};
 use splindex::index::{Index, Load};
 use splindex::queries::file::{QueryKind, integer_weights, read_queries};
-use splindex::query::{Algorithm, Explainer, Query, Searcher};
+use splindex::query::{
+    Algorithm, Comparison, Condition, Explainer, Filter, Literal, Query, Searcher,
+};
 use splindex::vectors::VectorRecord;
 use splindex::vectors::inputs::open_vectors;
 
@@ -37,6 +39,17 @@ pub fn index(dir: &Path, bytes: &[u8]) {
     let tokens: Vec<&str> = (0..lexicon.len().min(8)).map(|term| lexicon.token(term).1).collect();
     let weights = (1..).step_by(7);
     let Ok(query) = Query::new(&index, 0, tokens.into_iter().zip(weights)) else { return };
+    // Every key, and what its values satisfy.
+    let keys =
+        index.attributes().map_or_else(Vec::new, |a| a.keys().map(|k| k.name.to_owned()).collect());
+    let mut filter = None;
+    for key in keys {
+        let at_most = |value: Literal| Condition::Compare(key.clone(), Comparison::AtMost, value);
+        for condition in [Condition::Has(key.clone()), at_most("m".into()), at_most(40.into())] {
+            filter = Filter::new(&index, &condition).ok().or(filter);
+        }
+    }
+    let query = Query { filter, ..query };
     let mut searcher = Searcher::new(&index);
     let explainer = Explainer::new(&index);
     for &algorithm in Algorithm::ALL {

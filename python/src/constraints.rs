@@ -33,7 +33,7 @@ pub fn constraints(
         }
         Some(one) => vec![Lift::from_json(&one).raise(py)?],
     };
-    Ok(Constraints { filter, boost, min_score })
+    Ok(Constraints { filter, boost, min_score, ..Constraints::default() })
 }
 
 fn json(value: &Bound<'_, PyAny>) -> PyResult<Value> {

@@ -19,6 +19,10 @@ pub struct Constraints {
     pub boost: Vec<Lift>,
     /// Least score of an answer, with what is added.
     pub min_score: u32,
+    /// Words that documents must have.
+    pub required: Vec<String>,
+    /// Words that they must not have.
+    pub excluded: Vec<String>,
 }
 
 /// An integer that documents get beside the score of their terms.
@@ -159,12 +163,11 @@ impl QueryBuilder {
         }
         let mut query = prepared.query;
         if let Some(condition) = &constraints.filter {
-            let filter = self.filter(condition)?;
-            let filter = match &query.filter {
-                Some(other) => filter.and(other),
-                None => filter,
-            };
-            query = query.filtered(filter);
+            query = within(query, self.filter(condition)?);
+        }
+        if !constraints.required.is_empty() || !constraints.excluded.is_empty() {
+            let (required, excluded) = (&constraints.required, &constraints.excluded);
+            query = within(query, self.having(required, excluded)?);
         }
         query.min_score = query.min_score.max(constraints.min_score);
         if !constraints.boost.is_empty() {
@@ -193,6 +196,15 @@ impl QueryBuilder {
         })?;
         query.boosted(&self.index, boost)
     }
+}
+
+/// The query with one more filter.
+fn within(query: Query, filter: Filter) -> Query {
+    let both = match &query.filter {
+        Some(other) => filter.and(other),
+        None => filter,
+    };
+    query.filtered(both)
 }
 
 #[cfg(test)]
@@ -245,6 +257,7 @@ mod tests {
             filter: Some(filter.parse().unwrap()),
             boost: boost.iter().map(|lift| lift.parse().unwrap()).collect(),
             min_score: 3,
+            ..Constraints::default()
         };
         let prepared = builder.tokens([("x", 1.0)]).unwrap();
         let own = constraints("n > 2", &["2 * n", "5: n = 4"]);

@@ -9,6 +9,7 @@ pub mod file;
 mod fit;
 mod hybrid;
 mod limits;
+mod required;
 mod tokens;
 
 use std::path::Path;
@@ -36,6 +37,7 @@ pub use constraints::{Constraints, Lift};
 pub use fit::Rounding;
 pub use hybrid::DEFAULT_HYBRID_WEIGHT;
 pub use limits::TextLimits;
+pub use required::operators;
 pub use tokens::Tokens;
 
 /// A query ready for a [`Searcher`](crate::query::Searcher).

@@ -84,6 +84,22 @@ fn queries_of_a_file_may_have_filters_of_their_own() {
 }
 
 #[test]
+fn words_are_required_and_excluded() {
+    let folder = Folder::new();
+    folder.file("t.tsv", "a\tblue whale\nb\twhales and ships\nc\tblue ship\nd\tred car\n");
+    folder.succeeds("build --bm25 --input t.tsv --output x.spx --quiet");
+    let words = ["search", "x.spx", "+whale -ship blue", "--operators", "--format", "jsonl"];
+    assert_eq!(found(&folder, &words).0, ["a"]);
+    assert_eq!(found(&folder, &[&words[..3], &words[4..]].concat()).0.len(), 3);
+    let line = r#"{"id":"q","text":"blue","required":["ships"],"excluded":null}"#;
+    folder.file("q.jsonl", format!("{line}\n"));
+    assert_eq!(
+        found(&folder, &["search", "x.spx", "--queries", "q.jsonl", "--format", "jsonl"]).0,
+        ["c"]
+    );
+}
+
+#[test]
 fn what_cannot_be_asked_or_read_is_said() {
     let folder = index();
     for (filter, expected) in [

@@ -88,6 +88,9 @@ pub struct SearchArgs {
     /// several add up
     #[arg(long, value_name = "BOOST", help_heading = "Search")]
     boost: Vec<Lift>,
+    /// In texts, +word is required and -word excluded: of BM25 as it analyses words, else tokens
+    #[arg(long, help_heading = "Search")]
+    pub(super) operators: bool,
     /// Only documents that score so much, an integer
     #[arg(long, value_name = "SCORE", default_value_t = 0, help_heading = "Search")]
     min_score: u32,
@@ -169,7 +172,7 @@ impl SearchArgs {
     pub(super) fn constraints(&self) -> Result<Constraints> {
         let filter = self.filter.as_deref().map(str::parse).transpose()?;
         let (boost, min_score) = (self.boost.clone(), self.min_score);
-        Ok(Constraints { filter, boost, min_score })
+        Ok(Constraints { filter, boost, min_score, ..Constraints::default() })
     }
 
     pub(super) fn sidecars(&self) -> Sidecars {

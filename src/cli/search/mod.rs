@@ -19,11 +19,11 @@ use crate::error::{Error, Result};
 use crate::eval::RunWriter;
 use crate::index::Index;
 use crate::output::PackedFile;
-use crate::queries::Prepared;
 use crate::queries::QueryBuilder;
 use crate::queries::file::{
     QueryBody, QueryFile, QueryInput, QueryKind, one_query, read_queries_with,
 };
+use crate::queries::{Prepared, operators};
 use crate::query::{Approximation, BatchOptions, Hit};
 use explain::Explanations;
 use summary::Answered;
@@ -55,6 +55,7 @@ pub fn run(args: &SearchArgs, common: &Common) -> Result<ExitCode> {
         (None, Some(question)) => asked(&index, &side, &question, args.query_kind)?,
         (file, _) => file.ok_or_else(|| Error::Internal("nothing is asked".into()))?,
     };
+    let file = if args.operators { with_operators(file) } else { file };
     notes(&index, &side, args, common);
     let bar = match file.queries.len() {
         1 => Bar::Hidden,
@@ -137,6 +138,20 @@ fn asked(index: &Index, side: &QueryBuilder, question: &str, kind: QueryKind) ->
         "the question is a text, and {} is no BM25 index: {model}{weighted}",
         index.path().display()
     )))
+}
+
+/// The same queries, whose `+word` and `-word` are no text any more.
+fn with_operators(mut file: QueryFile) -> QueryFile {
+    for query in &mut file.queries {
+        for body in [Some(&mut query.body), query.bm25.as_mut()].into_iter().flatten() {
+            let QueryBody::Text(text) = body else { continue };
+            let (left, required, excluded) = operators(text);
+            *text = left;
+            query.constraints.required.extend(required);
+            query.constraints.excluded.extend(excluded);
+        }
+    }
+    file
 }
 
 /// What is good to know before the answers.

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 use serde_json::Value;
@@ -20,7 +21,9 @@ const BM25: usize = VECTOR + 1;
 const FILTER: usize = BM25 + 1;
 const BOOST: usize = FILTER + 1;
 const MIN_SCORE: usize = BOOST + 1;
-const NAMES: [&str; MIN_SCORE + 1] = [
+const REQUIRED: usize = MIN_SCORE + 1;
+const EXCLUDED: usize = REQUIRED + 1;
+const NAMES: [&str; EXCLUDED + 1] = [
     ID_NAMES[0],
     ID_NAMES[1],
     ID_NAMES[2],
@@ -33,9 +36,11 @@ const NAMES: [&str; MIN_SCORE + 1] = [
     "filter",
     "boost",
     "min_score",
+    "required",
+    "excluded",
 ];
 /// What a line of a request may have besides.
-const K: usize = MIN_SCORE + 1;
+const K: usize = EXCLUDED + 1;
 const ALGORITHM: usize = K + 1;
 const WISHES: [&str; 2] = ["k", "algorithm"];
 
@@ -93,7 +98,11 @@ fn object(line: &str, asked: bool) -> Result<JsonFields, String> {
 }
 
 fn interpreted(object: JsonFields, kind: QueryKind) -> Result<Parsed, String> {
-    let constraints = constraints(object.filter, object.boost, object.min_score)?;
+    let constraints = Constraints {
+        required: words("required", object.required)?,
+        excluded: words("excluded", object.excluded)?,
+        ..constraints(object.filter, object.boost, object.min_score)?
+    };
     let mut scalars = object.scalars;
     let texts = scalars.split_off(TEXT);
     let id = first_id(scalars)?;
@@ -154,7 +163,13 @@ fn constraints(
             format!("expected \"min_score\" to be a whole number from 0, found {value}")
         })?,
     };
-    Ok(Constraints { filter: filter.map_err(told)?, boost, min_score })
+    Ok(Constraints { filter: filter.map_err(told)?, boost, min_score, ..Constraints::default() })
+}
+
+fn words(name: &str, value: Option<Value>) -> Result<Vec<String>, String> {
+    let Some(value) = value else { return Ok(Vec::new()) };
+    let words = Option::<Vec<String>>::deserialize(&value).map(Option::unwrap_or_default);
+    words.map_err(|_| format!("expected {name:?} to be a list of words, found {value}"))
 }
 
 fn checked(vector: Vec<(String, f64)>) -> Result<QueryBody, String> {
@@ -196,6 +211,8 @@ struct JsonFields {
     filter: Option<Value>,
     boost: Option<Value>,
     min_score: Option<Value>,
+    required: Option<Value>,
+    excluded: Option<Value>,
     k: Option<Scalar>,
     algorithm: Option<Scalar>,
 }
@@ -224,6 +241,8 @@ impl<'de> Visitor<'de> for Object {
             filter: None,
             boost: None,
             min_score: None,
+            required: None,
+            excluded: None,
             k: None,
             algorithm: None,
         };
@@ -236,6 +255,8 @@ impl<'de> Visitor<'de> for Object {
                 Some(BM25) => set_once(&mut bm25, map.next_value_seed(Pairs)?, "bm25")?,
                 Some(FILTER) => set_once(&mut fields.filter, map.next_value()?, "filter")?,
                 Some(BOOST) => set_once(&mut fields.boost, map.next_value()?, "boost")?,
+                Some(REQUIRED) => set_once(&mut fields.required, map.next_value()?, "required")?,
+                Some(EXCLUDED) => set_once(&mut fields.excluded, map.next_value()?, "excluded")?,
                 Some(MIN_SCORE) => set_once(&mut fields.min_score, map.next_value()?, "min_score")?,
                 Some(slot) => {
                     set_once(&mut fields.scalars[slot], map.next_value()?, NAMES[slot])?;

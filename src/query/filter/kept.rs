@@ -104,6 +104,17 @@ impl Filter {
         Self::new_kept(a.content_id, a.documents, words)
     }
 
+    /// The documents that it keeps and `other` does not.
+    ///
+    /// # Panics
+    /// If they are of different indexes.
+    pub fn without(&self, other: &Filter) -> Self {
+        let (a, b) = (&self.0, &other.0);
+        assert_eq!(a.content_id, b.content_id, "filters of one index");
+        let words: Vec<u64> = a.words.iter().zip(&b.words).map(|(a, b)| a & !b).collect();
+        Self::new_kept(a.content_id, a.documents, words)
+    }
+
     /// Documents that are kept.
     pub fn len(&self) -> u32 {
         self.0.len

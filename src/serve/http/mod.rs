@@ -27,8 +27,8 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{Busy, Questions, Readiness, Reply, Request, Service, Waiting};
 use crate::error::{Error, Result, foreign};
-use crate::queries::Constraints;
 use crate::queries::file::QueryKind;
+use crate::queries::{Constraints, operators};
 use crate::query::Condition;
 use answers::{failure, hits, json_body, refuse};
 use body::Bodies;
@@ -74,6 +74,7 @@ struct Parameters {
     filter: Option<String>,
     boost: Option<String>,
     min_score: Option<u32>,
+    operators: Option<bool>,
 }
 
 impl Parameters {
@@ -87,9 +88,12 @@ impl Parameters {
         let filter = self.filter.as_deref().map(condition).transpose()?;
         let boost = self.boost.as_deref().map(str::parse).transpose()?;
         let (boost, min_score) = (boost.into_iter().collect(), self.min_score.unwrap_or(0));
-        Ok(Constraints { filter, boost, min_score })
+        Ok(Constraints { filter, boost, min_score, ..Constraints::default() })
     }
 }
+
+/// Words that documents must have, and must not have.
+type Words = (Vec<String>, Vec<String>);
 
 type Asked = Result<Query<Parameters>, QueryRejection>;
 
@@ -146,8 +150,12 @@ async fn search_text(
     // One query is too little to guess from: "psalm 23:4" has the shape of weighted tokens.
     let texts = app.service.serving().is_some_and(|serving| serving.texts);
     let kind = if texts { QueryKind::Text } else { QueryKind::Auto };
-    let asked = Questions::One(text.clone());
-    answer(&app, (asked, kind), &parameters, None).await
+    let (text, required, excluded) = match parameters.operators {
+        Some(true) => operators(text),
+        _ => (text.clone(), Vec::new(), Vec::new()),
+    };
+    let words = (required, excluded);
+    answer(&app, (Questions::One(text), kind, words), &parameters, None).await
 }
 
 /// A query file; a line of JSON for each of its queries.
@@ -168,7 +176,7 @@ async fn search_file(
     if parameters.q.is_some() {
         return refuse(StatusCode::BAD_REQUEST, "expected queries in the body, found q as well");
     }
-    let asked = (Questions::File(body.bytes), QueryKind::Auto);
+    let asked = (Questions::File(body.bytes), QueryKind::Auto, Words::default());
     answer(&app, asked, &parameters, Some(body.memory)).await
 }
 
@@ -190,7 +198,7 @@ fn parameters(raw: Option<String>, asked: Asked) -> Result<Parameters> {
 /// The request that `parameters` ask for; of `kind` unless they say.
 fn request(
     app: &App,
-    (questions, kind): (Questions, QueryKind),
+    (questions, kind, (required, excluded)): (Questions, QueryKind, Words),
     parameters: &Parameters,
 ) -> Result<Request> {
     let k = parameters.k.unwrap_or(app.limits.k);
@@ -203,7 +211,7 @@ fn request(
     let kind = parameters.kind.as_deref().map_or(Ok(kind), str::parse)?;
     let algorithm = parameters.algorithm.as_deref().unwrap_or("auto").parse()?;
     let (max_k, explain) = (app.limits.max_k, parameters.explain.unwrap_or(false));
-    let constraints = parameters.constraints()?;
+    let constraints = Constraints { required, excluded, ..parameters.constraints()? };
     Ok(Request { questions, kind, k, max_k, algorithm, explain, constraints })
 }
 
@@ -211,7 +219,7 @@ fn request(
 /// `memory` of a body is held until then.
 async fn answer(
     app: &App,
-    asked: (Questions, QueryKind),
+    asked: (Questions, QueryKind, Words),
     parameters: &Parameters,
     memory: Option<OwnedSemaphorePermit>,
 ) -> Response {
