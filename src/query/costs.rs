@@ -35,11 +35,13 @@ pub(super) fn choose_kept(
 ) -> (Algorithm, bool) {
     let share = f64::from(kept.len().max(1)) / f64::from(index.documents().max(1));
     let facts = Facts::of(index, query, (k as f64 / share).ceil() as usize);
-    let algorithm = facts.cheapest();
+    // A scan has no threshold to reach, and nothing to look at where no document is kept.
+    let answers = (k as f64).min(f64::from(kept.len()));
+    let scan = Facts { k: answers, ..facts }.windowed() * kept.share_of_windows();
+    let algorithm = facts.cheaper_than(scan);
     let directly = kept.few().is_some_and(|few| {
         let lists = facts.terms - facts.bitmaps;
         let each = 0.012 * facts.bitmaps + 0.1 * lists;
-        let scan = facts.windowed() * kept.share_of_windows();
         0.5 * facts.terms + each * (few.len() as f64) < scan
     });
     (algorithm, directly)
@@ -92,7 +94,12 @@ impl Facts {
 
     /// Ties go to the windowed scan: its time varies least.
     fn cheapest(&self) -> Algorithm {
-        let mut best = (self.windowed(), Algorithm::Windowed);
+        self.cheaper_than(self.windowed())
+    }
+
+    /// The same, where a scan takes `scan`.
+    fn cheaper_than(&self, scan: f64) -> Algorithm {
+        let mut best = (scan, Algorithm::Windowed);
         let mut offer = |micros: f64, algorithm| {
             if micros < best.0 {
                 best = (micros, algorithm);

@@ -138,7 +138,8 @@ impl Searcher {
         hits.clear();
         let documents = index.documents();
         let k = k.min(documents as usize);
-        if k == 0 || kept.terms.is_empty() {
+        let none_kept = limits.kept.is_some_and(|kept| kept.len() == 0);
+        if k == 0 || kept.terms.is_empty() || none_kept {
             return Ok(algorithm);
         }
         let mut walk = Walk {
