@@ -389,7 +389,7 @@ fn a_request_that_has_begun_is_answered_after_a_signal_to_stop() {
 fn an_index_that_is_none_is_refused_before_listening() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("x.spx"), "no index").unwrap();
-    let output = command(dir.path(), QUERY, "serve x.spx").output().unwrap();
+    let output = command(dir.path(), QUERY, "serve x.spx --listen 127.0.0.1:0").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("x.spx"));
 }
